@@ -1,0 +1,56 @@
+"""The errors that igaviz raises on purpose: each says what was wrong, where, and what to do.
+
+Everything that a user or a file can cause is an `IgavizError`; anything else that escapes is a
+bug. The command line turns them into one or two plain lines and the exit code they carry.
+"""
+
+from __future__ import annotations
+
+
+class IgavizError(Exception):
+    """Something a user or a file caused: a message, and a hint that says what to do."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(IgavizError):
+    """An argument or an option that makes no sense."""
+
+
+class SelectionError(UsageError):
+    """A layer, head, step, item, phase, rank or residue that isn't there; the hint says what is."""
+
+
+class DumpError(IgavizError):
+    """A dump, or a piece of one, that can't be read: damaged, refused, too new, or missing.
+
+    `path` is the file, `where` the place inside it (empty for the file as a whole).
+    """
+
+    def __init__(self, reason: str, *, path: str, where: str = "", hint: str | None = None) -> None:
+        place = f"{path}:{where}" if where else path
+        super().__init__(f"{place}: {reason}", hint=hint)
+        self.reason = reason
+        self.path = path
+        self.where = where
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process border with the place and the hint."""
+        return _rebuild_dump_error, (self.reason, self.path, self.where, self.hint)
+
+
+class OutputError(IgavizError):
+    """A result that can't be written, or would overwrite what is there."""
+
+
+class RecordingError(IgavizError, ValueError):
+    """Wrong arguments to the recorder; with `strict=True` also the first failure of a recording."""
+
+
+def _rebuild_dump_error(reason: str, path: str, where: str, hint: str | None) -> DumpError:
+    return DumpError(reason, path=path, where=where, hint=hint)

@@ -1,0 +1,61 @@
+"""What a measurement of one map is: plain numbers that cross processes and feed the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from igaviz.format import MapId
+
+Value = float | int | str | None
+"""A metric: a number, the word `beyond` (`geo_range`), or None where it has no value."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How well softmax(S + G) gives the recorded attention, judged row by row.
+
+    `error` is the largest deviation over all finite rows; `failed_rows` of `judged_rows` exceed
+    their tolerance; `tolerance` is the largest tolerance that a row was given. `fits` names the
+    reading of the terms that does give the recorded attention where softmax(S + G) doesn't:
+    `"without geometry"`, `"geometry subtracted"`, `"geometry alone"`, `"without pair bias"`, or
+    None where none does.
+    """
+
+    error: float
+    failed_rows: int
+    judged_rows: int
+    tolerance: float
+    fits: str | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Every number of one map, and what the checks must know to judge it.
+
+    `values` holds each metric of `igaviz.metrics.METRICS` by name; `reasons` says why a None is
+    None, where there is a reason to give. `ca_step` and `reference_step` are the median Cα–Cα
+    distances in Å of residues that follow each other in sequence (same chain, consecutive
+    numbers), of `ca` and of the clean structure where there is one. `log_det_min` is in ln nm⁶.
+    """
+
+    id: MapId
+    item: str
+    n_residues: int
+    length_unit: str
+    values: Mapping[str, Value]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    attention_recorded: bool = True
+    attention_dtype: str = "float32"
+    compute_dtype: str = "float32"
+    flow_time: float | None = None
+    ca_step: float | None = None
+    reference_step: float | None = None
+    replay: Replay | None = None
+    log_det_min: float | None = None
+    sigma_floor_share: float | None = None
+
+    def number(self, name: str) -> float | None:
+        """The metric `name` as a float, None where it has no finite value or is a word."""
+        value = self.values.get(name)
+        return None if value is None or isinstance(value, str) else float(value)
