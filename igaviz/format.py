@@ -121,3 +121,15 @@ def run_json_name(rank: int) -> str:
 def step_group(step: int) -> str:
     """The name of a step's group below `steps`."""
     return f"{step:09d}"
+
+
+def chain_label(index: int) -> str:
+    """The letter of a chain: A for 0, Z for 25, AA for 26; `?` for a negative number."""
+    if index < 0:
+        return "?"
+    label = ""
+    index += 1
+    while index > 0:
+        index, letter = divmod(index - 1, 26)
+        label = chr(ord("A") + letter) + label
+    return label
