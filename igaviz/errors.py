@@ -6,6 +6,8 @@ bug. The command line turns them into one or two plain lines and the exit code t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class IgavizError(Exception):
     """Something a user or a file caused: a message, and a hint that says what to do."""
@@ -42,6 +44,14 @@ class DumpError(IgavizError):
     def __reduce__(self) -> tuple[object, ...]:
         """Cross a process border with the place and the hint."""
         return _rebuild_dump_error, (self.reason, self.path, self.where, self.hint)
+
+
+class NothingReadableError(IgavizError):
+    """No shard of the input can be read; `lines` names each piece with its reason."""
+
+    def __init__(self, lines: Sequence[str], *, hint: str | None = None) -> None:
+        super().__init__("\n".join(lines), hint=hint)
+        self.lines = tuple(lines)
 
 
 class OutputError(IgavizError):

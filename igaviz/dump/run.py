@@ -1,0 +1,311 @@
+"""Many shards as runs: one time line each, what is in it, and what is damaged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+
+from igaviz.dump.data import Damage, LayerEntry
+from igaviz.dump.scalars import ScalarLine, read_scalars
+from igaviz.dump.shard import ShardIndex, index_shard
+from igaviz.errors import DumpError, NothingReadableError
+from igaviz.format import SHARD_SUFFIX, LayerId, parse_scalars_name
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) while shards are opened."""
+
+_Track = tuple[str, int]  # (phase, rank): what restarts are judged by
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """What readers leave out: an earlier attempt's records from the restart on."""
+
+    phase: str
+    rank: int
+    attempt: int
+    from_step: int
+    maps: int
+    scalar_lines: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run as one clean time line.
+
+    `entries` are in the order run, phase, step, rank, batch item, layer. `scalars` are the paths
+    of the scalars files with their ranks. `superseded` says what restarts left out.
+    """
+
+    name: str
+    run_id: str | None
+    shards: tuple[str, ...]
+    entries: tuple[LayerEntry, ...]
+    scalars: tuple[tuple[str, int], ...]
+    attempts: tuple[int, ...]
+    superseded: tuple[Superseded, ...]
+    n_bytes: int
+    created: str | None
+    creator: str | None
+    _first_steps: Mapping[_Track, Mapping[int, int]] = field(default_factory=dict, repr=False)
+
+    def scalar_lines(self, report: Callable[[Damage], None] | None = None) -> Iterator[ScalarLine]:
+        """The lines of the run's scalars files that no later attempt superseded, streamed.
+
+        Lines that don't fit are skipped and handed to `report`.
+        """
+        for path, rank in self.scalars:
+            for line in read_scalars(Path(path), rank, report):
+                track = (line.phase, line.rank)
+                if not _superseded(self._first_steps.get(track, {}), line.attempt, line.step):
+                    yield line
+
+
+@dataclass(frozen=True)
+class Dump:
+    """All that was given: its runs, what is damaged in it, and what to warn about."""
+
+    runs: tuple[Run, ...]
+    damaged: tuple[Damage, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def entries(self) -> tuple[LayerEntry, ...]:
+        """The entries of all runs, run by run, each in time order."""
+        return tuple(chain.from_iterable(run.entries for run in self.runs))
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps with maps, ascending."""
+        return tuple(sorted({entry.id.step for entry in self.entries}))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The numbers of the recorded layers, ascending."""
+        return tuple(sorted({entry.id.layer for entry in self.entries}))
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """The model's numbers of the recorded heads, ascending."""
+        return tuple(sorted({head for entry in self.entries for head in entry.heads}))
+
+    @property
+    def items(self) -> tuple[int, ...]:
+        """The positions of the recorded batch items, ascending."""
+        return tuple(sorted({entry.id.batch for entry in self.entries}))
+
+
+@dataclass
+class _Source:
+    """One given path: the shards and scalars files below it."""
+
+    path: Path
+    indexes: list[ShardIndex] = field(default_factory=list)
+    scalars: list[tuple[Path, int]] = field(default_factory=list)
+
+    @property
+    def run_ids(self) -> set[str]:
+        return {index.run_id for index in self.indexes if index.run_id}
+
+
+def open_dump(*paths: str | Path, progress: Progress | None = None) -> Dump:
+    """What is in the given shards and folders of shards, as runs; no map is read yet.
+
+    A folder is one run (not recursive); paths that share a `run_id` are one run. What can't be
+    read is in `damaged`. Raises `NothingReadableError` where no shard and no scalars file can be.
+    """
+    sources: list[_Source] = []
+    damaged: list[Damage] = []
+    warnings: list[str] = []
+    listed = [_list_source(path, damaged) for path in _distinct(paths)]
+    total = sum(len(shards) for _, shards in listed)
+    done = 0
+    for source, shards in listed:
+        for shard in shards:
+            try:
+                index = index_shard(shard)
+            except DumpError as error:
+                damaged.append(Damage(error.path, error.where, _with_hint(error)))
+            else:
+                source.indexes.append(index)
+                damaged.extend(index.damaged)
+                warnings.extend(index.warnings)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        if source.indexes or source.scalars:
+            sources.append(source)
+    runs = _assemble(sources, damaged)
+    if damaged and not any(run.entries or run.scalars for run in runs):
+        raise NothingReadableError([describe(piece) for piece in damaged])
+    return Dump(tuple(runs), tuple(damaged), tuple(warnings))
+
+
+def describe(piece: Damage) -> str:
+    """One line that names a damaged piece and says what is wrong with it."""
+    return (
+        f"{piece.path}:{piece.where}: {piece.reason}"
+        if piece.where
+        else (f"{piece.path}: {piece.reason}")
+    )
+
+
+def _with_hint(error: DumpError) -> str:
+    return f"{error.reason}; {error.hint}" if error.hint else error.reason
+
+
+def _distinct(paths: Iterable[str | Path]) -> list[Path]:
+    """The given paths, each real place once."""
+    found = {os.path.realpath(path): Path(path) for path in reversed(tuple(paths))}
+    return list(reversed(found.values()))
+
+
+def _list_source(path: Path, damaged: list[Damage]) -> tuple[_Source, list[Path]]:
+    source = _Source(path)
+    if not path.is_dir():
+        return source, [path]
+    try:
+        names = sorted(entry.name for entry in os.scandir(path))
+    except OSError as error:
+        damaged.append(Damage(str(path), "", f"the folder can't be read ({error.strerror})"))
+        return source, []
+    shards = [path / name for name in names if _is_shard(name)]
+    ranks = [(path / name, parse_scalars_name(name)) for name in names]
+    source.scalars = [(file, rank) for file, rank in ranks if rank is not None and file.is_file()]
+    if not shards and not source.scalars:
+        damaged.append(Damage(str(path), "", "no shard (.h5) in this folder"))
+    return source, shards
+
+
+def _is_shard(name: str) -> bool:
+    return name.endswith(SHARD_SUFFIX) and not name.startswith(".")
+
+
+def _assemble(sources: Sequence[_Source], damaged: list[Damage]) -> list[Run]:
+    groups: list[list[_Source]] = []
+    for source in sources:
+        same = [group for group in groups if any(source.run_ids & s.run_ids for s in group)]
+        merged = [*chain.from_iterable(same), source]
+        groups = [group for group in groups if group not in same] + [merged]
+    names = _unique_names([_common_path(group) for group in groups])
+    return [_one_run(name, group, damaged) for name, group in zip(names, groups, strict=True)]
+
+
+def _common_path(group: Sequence[_Source]) -> Path:
+    paths = {Path(os.path.realpath(source.path)) for source in group}
+    if len(paths) == 1:
+        return paths.pop()
+    return Path(os.path.commonpath(paths))
+
+
+def _unique_names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, with as many parts before it as it takes to differ."""
+    names = [path.name or str(path) for path in paths]
+    depth = 1
+    while len(set(names)) < len(names) and depth < max(len(path.parts) for path in paths):
+        depth += 1
+        names = [
+            "/".join(path.parts[-depth:]).lstrip("/") if names.count(name) > 1 else name
+            for name, path in zip(names, paths, strict=True)
+        ]
+    return [
+        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in n) for n in names
+    ]
+
+
+def _one_run(name: str, group: Sequence[_Source], damaged: list[Damage]) -> Run:
+    indexes = [index for source in group for index in source.indexes]
+    scalars = [pair for source in group for pair in source.scalars]
+    entries = [entry for index in indexes for entry in index.entries]
+    first_steps, line_counts = _first_steps(entries, scalars)
+    kept = [
+        replace(entry, id=entry.id._replace(run=name))
+        for entry in entries
+        if not _superseded(
+            first_steps[(entry.id.phase, entry.id.rank)], entry.attempt, entry.id.step
+        )
+    ]
+    kept = _without_repeats(sorted(kept, key=lambda entry: (entry.id, entry.path)), damaged)
+    return Run(
+        name=name,
+        run_id=next((index.run_id for index in indexes if index.run_id), None),
+        shards=tuple(str(index.path) for index in indexes),
+        entries=tuple(kept),
+        scalars=tuple((str(path), rank) for path, rank in scalars),
+        attempts=tuple(sorted({a for firsts in first_steps.values() for a in firsts})),
+        superseded=_list_superseded(entries, first_steps, line_counts),
+        n_bytes=sum(index.n_bytes for index in indexes)
+        + sum(path.stat().st_size for path, _ in scalars),
+        created=min((index.created for index in indexes if index.created), default=None),
+        creator=next((index.creator for index in indexes if index.creator), None),
+        _first_steps=first_steps,
+    )
+
+
+_LineCounts = dict[tuple[_Track, int], dict[int, int]]
+
+
+def _first_steps(
+    entries: Iterable[LayerEntry], scalars: Iterable[tuple[Path, int]]
+) -> tuple[dict[_Track, dict[int, int]], _LineCounts]:
+    """Per (phase, rank) the first step of each attempt, and scalars lines per step for `info`."""
+    first: dict[_Track, dict[int, int]] = {}
+    counts: _LineCounts = {}
+
+    def see(track: _Track, attempt: int, step: int) -> None:
+        attempts = first.setdefault(track, {})
+        attempts[attempt] = min(step, attempts.get(attempt, step))
+
+    for entry in entries:
+        see((entry.id.phase, entry.id.rank), entry.attempt, entry.id.step)
+    for path, rank in scalars:
+        for line in read_scalars(path, rank):
+            track = (line.phase, rank)
+            see(track, line.attempt, line.step)
+            steps = counts.setdefault((track, line.attempt), {})
+            steps[line.step] = steps.get(line.step, 0) + 1
+    return first, counts
+
+
+def _superseded(first_steps: Mapping[int, int], attempt: int, step: int) -> bool:
+    """Whether a later attempt began at or before `step`."""
+    return any(later > attempt and first <= step for later, first in first_steps.items())
+
+
+def _list_superseded(
+    entries: Sequence[LayerEntry],
+    first_steps: Mapping[_Track, Mapping[int, int]],
+    line_counts: _LineCounts,
+) -> tuple[Superseded, ...]:
+    found = []
+    for (phase, rank), attempts in sorted(first_steps.items()):
+        for attempt in sorted(attempts):
+            later = [first for other, first in attempts.items() if other > attempt]
+            if not later:
+                continue
+            start = min(later)
+            maps = sum(
+                len(entry.heads)
+                for entry in entries
+                if (entry.id.phase, entry.id.rank, entry.attempt) == (phase, rank, attempt)
+                and entry.id.step >= start
+            )
+            steps = line_counts.get(((phase, rank), attempt), {})
+            lines = sum(count for step, count in steps.items() if step >= start)
+            if maps or lines:
+                found.append(Superseded(phase, rank, attempt, start, maps, lines))
+    return tuple(found)
+
+
+def _without_repeats(entries: Sequence[LayerEntry], damaged: list[Damage]) -> list[LayerEntry]:
+    """Each identity once; a second record of it is named as damage."""
+    seen: dict[LayerId, LayerEntry] = {}
+    for entry in entries:
+        other = seen.setdefault(entry.id, entry)
+        if other is not entry:
+            reason = f"the same maps as in {other.path}:{other.group}; skipped"
+            damaged.append(Damage(entry.path, entry.group, reason))
+    return list(seen.values())

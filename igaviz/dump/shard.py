@@ -1,0 +1,398 @@
+"""One shard: its index (what is in it, without reading a map), and one map at a time."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from igaviz.dump import guard
+from igaviz.dump.data import AttentionMap, Damage, Floats, LayerEntry, Structure
+from igaviz.errors import DumpError, SelectionError
+from igaviz.format import (
+    ANGSTROM_PER_UNIT,
+    DEFAULT_PHASE,
+    DTYPES,
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    HEAD_TERMS,
+    LN_ANGSTROM6_PER_NM6,
+    MAP_TERMS,
+    LayerId,
+    MapId,
+)
+from igaviz.softmax import softmax
+
+_VERSION = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})")
+_PHASE = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_STEP_ATTRIBUTES = frozenset({"step", "phase", "epoch", "wall_time"})
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """What one shard holds: its entries (run name still empty), and what in it is damaged."""
+
+    path: Path
+    n_bytes: int
+    run_id: str | None
+    attempt: int
+    creator: str | None
+    created: str | None
+    length_unit: str
+    entries: tuple[LayerEntry, ...]
+    damaged: tuple[Damage, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Walk:
+    """The state of one walk over a shard: what was found, and what was damaged on the way."""
+
+    path: Path
+    rank: int
+    attempt: int
+    length_unit: str
+    entries: list[LayerEntry] = field(default_factory=list)
+    damaged: list[Damage] = field(default_factory=list)
+
+    def each(self, parent: h5py.Group, visit: Callable[[h5py.Group, int], None]) -> None:
+        """Visit every numbered group of `parent`; a damaged one costs itself only."""
+        for number, name in guard.numbered(parent):
+            try:
+                found = guard.group(parent, name)
+                if found is not None:
+                    visit(found, number)
+            except DumpError as error:
+                self.damaged.append(Damage(error.path, error.where, error.reason))
+
+
+def index_shard(path: Path) -> ShardIndex:
+    """The index of the shard at `path`.
+
+    Raises `DumpError` where nothing of it can be used: no HDF5, no dump, a newer major version,
+    incomplete. A damaged step, item or layer is listed in `damaged` and costs itself only.
+    """
+    with guard.opened(path) as file:
+        warnings = _check_root(file)
+        unit = guard.attribute_text(file, "length_unit")
+        if unit not in ANGSTROM_PER_UNIT:
+            raise guard.refuse(
+                f"length_unit is {unit!r}: {' or '.join(ANGSTROM_PER_UNIT)} belongs there", file
+            )
+        walk = _Walk(
+            path=path,
+            rank=_natural(file, "rank", 0),
+            attempt=_natural(file, "attempt", 0),
+            length_unit=unit,
+        )
+        steps = guard.group(file, "steps")
+        if steps is None:
+            raise guard.refuse("no group `steps`: nothing is recorded", file)
+        walk.each(steps, lambda group, number: _visit_step(walk, group, number))
+        return ShardIndex(
+            path=path,
+            n_bytes=path.stat().st_size,
+            run_id=guard.attribute_text(file, "run_id"),
+            attempt=walk.attempt,
+            creator=guard.attribute_text(file, "creator"),
+            created=guard.attribute_text(file, "created"),
+            length_unit=unit,
+            entries=tuple(walk.entries),
+            damaged=tuple(walk.damaged),
+            warnings=warnings,
+        )
+
+
+def _check_root(file: h5py.File) -> tuple[str, ...]:
+    """The warnings about a file whose root says that it is a whole dump of a known version."""
+    if guard.attribute_text(file, "format") != FORMAT_NAME:
+        raise guard.refuse("an HDF5 file, but no igaviz dump (no attribute format = igaviz)", file)
+    version = guard.attribute_text(file, "format_version") or ""
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        raise guard.refuse(f"format_version is {version!r}: something like 1.0 belongs there", file)
+    major, minor = int(match[1]), int(match[2])
+    if major > FORMAT_VERSION[0]:
+        raise DumpError(
+            f"format version {version} is newer than this igaviz reads (1.x)",
+            path=str(file.filename),
+            hint="install a newer igaviz",
+        )
+    if guard.attribute_number(file, "complete") != 1:
+        raise guard.refuse("incomplete: its writer was stopped before the end", file)
+    if (major, minor) > FORMAT_VERSION:
+        return (f"{file.filename}: format version {version}: newer names are ignored",)
+    return ()
+
+
+def _natural(owner: h5py.Group, name: str, default: int) -> int:
+    value = guard.attribute_number(owner, name)
+    if value is None:
+        return default
+    if not isinstance(value, int) or not 0 <= value < 10**15:
+        raise guard.refuse(f"{value} is no whole number from 0 on", owner, f"@{name}")
+    return value
+
+
+def _visit_step(walk: _Walk, group: h5py.Group, number: int) -> None:
+    if guard.attribute_number(group, "step") != number:
+        raise guard.refuse("the attribute `step` is missing or isn't the group's name", group)
+    phase = guard.attribute_text(group, "phase") or DEFAULT_PHASE
+    if not _PHASE.fullmatch(phase):
+        raise guard.refuse(f"{phase!r} is no name of a phase", group, "@phase")
+    epoch = guard.attribute_number(group, "epoch")
+    wall_time = guard.attribute_number(group, "wall_time")
+    template = LayerEntry(
+        id=LayerId("", phase, number, walk.rank, 0, 0),
+        path=str(walk.path),
+        group="",
+        item="",
+        n_residues=0,
+        heads=(),
+        terms=frozenset(),
+        length_unit=walk.length_unit,
+        attempt=walk.attempt,
+        epoch=None if epoch is None or not math.isfinite(epoch) else int(epoch),
+        wall_time=None if wall_time is None else float(wall_time),
+        numbers=tuple(sorted(guard.numeric_attributes(group, _STEP_ATTRIBUTES).items())),
+    )
+    batch = guard.group(group, "batch")
+    if batch is None:
+        raise guard.refuse("no group `batch`: the step holds no item", group)
+    walk.each(batch, lambda item, b: _visit_item(walk, template, item, b))
+
+
+def _visit_item(walk: _Walk, template: LayerEntry, group: h5py.Group, number: int) -> None:
+    ca = guard.dataset(group, "ca")
+    if ca is None:
+        raise guard.refuse("no `ca`: an item without coordinates", group)
+    n = _check_coordinates(ca)
+    _check_shape(guard.dataset(group, "ca_reference"), (n, 3))
+    for name in ("residue_index", "chain_index"):
+        numbers = guard.dataset(group, name)
+        _check_shape(numbers, (n,))
+        if numbers is not None and numbers.dtype.kind not in "iu":
+            raise guard.refuse(f"type {numbers.dtype}: whole numbers belong here", numbers)
+    sequence = guard.text(group, "sequence")
+    if sequence is not None and len(sequence) != n:
+        raise guard.refuse(f"{len(sequence)} letters for {n} residues", group, "sequence")
+    flow_time = guard.attribute_number(group, "flow_time")
+    rank = _natural(group, "rank", walk.rank)
+    template = replace(
+        template,
+        id=template.id._replace(batch=number, rank=rank),
+        item=guard.attribute_text(group, "name") or "",
+        n_residues=n,
+        flow_time=None if flow_time is None or not math.isfinite(flow_time) else float(flow_time),
+    )
+    layers = guard.group(group, "layers")
+    if layers is None:
+        raise guard.refuse("no group `layers`: the item holds no attention", group)
+    walk.each(layers, lambda layer, L: walk.entries.append(_index_layer(template, layer, L)))
+
+
+def _check_coordinates(ca: h5py.Dataset) -> int:
+    if len(ca.shape) != 2 or ca.shape[1] != 3 or ca.shape[0] == 0:
+        raise guard.refuse(f"shape {ca.shape}: [N, 3] with at least one residue belongs here", ca)
+    n: int = ca.shape[0]
+    if n * n * 4 > guard.MAX_BYTES:
+        raise guard.refuse(f"{n:,} residues: a map of them is over the cap of 1 GiB", ca)
+    return n
+
+
+def _check_shape(data: h5py.Dataset | None, shape: tuple[int, ...]) -> None:
+    if data is not None and data.shape != shape:
+        raise guard.refuse(f"shape {data.shape} doesn't fit: {shape} belongs here", data)
+
+
+def _index_layer(template: LayerEntry, group: h5py.Group, number: int) -> LayerEntry:
+    n = template.n_residues
+    found = {name: guard.dataset(group, name) for name in (*MAP_TERMS, *HEAD_TERMS, "head")}
+    terms = {name: data for name, data in found.items() if data is not None}
+    maps = [terms[name] for name in MAP_TERMS if name in terms]
+    if (
+        "attention" not in terms
+        and "logits_after" not in terms
+        and not ({"logits_before", "geo_bias"} <= terms.keys())
+    ):
+        raise guard.refuse(
+            "holds neither `attention` nor both `logits_before` and `geo_bias`", group
+        )
+    n_heads = maps[0].shape[0] if len(maps[0].shape) == 3 else 0
+    if n_heads == 0:
+        raise guard.refuse(f"shape {maps[0].shape}: [H, N, N] belongs here", maps[0])
+    for name, data in terms.items():
+        _check_shape(data, (n_heads, n, n) if name in MAP_TERMS else (n_heads,))
+        if name in MAP_TERMS and n * n * data.dtype.itemsize > guard.MAX_BYTES:
+            raise guard.refuse("one map is over the cap of 1 GiB", data)
+    for name in ("ca", "sigma"):
+        data = guard.dataset(group, name)
+        _check_shape(data, (n, 3))
+    training = guard.attribute_number(group, "training")
+    return replace(
+        template,
+        id=template.id._replace(layer=number),
+        group=guard.place(group),
+        heads=_heads(terms.get("head"), n_heads),
+        terms=frozenset(terms) - {"head"},
+        geo_bias_sign=_sign(group),
+        compute_dtype=_coarser(_dtype_attribute(group, "compute_dtype"), None),
+        attention_dtype=_coarser(
+            _dtype_attribute(group, "attention_dtype"), terms.get("attention")
+        ),
+        module=guard.attribute_text(group, "module") or "",
+        call=_natural(group, "call", 0),
+        training=None if training is None else bool(training),
+    )
+
+
+def _heads(data: h5py.Dataset | None, n_heads: int) -> tuple[int, ...]:
+    if data is None:
+        return tuple(range(n_heads))
+    numbers = guard.read_whole(data)
+    heads = tuple(int(number) for number in numbers if np.isfinite(number) and number >= 0)
+    if data.dtype.kind not in "iu" or len(set(heads)) != n_heads:
+        raise guard.refuse("head numbers must be different whole numbers from 0 on", data)
+    return heads
+
+
+def _sign(group: h5py.Group) -> int:
+    sign = guard.attribute_number(group, "geo_bias_sign")
+    if sign not in (None, 1, -1):
+        raise guard.refuse(f"{sign} is no sign: +1 or -1 belongs here", group, "@geo_bias_sign")
+    return -1 if sign == -1 else 1
+
+
+def _dtype_attribute(group: h5py.Group, name: str) -> str | None:
+    value = guard.attribute_text(group, name)
+    if value is not None and value not in DTYPES:
+        raise guard.refuse(f"{value!r} is none of {', '.join(DTYPES)}", group, f"@{name}")
+    return value
+
+
+def _coarser(named: str | None, stored: h5py.Dataset | None) -> str:
+    """The coarser of the type that the writer names and the stored one: what numbers went through.
+
+    A float32 softmax that is stored as float16 has float16's row sums.
+    """
+    kept = "float16" if stored is not None and stored.dtype == np.float16 else "float32"
+    return max(named or kept, kept, key=DTYPES.index)
+
+
+def read_maps(entry: LayerEntry, heads: Sequence[int] | None = None) -> Iterator[AttentionMap]:
+    """The maps of `entry`, one head at a time, in the order of `heads` (all where None).
+
+    The shard is opened once and closed at the end; at no time is more than one head's terms held.
+    Raises `SelectionError` for a head that isn't recorded, `DumpError` for a map that can't be
+    read (a checksum, say).
+    """
+    positions = {head: position for position, head in enumerate(entry.heads)}
+    for head in heads or ():
+        if head not in positions:
+            raise SelectionError(f"no head {head} in layer {entry.id.layer}")
+    with guard.opened(Path(entry.path)) as file:
+        group = _descend(file, entry.group)
+        structure = _read_structure(entry, group)
+        sigma = guard.dataset(group, "sigma")
+        scale = ANGSTROM_PER_UNIT[entry.length_unit]
+        axis_lengths = None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale
+        numbers = {name: _read_head_numbers(group, name, len(entry.heads)) for name in HEAD_TERMS}
+        for head in entry.heads if heads is None else heads:
+            position = positions[head]
+            terms = _read_terms(group, entry, position)
+            yield AttentionMap(
+                id=MapId(*entry.id, head),
+                structure=structure,
+                gamma=_at(numbers["gamma"], position),
+                logits_before=terms["logits_before"],
+                geo_bias=terms["geo_bias"],
+                logits_after=terms["logits_after"],
+                attention=terms["attention"],
+                pair_bias=terms["pair_bias"],
+                sigma=axis_lengths,
+                attention_recorded="attention" in entry.terms,
+                geo_bias_sign=entry.geo_bias_sign,
+                compute_dtype=entry.compute_dtype,
+                attention_dtype=entry.attention_dtype,
+                log_det_min=_in_nanometers(_at(numbers["log_det_min"], position), entry),
+                sigma_floor_share=_at(numbers["sigma_floor_share"], position),
+            )
+
+
+def _descend(file: h5py.File, path: str) -> h5py.Group:
+    found: h5py.Group = file
+    for name in path.split("/"):
+        below = guard.group(found, name)
+        if below is None:
+            raise guard.refuse("gone since the dump was opened", found, name)
+        found = below
+    return found
+
+
+def _read_structure(entry: LayerEntry, layer: h5py.Group) -> Structure:
+    item = _descend(layer.file, entry.group.rsplit("/layers/", 1)[0])
+    n = entry.n_residues
+
+    def values(owner: h5py.Group, name: str) -> npt.NDArray[Any] | None:
+        data = guard.dataset(owner, name)
+        _check_shape(data, (n, 3) if name.startswith("ca") else (n,))
+        return None if data is None else guard.read_whole(data)
+
+    ca = values(layer, "ca")
+    if ca is None:
+        ca = values(item, "ca")
+    if ca is None:
+        raise guard.refuse("gone since the dump was opened", item, "ca")
+    reference = values(item, "ca_reference")
+    residues, chains = values(item, "residue_index"), values(item, "chain_index")
+    scale = ANGSTROM_PER_UNIT[entry.length_unit]
+    return Structure(
+        name=entry.item,
+        ca=ca.astype(np.float64) * scale,
+        ca_reference=None if reference is None else reference.astype(np.float64) * scale,
+        residue_index=np.arange(n) if residues is None else residues.astype(np.int64),
+        chain_index=np.zeros(n, dtype=np.int64) if chains is None else chains.astype(np.int64),
+        length_unit=entry.length_unit,
+        sequence=guard.text(item, "sequence"),
+        flow_time=entry.flow_time,
+    )
+
+
+def _read_head_numbers(group: h5py.Group, name: str, n_heads: int) -> npt.NDArray[Any] | None:
+    data = guard.dataset(group, name)
+    _check_shape(data, (n_heads,))
+    return None if data is None else guard.read_whole(data)
+
+
+def _at(numbers: npt.NDArray[Any] | None, position: int) -> float | None:
+    return None if numbers is None else float(numbers[position])
+
+
+def _in_nanometers(log_det: float | None, entry: LayerEntry) -> float | None:
+    if log_det is None or entry.length_unit == "nanometer":
+        return log_det
+    return log_det - LN_ANGSTROM6_PER_NM6
+
+
+def _read_terms(group: h5py.Group, entry: LayerEntry, position: int) -> dict[str, Floats | None]:
+    """The map terms of one head: those recorded, and those that follow from them."""
+    terms: dict[str, Floats | None] = dict.fromkeys(MAP_TERMS)
+    for name in MAP_TERMS:
+        data = guard.dataset(group, name)
+        if data is not None:
+            _check_shape(data, (len(entry.heads), entry.n_residues, entry.n_residues))
+            terms[name] = guard.read(data, position).astype(np.float32, copy=False)
+    before, bias, after = terms["logits_before"], terms["geo_bias"], terms["logits_after"]
+    if after is None and before is not None and bias is not None:
+        with np.errstate(all="ignore"):  # non-finite values stay as they are
+            after = terms["logits_after"] = before + entry.geo_bias_sign * bias
+    if terms["attention"] is None and after is not None:
+        terms["attention"] = softmax(after)
+    return terms
