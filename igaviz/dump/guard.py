@@ -194,6 +194,12 @@ def _check_chunks(data: h5py.Dataset) -> None:
         )
 
 
+def expect_shape(data: h5py.Dataset | None, shape: tuple[int, ...]) -> None:
+    """Raise `DumpError` where there is a data set and its shape isn't `shape`."""
+    if data is not None and data.shape != shape:
+        raise refuse(f"shape {data.shape} doesn't fit: {shape} belongs here", data)
+
+
 def read(data: h5py.Dataset, selection: Any = ()) -> npt.NDArray[Any]:  # noqa: ANN401 (h5py's own)
     """`data[selection]`, a failed read (checksum, damaged chunk) raised as `DumpError`."""
     try:

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 
 from igaviz.dump.data import Damage, LayerEntry
+from igaviz.dump.index import ShardIndex, index_shard
 from igaviz.dump.scalars import ScalarLine, read_scalars
-from igaviz.dump.shard import ShardIndex, index_shard
 from igaviz.errors import DumpError, NothingReadableError
 from igaviz.format import SHARD_SUFFIX, LayerId, parse_scalars_name
 

@@ -1,21 +1,19 @@
-"""One shard: its index (what is in it, without reading a map), and one map at a time."""
+"""The index of one shard: what is in it and what of it is damaged, without reading a map."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from igaviz.dump import guard
-from igaviz.dump.data import AttentionMap, Damage, Floats, LayerEntry, Structure
-from igaviz.errors import DumpError, SelectionError
+from igaviz.dump.data import Damage, LayerEntry
+from igaviz.errors import DumpError
 from igaviz.format import (
     ANGSTROM_PER_UNIT,
     DEFAULT_PHASE,
@@ -23,12 +21,9 @@ from igaviz.format import (
     FORMAT_NAME,
     FORMAT_VERSION,
     HEAD_TERMS,
-    LN_ANGSTROM6_PER_NM6,
     MAP_TERMS,
     LayerId,
-    MapId,
 )
-from igaviz.softmax import softmax
 
 _VERSION = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})")
 _PHASE = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -174,10 +169,10 @@ def _visit_item(walk: _Walk, template: LayerEntry, group: h5py.Group, number: in
     if ca is None:
         raise guard.refuse("no `ca`: an item without coordinates", group)
     n = _check_coordinates(ca)
-    _check_shape(guard.dataset(group, "ca_reference"), (n, 3))
+    guard.expect_shape(guard.dataset(group, "ca_reference"), (n, 3))
     for name in ("residue_index", "chain_index"):
         numbers = guard.dataset(group, name)
-        _check_shape(numbers, (n,))
+        guard.expect_shape(numbers, (n,))
         if numbers is not None and numbers.dtype.kind not in "iu":
             raise guard.refuse(f"type {numbers.dtype}: whole numbers belong here", numbers)
     sequence = guard.text(group, "sequence")
@@ -207,11 +202,6 @@ def _check_coordinates(ca: h5py.Dataset) -> int:
     return n
 
 
-def _check_shape(data: h5py.Dataset | None, shape: tuple[int, ...]) -> None:
-    if data is not None and data.shape != shape:
-        raise guard.refuse(f"shape {data.shape} doesn't fit: {shape} belongs here", data)
-
-
 def _index_layer(template: LayerEntry, group: h5py.Group, number: int) -> LayerEntry:
     n = template.n_residues
     found = {name: guard.dataset(group, name) for name in (*MAP_TERMS, *HEAD_TERMS, "head")}
@@ -229,12 +219,12 @@ def _index_layer(template: LayerEntry, group: h5py.Group, number: int) -> LayerE
     if n_heads == 0:
         raise guard.refuse(f"shape {maps[0].shape}: [H, N, N] belongs here", maps[0])
     for name, data in terms.items():
-        _check_shape(data, (n_heads, n, n) if name in MAP_TERMS else (n_heads,))
+        guard.expect_shape(data, (n_heads, n, n) if name in MAP_TERMS else (n_heads,))
         if name in MAP_TERMS and n * n * data.dtype.itemsize > guard.MAX_BYTES:
             raise guard.refuse("one map is over the cap of 1 GiB", data)
     for name in ("ca", "sigma"):
         data = guard.dataset(group, name)
-        _check_shape(data, (n, 3))
+        guard.expect_shape(data, (n, 3))
     training = guard.attribute_number(group, "training")
     return replace(
         template,
@@ -284,115 +274,3 @@ def _coarser(named: str | None, stored: h5py.Dataset | None) -> str:
     """
     kept = "float16" if stored is not None and stored.dtype == np.float16 else "float32"
     return max(named or kept, kept, key=DTYPES.index)
-
-
-def read_maps(entry: LayerEntry, heads: Sequence[int] | None = None) -> Iterator[AttentionMap]:
-    """The maps of `entry`, one head at a time, in the order of `heads` (all where None).
-
-    The shard is opened once and closed at the end; at no time is more than one head's terms held.
-    Raises `SelectionError` for a head that isn't recorded, `DumpError` for a map that can't be
-    read (a checksum, say).
-    """
-    positions = {head: position for position, head in enumerate(entry.heads)}
-    for head in heads or ():
-        if head not in positions:
-            raise SelectionError(f"no head {head} in layer {entry.id.layer}")
-    with guard.opened(Path(entry.path)) as file:
-        group = _descend(file, entry.group)
-        structure = _read_structure(entry, group)
-        sigma = guard.dataset(group, "sigma")
-        scale = ANGSTROM_PER_UNIT[entry.length_unit]
-        axis_lengths = None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale
-        numbers = {name: _read_head_numbers(group, name, len(entry.heads)) for name in HEAD_TERMS}
-        for head in entry.heads if heads is None else heads:
-            position = positions[head]
-            terms = _read_terms(group, entry, position)
-            yield AttentionMap(
-                id=MapId(*entry.id, head),
-                structure=structure,
-                gamma=_at(numbers["gamma"], position),
-                logits_before=terms["logits_before"],
-                geo_bias=terms["geo_bias"],
-                logits_after=terms["logits_after"],
-                attention=terms["attention"],
-                pair_bias=terms["pair_bias"],
-                sigma=axis_lengths,
-                attention_recorded="attention" in entry.terms,
-                geo_bias_sign=entry.geo_bias_sign,
-                compute_dtype=entry.compute_dtype,
-                attention_dtype=entry.attention_dtype,
-                log_det_min=_in_nanometers(_at(numbers["log_det_min"], position), entry),
-                sigma_floor_share=_at(numbers["sigma_floor_share"], position),
-            )
-
-
-def _descend(file: h5py.File, path: str) -> h5py.Group:
-    found: h5py.Group = file
-    for name in path.split("/"):
-        below = guard.group(found, name)
-        if below is None:
-            raise guard.refuse("gone since the dump was opened", found, name)
-        found = below
-    return found
-
-
-def _read_structure(entry: LayerEntry, layer: h5py.Group) -> Structure:
-    item = _descend(layer.file, entry.group.rsplit("/layers/", 1)[0])
-    n = entry.n_residues
-
-    def values(owner: h5py.Group, name: str) -> npt.NDArray[Any] | None:
-        data = guard.dataset(owner, name)
-        _check_shape(data, (n, 3) if name.startswith("ca") else (n,))
-        return None if data is None else guard.read_whole(data)
-
-    ca = values(layer, "ca")
-    if ca is None:
-        ca = values(item, "ca")
-    if ca is None:
-        raise guard.refuse("gone since the dump was opened", item, "ca")
-    reference = values(item, "ca_reference")
-    residues, chains = values(item, "residue_index"), values(item, "chain_index")
-    scale = ANGSTROM_PER_UNIT[entry.length_unit]
-    return Structure(
-        name=entry.item,
-        ca=ca.astype(np.float64) * scale,
-        ca_reference=None if reference is None else reference.astype(np.float64) * scale,
-        residue_index=np.arange(n) if residues is None else residues.astype(np.int64),
-        chain_index=np.zeros(n, dtype=np.int64) if chains is None else chains.astype(np.int64),
-        length_unit=entry.length_unit,
-        sequence=guard.text(item, "sequence"),
-        flow_time=entry.flow_time,
-    )
-
-
-def _read_head_numbers(group: h5py.Group, name: str, n_heads: int) -> npt.NDArray[Any] | None:
-    data = guard.dataset(group, name)
-    _check_shape(data, (n_heads,))
-    return None if data is None else guard.read_whole(data)
-
-
-def _at(numbers: npt.NDArray[Any] | None, position: int) -> float | None:
-    return None if numbers is None else float(numbers[position])
-
-
-def _in_nanometers(log_det: float | None, entry: LayerEntry) -> float | None:
-    if log_det is None or entry.length_unit == "nanometer":
-        return log_det
-    return log_det - LN_ANGSTROM6_PER_NM6
-
-
-def _read_terms(group: h5py.Group, entry: LayerEntry, position: int) -> dict[str, Floats | None]:
-    """The map terms of one head: those recorded, and those that follow from them."""
-    terms: dict[str, Floats | None] = dict.fromkeys(MAP_TERMS)
-    for name in MAP_TERMS:
-        data = guard.dataset(group, name)
-        if data is not None:
-            _check_shape(data, (len(entry.heads), entry.n_residues, entry.n_residues))
-            terms[name] = guard.read(data, position).astype(np.float32, copy=False)
-    before, bias, after = terms["logits_before"], terms["geo_bias"], terms["logits_after"]
-    if after is None and before is not None and bias is not None:
-        with np.errstate(all="ignore"):  # non-finite values stay as they are
-            after = terms["logits_after"] = before + entry.geo_bias_sign * bias
-    if terms["attention"] is None and after is not None:
-        terms["attention"] = softmax(after)
-    return terms

@@ -1,0 +1,129 @@
+"""The maps of one layer entry, read from its shard one head at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from igaviz.dump import guard
+from igaviz.dump.data import AttentionMap, Floats, LayerEntry, Structure
+from igaviz.errors import SelectionError
+from igaviz.format import ANGSTROM_PER_UNIT, HEAD_TERMS, LN_ANGSTROM6_PER_NM6, MAP_TERMS, MapId
+from igaviz.softmax import softmax
+
+
+def read_maps(entry: LayerEntry, heads: Sequence[int] | None = None) -> Iterator[AttentionMap]:
+    """The maps of `entry`, one head at a time, in the order of `heads` (all where None).
+
+    The shard is opened once and closed at the end; at no time is more than one head's terms held.
+    Raises `SelectionError` for a head that isn't recorded, `DumpError` for a map that can't be
+    read (a checksum, say).
+    """
+    positions = {head: position for position, head in enumerate(entry.heads)}
+    for head in heads or ():
+        if head not in positions:
+            raise SelectionError(f"no head {head} in layer {entry.id.layer}")
+    with guard.opened(Path(entry.path)) as file:
+        group = _descend(file, entry.group)
+        structure = _read_structure(entry, group)
+        sigma = guard.dataset(group, "sigma")
+        scale = ANGSTROM_PER_UNIT[entry.length_unit]
+        axis_lengths = None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale
+        numbers = {name: _read_head_numbers(group, name, len(entry.heads)) for name in HEAD_TERMS}
+        for head in entry.heads if heads is None else heads:
+            position = positions[head]
+            terms = _read_terms(group, entry, position)
+            yield AttentionMap(
+                id=MapId(*entry.id, head),
+                structure=structure,
+                gamma=_at(numbers["gamma"], position),
+                logits_before=terms["logits_before"],
+                geo_bias=terms["geo_bias"],
+                logits_after=terms["logits_after"],
+                attention=terms["attention"],
+                pair_bias=terms["pair_bias"],
+                sigma=axis_lengths,
+                attention_recorded="attention" in entry.terms,
+                geo_bias_sign=entry.geo_bias_sign,
+                compute_dtype=entry.compute_dtype,
+                attention_dtype=entry.attention_dtype,
+                log_det_min=_in_nanometers(_at(numbers["log_det_min"], position), entry),
+                sigma_floor_share=_at(numbers["sigma_floor_share"], position),
+            )
+
+
+def _descend(file: h5py.File, path: str) -> h5py.Group:
+    found: h5py.Group = file
+    for name in path.split("/"):
+        below = guard.group(found, name)
+        if below is None:
+            raise guard.refuse("gone since the dump was opened", found, name)
+        found = below
+    return found
+
+
+def _read_structure(entry: LayerEntry, layer: h5py.Group) -> Structure:
+    item = _descend(layer.file, entry.group.rsplit("/layers/", 1)[0])
+    n = entry.n_residues
+
+    def values(owner: h5py.Group, name: str) -> npt.NDArray[Any] | None:
+        data = guard.dataset(owner, name)
+        guard.expect_shape(data, (n, 3) if name.startswith("ca") else (n,))
+        return None if data is None else guard.read_whole(data)
+
+    ca = values(layer, "ca")
+    if ca is None:
+        ca = values(item, "ca")
+    if ca is None:
+        raise guard.refuse("gone since the dump was opened", item, "ca")
+    reference = values(item, "ca_reference")
+    residues, chains = values(item, "residue_index"), values(item, "chain_index")
+    scale = ANGSTROM_PER_UNIT[entry.length_unit]
+    return Structure(
+        name=entry.item,
+        ca=ca.astype(np.float64) * scale,
+        ca_reference=None if reference is None else reference.astype(np.float64) * scale,
+        residue_index=np.arange(n) if residues is None else residues.astype(np.int64),
+        chain_index=np.zeros(n, dtype=np.int64) if chains is None else chains.astype(np.int64),
+        length_unit=entry.length_unit,
+        sequence=guard.text(item, "sequence"),
+        flow_time=entry.flow_time,
+    )
+
+
+def _read_head_numbers(group: h5py.Group, name: str, n_heads: int) -> npt.NDArray[Any] | None:
+    data = guard.dataset(group, name)
+    guard.expect_shape(data, (n_heads,))
+    return None if data is None else guard.read_whole(data)
+
+
+def _at(numbers: npt.NDArray[Any] | None, position: int) -> float | None:
+    return None if numbers is None else float(numbers[position])
+
+
+def _in_nanometers(log_det: float | None, entry: LayerEntry) -> float | None:
+    if log_det is None or entry.length_unit == "nanometer":
+        return log_det
+    return log_det - LN_ANGSTROM6_PER_NM6
+
+
+def _read_terms(group: h5py.Group, entry: LayerEntry, position: int) -> dict[str, Floats | None]:
+    """The map terms of one head: those recorded, and those that follow from them."""
+    terms: dict[str, Floats | None] = dict.fromkeys(MAP_TERMS)
+    for name in MAP_TERMS:
+        data = guard.dataset(group, name)
+        if data is not None:
+            guard.expect_shape(data, (len(entry.heads), entry.n_residues, entry.n_residues))
+            terms[name] = guard.read(data, position).astype(np.float32, copy=False)
+    before, bias, after = terms["logits_before"], terms["geo_bias"], terms["logits_after"]
+    if after is None and before is not None and bias is not None:
+        with np.errstate(all="ignore"):  # non-finite values stay as they are
+            after = terms["logits_after"] = before + entry.geo_bias_sign * bias
+    if terms["attention"] is None and after is not None:
+        terms["attention"] = softmax(after)
+    return terms
