@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,50 +13,91 @@ import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump import guard
-from igaviz.dump.data import AttentionMap, Floats, LayerEntry, Structure
-from igaviz.errors import SelectionError
+from igaviz.dump.data import AttentionMap, Damage, Floats, LayerEntry, Structure
+from igaviz.errors import DumpError, SelectionError
 from igaviz.format import ANGSTROM_PER_UNIT, HEAD_TERMS, LN_ANGSTROM6_PER_NM6, MAP_TERMS, MapId
 from igaviz.softmax import softmax
 
 
-def read_maps(entry: LayerEntry, heads: Sequence[int] | None = None) -> Iterator[AttentionMap]:
+def read_maps(
+    entry: LayerEntry,
+    heads: Sequence[int] | None = None,
+    report: Callable[[Damage], None] | None = None,
+) -> Iterator[AttentionMap]:
     """The maps of `entry`, one head at a time, in the order of `heads` (all where None).
 
     The shard is opened once and closed at the end; at no time is more than one head's terms held.
-    Raises `SelectionError` for a head that isn't recorded, `DumpError` for a map that can't be
-    read (a checksum, say).
+    Raises `SelectionError` for a head that isn't recorded. A map that can't be read (a checksum,
+    say) raises `DumpError`; with `report` it is handed over instead, and the next head follows.
     """
-    positions = {head: position for position, head in enumerate(entry.heads)}
     for head in heads or ():
-        if head not in positions:
+        if head not in entry.heads:
             raise SelectionError(f"no head {head} in layer {entry.id.layer}")
+    try:
+        with _opened_layer(entry) as layer:
+            for head in entry.heads if heads is None else heads:
+                try:
+                    found = layer.read(head)
+                except DumpError as error:
+                    if report is None:
+                        raise
+                    report(Damage(error.path, f"{error.where} (head {head})", error.reason))
+                else:
+                    yield found
+    except DumpError as error:
+        if report is None:
+            raise
+        report(Damage(error.path, error.where, error.reason))
+
+
+@contextmanager
+def _opened_layer(entry: LayerEntry) -> Iterator[_Layer]:
     with guard.opened(Path(entry.path)) as file:
         group = _descend(file, entry.group)
-        structure = _read_structure(entry, group)
         sigma = guard.dataset(group, "sigma")
         scale = ANGSTROM_PER_UNIT[entry.length_unit]
-        axis_lengths = None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale
-        numbers = {name: _read_head_numbers(group, name, len(entry.heads)) for name in HEAD_TERMS}
-        for head in entry.heads if heads is None else heads:
-            position = positions[head]
-            terms = _read_terms(group, entry, position)
-            yield AttentionMap(
-                id=MapId(*entry.id, head),
-                structure=structure,
-                gamma=_at(numbers["gamma"], position),
-                logits_before=terms["logits_before"],
-                geo_bias=terms["geo_bias"],
-                logits_after=terms["logits_after"],
-                attention=terms["attention"],
-                pair_bias=terms["pair_bias"],
-                sigma=axis_lengths,
-                attention_recorded="attention" in entry.terms,
-                geo_bias_sign=entry.geo_bias_sign,
-                compute_dtype=entry.compute_dtype,
-                attention_dtype=entry.attention_dtype,
-                log_det_min=_in_nanometers(_at(numbers["log_det_min"], position), entry),
-                sigma_floor_share=_at(numbers["sigma_floor_share"], position),
-            )
+        yield _Layer(
+            entry=entry,
+            group=group,
+            structure=_read_structure(entry, group),
+            sigma=None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale,
+            numbers={n: _read_head_numbers(group, n, len(entry.heads)) for n in HEAD_TERMS},
+        )
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """An open layer group and what its heads share."""
+
+    entry: LayerEntry
+    group: h5py.Group
+    structure: Structure
+    sigma: Floats | None
+    numbers: dict[str, npt.NDArray[Any] | None]
+
+    def read(self, head: int) -> AttentionMap:
+        position = self.entry.heads.index(head)
+        terms = _read_terms(self.group, self.entry, position)
+        log_det = _at(self.numbers["log_det_min"], position)
+        if log_det is not None and self.entry.length_unit == "angstrom":
+            log_det -= LN_ANGSTROM6_PER_NM6
+        return AttentionMap(
+            id=MapId(*self.entry.id, head),
+            structure=self.structure,
+            gamma=_at(self.numbers["gamma"], position),
+            logits_before=terms["logits_before"],
+            geo_bias=terms["geo_bias"],
+            logits_after=terms["logits_after"],
+            attention=terms["attention"],
+            pair_bias=terms["pair_bias"],
+            sigma=self.sigma,
+            attention_recorded="attention" in self.entry.terms,
+            geo_bias_sign=self.entry.geo_bias_sign,
+            compute_dtype=self.entry.compute_dtype,
+            attention_dtype=self.entry.attention_dtype,
+            log_det_min=log_det,
+            sigma_floor_share=_at(self.numbers["sigma_floor_share"], position),
+        )
 
 
 def _descend(file: h5py.File, path: str) -> h5py.Group:
@@ -104,12 +147,6 @@ def _read_head_numbers(group: h5py.Group, name: str, n_heads: int) -> npt.NDArra
 
 def _at(numbers: npt.NDArray[Any] | None, position: int) -> float | None:
     return None if numbers is None else float(numbers[position])
-
-
-def _in_nanometers(log_det: float | None, entry: LayerEntry) -> float | None:
-    if log_det is None or entry.length_unit == "nanometer":
-        return log_det
-    return log_det - LN_ANGSTROM6_PER_NM6
 
 
 def _read_terms(group: h5py.Group, entry: LayerEntry, position: int) -> dict[str, Floats | None]:

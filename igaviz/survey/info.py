@@ -1,0 +1,135 @@
+"""What is in a dump: the data behind `igaviz info`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from igaviz.dump import Damage, Dump, LayerEntry, Run, Superseded
+from igaviz.format import HEAD_TERMS, MAP_TERMS
+
+
+@dataclass(frozen=True)
+class ItemInfo:
+    """A batch item: its position in the batch, its names over the run, and its sizes."""
+
+    batch: int
+    names: tuple[str, ...]
+    n_residues: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer: the module it is, its heads, and the terms recorded in every, or in some entries."""
+
+    layer: int
+    module: str
+    heads: tuple[int, ...]
+    terms: tuple[str, ...]
+    sometimes: tuple[str, ...]
+    geo_bias_sign: int
+
+
+@dataclass(frozen=True)
+class PhaseInfo:
+    """A phase: its steps with maps, and those with numbers in the scalars files only."""
+
+    phase: str
+    steps: tuple[int, ...]
+    scalar_steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """All that `igaviz info` says about one run."""
+
+    name: str
+    run_id: str | None
+    created: str | None
+    creator: str | None
+    length_units: tuple[str, ...]
+    shards: int
+    n_bytes: int
+    maps: int
+    phases: tuple[PhaseInfo, ...]
+    layers: tuple[LayerInfo, ...]
+    items: tuple[ItemInfo, ...]
+    ranks: tuple[int, ...]
+    attempts: tuple[int, ...]
+    superseded: tuple[Superseded, ...]
+
+
+@dataclass(frozen=True)
+class DumpInfo:
+    """What is in a dump, run by run, and what of it is damaged."""
+
+    runs: tuple[RunInfo, ...]
+    damaged: tuple[Damage, ...]
+
+
+def info(dump: Dump) -> DumpInfo:
+    """What is in `dump`: runs, phases, steps, layers, heads, items, units, bytes, damage.
+
+    Reads the index and the scalars files, no map.
+    """
+    damaged = list(dump.damaged)
+    runs = tuple(_run_info(run, damaged) for run in dump.runs)
+    return DumpInfo(runs, tuple(damaged))
+
+
+def _run_info(run: Run, damaged: list[Damage]) -> RunInfo:
+    scalar_steps: dict[str, set[int]] = {}
+    for line in run.scalar_lines(damaged.append):
+        scalar_steps.setdefault(line.phase, set()).add(line.step)
+    steps: dict[str, set[int]] = {}
+    for entry in run.entries:
+        steps.setdefault(entry.id.phase, set()).add(entry.id.step)
+    phases = sorted(steps.keys() | scalar_steps.keys())
+    return RunInfo(
+        name=run.name,
+        run_id=run.run_id,
+        created=run.created,
+        creator=run.creator,
+        length_units=tuple(sorted({entry.length_unit for entry in run.entries})),
+        shards=len(run.shards),
+        n_bytes=run.n_bytes,
+        maps=sum(len(entry.heads) for entry in run.entries),
+        phases=tuple(
+            PhaseInfo(
+                phase,
+                tuple(sorted(steps.get(phase, ()))),
+                tuple(sorted(scalar_steps.get(phase, set()) - steps.get(phase, set()))),
+            )
+            for phase in phases
+        ),
+        layers=tuple(
+            _layer_info(layer, [entry for entry in run.entries if entry.id.layer == layer])
+            for layer in sorted({entry.id.layer for entry in run.entries})
+        ),
+        items=tuple(
+            _item_info(batch, [entry for entry in run.entries if entry.id.batch == batch])
+            for batch in sorted({entry.id.batch for entry in run.entries})
+        ),
+        ranks=tuple(sorted({entry.id.rank for entry in run.entries})),
+        attempts=run.attempts,
+        superseded=run.superseded,
+    )
+
+
+def _layer_info(layer: int, entries: Sequence[LayerEntry]) -> LayerInfo:
+    order = (*MAP_TERMS, *HEAD_TERMS)
+    always = frozenset.intersection(*(entry.terms for entry in entries))
+    ever = frozenset.union(*(entry.terms for entry in entries))
+    return LayerInfo(
+        layer=layer,
+        module=entries[-1].module,
+        heads=tuple(sorted({head for entry in entries for head in entry.heads})),
+        terms=tuple(term for term in order if term in always),
+        sometimes=tuple(term for term in order if term in ever - always),
+        geo_bias_sign=entries[-1].geo_bias_sign,
+    )
+
+
+def _item_info(batch: int, entries: Sequence[LayerEntry]) -> ItemInfo:
+    names = dict.fromkeys(entry.item for entry in entries if entry.item)
+    return ItemInfo(batch, tuple(names), tuple(sorted({entry.n_residues for entry in entries})))
