@@ -1,0 +1,86 @@
+"""What listens to taps in this process right now: all that a tap reads when nothing records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class TapCall:
+    """What one call of `tap` was given, as it was given."""
+
+    layer: int
+    attention: Tensor | None
+    logits_before: Tensor | None
+    geo_bias: Tensor | None
+    gamma: Tensor | None
+    ca: Tensor | None
+    mask: Tensor | None
+    pair_bias: Tensor | None
+    logits_after: Tensor | None
+    sigma: Tensor | None
+    log_det_min: Tensor | None
+    sigma_floor_share: Tensor | None
+    geo_bias_sign: int
+    module: nn.Module | str | None
+
+
+class Listener(Protocol):
+    """What takes tap calls while it is open."""
+
+    def take(self, call: TapCall) -> None:
+        """Keep what is wanted of `call`; its tensors are the model's own."""
+
+
+listeners: tuple[Listener, ...] = ()
+"""The open captures. A tuple that is replaced, never changed: a tap may be iterating over it."""
+
+steps_entered = 0
+"""How many `with recorder.step(…)` this process is inside of, due or not."""
+
+
+def listen(listener: Listener) -> None:
+    """Let every tap of this process call `listener.take`, until `dismiss`."""
+    global listeners
+    listeners = (*listeners, listener)
+
+
+def dismiss(listener: Listener) -> None:
+    """End `listen`."""
+    global listeners
+    listeners = tuple(other for other in listeners if other is not listener)
+
+
+@contextmanager
+def inside_step() -> Iterator[None]:
+    """Count this process as inside a step."""
+    global steps_entered
+    steps_entered += 1
+    try:
+        yield
+    finally:
+        steps_entered -= 1
+
+
+def _no_graph_task() -> int:
+    return -1
+
+
+_current_graph_task: Callable[[], int] = getattr(
+    # Private, so it may go. Without it a recomputed layer still is no record: a step keeps the
+    # first call of each layer.
+    torch._C,
+    "_current_graph_task_id",
+    _no_graph_task,
+)
+
+
+def in_backward() -> bool:
+    """Whether autograd is running backward: a forward in there recomputes a checkpoint."""
+    return _current_graph_task() != -1

@@ -1,0 +1,60 @@
+"""When a step is due: schedules are plain functions of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from igaviz.errors import RecordingError
+from igaviz.record.settings import whole_number
+
+Schedule = Callable[[int], bool]
+Interval = int | Mapping[int, int] | Schedule
+"""Every k steps; k from a step on, as `{0: 50, 5000: 500}`; or a function of the step."""
+
+
+def make_schedule(interval: Interval | None, at: Iterable[int] = ()) -> Schedule:
+    """A function that says whether a step is due: by `interval`, or because `at` names it.
+
+    Raises `RecordingError` for an interval that is no natural number, or no steps at all.
+    """
+    named = frozenset(whole_number("a step of at", step, least=0) for step in at)
+    if interval is None and not named:
+        raise RecordingError(
+            "nothing would ever be recorded: neither interval nor at says when",
+            hint="interval=100 records every 100 steps",
+        )
+    by_interval = _never if interval is None else _by_interval(interval)
+    return lambda step: step in named or by_interval(step)
+
+
+def _by_interval(interval: Interval) -> Schedule:
+    if isinstance(interval, Mapping):
+        return _by_pieces(interval)
+    if callable(interval):
+        return lambda step: bool(interval(step))
+    every = whole_number("interval", interval, least=1)
+    return lambda step: step % every == 0
+
+
+def _by_pieces(pieces: Mapping[int, int]) -> Schedule:
+    if not pieces:
+        raise RecordingError(
+            "interval is an empty mapping", hint="{0: 50, 5000: 500}: from step 5000 on every 500"
+        )
+    starts = sorted(
+        (
+            whole_number("a first step in interval", start, least=0),
+            whole_number(f"interval from step {start} on", every, least=1),
+        )
+        for start, every in pieces.items()
+    )
+
+    def due(step: int) -> bool:
+        every = next((every for start, every in reversed(starts) if start <= step), None)
+        return every is not None and step % every == 0
+
+    return due
+
+
+def _never(step: int) -> bool:
+    return False

@@ -1,0 +1,113 @@
+"""What holds for a whole recording: which maps are kept, how, and how much of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from numbers import Integral
+from typing import Any, Literal
+
+from igaviz.errors import RecordingError
+from igaviz.format import ANGSTROM_PER_UNIT, MAP_TERMS
+
+LengthUnit = Literal["angstrom", "nanometer"]
+AttentionDtype = Literal["float16", "float32"]
+
+DEFAULT_STORE = ("logits_before", "geo_bias", "attention", "pair_bias")
+"""The maps that are kept where a layer gives them."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a recorder keeps; raises `RecordingError` for what makes no sense.
+
+    `layers`, `heads` and `items` choose what goes into shards (None: all). `items` is a number
+    (the first so many) or positions in the batch.
+    """
+
+    length_unit: str
+    layers: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+    items: int | tuple[int, ...] = 4
+    max_residues: int | None = None
+    max_bytes: int | None = None
+    ranks: tuple[int, ...] | Literal["all"] = (0,)
+    store: tuple[str, ...] = DEFAULT_STORE
+    attention_dtype: str = "float16"
+    echo: bool = False
+    strict: bool = False
+    scalars_interval: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("length_unit", self.length_unit, ANGSTROM_PER_UNIT)
+        _one_of("attention_dtype", self.attention_dtype, ("float16", "float32"))
+        for term in self.store:
+            _one_of("a term of store", term, MAP_TERMS)
+        if "attention" not in self.store and not {"logits_before", "geo_bias"} <= {*self.store}:
+            raise RecordingError(
+                f"store={self.store!r} can't be read back",
+                hint="store attention, or logits_before and geo_bias, or all three",
+            )
+        for name in ("max_residues", "max_bytes", "scalars_interval"):
+            value = getattr(self, name)
+            if value is not None:
+                whole_number(name, value, least=1)
+
+    def chosen_items(self, batch_size: int) -> list[int]:
+        """The positions in a batch of this size that go into shards."""
+        if isinstance(self.items, int):
+            return list(range(min(self.items, batch_size)))
+        return [position for position in self.items if position < batch_size]
+
+    def records_rank(self, rank: int) -> bool:
+        """Whether the process of this rank writes."""
+        return self.ranks == "all" or rank in self.ranks
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as `run.json` holds them."""
+        return asdict(self)
+
+
+def make_settings(
+    *,
+    layers: Collection[int] | None,
+    heads: Collection[int] | None,
+    items: int | Collection[int],
+    ranks: int | Collection[int] | Literal["all"],
+    store: Collection[str],
+    **others: Any,  # noqa: ANN401 (Settings checks them)
+) -> Settings:
+    """The settings, from what a user may pass: single numbers and any collection."""
+    if isinstance(store, str):
+        raise RecordingError(f"store={store!r} is one string", hint=f"store=({store!r},)")
+    return Settings(
+        layers=None if layers is None else _positions("layers", layers),
+        heads=None if heads is None else _positions("heads", heads),
+        items=whole_number("items", items, least=1)
+        if isinstance(items, int)
+        else _positions("items", items),
+        ranks="all" if ranks == "all" else _positions("ranks", ranks),
+        store=tuple(store),
+        **others,
+    )
+
+
+def _positions(name: str, values: object) -> tuple[int, ...]:
+    """Whole numbers in rising order, each once."""
+    if isinstance(values, int) and not isinstance(values, bool):
+        values = (values,)
+    if isinstance(values, str | Mapping) or not isinstance(values, Collection) or not values:
+        raise RecordingError(f"{name}={values!r} names nothing", hint=f"{name}=[0, 1], say")
+    return tuple(sorted({whole_number(f"an entry of {name}", value, least=0) for value in values}))
+
+
+def whole_number(name: str, value: object, least: int) -> int:
+    """`value` as an int; raises `RecordingError` where it is none of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise RecordingError(f"{name} is {value!r}, not a whole number of at least {least}")
+    return int(value)
+
+
+def _one_of(name: str, value: object, allowed: Collection[str]) -> None:
+    if value not in allowed:
+        raise RecordingError(f"{name} is {value!r}", hint=f"one of {', '.join(allowed)}")
