@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Structure
-
-if TYPE_CHECKING:
-    from igaviz.metrics.contacts import Contacts
-    from igaviz.metrics.groups import Groups
-
-LOCAL_RADIUS = 8.0
-"""Å: pairs closer than this are local (the default of `--radius`)."""
-
-NEAR_RADIUS = 15.0
-"""Å: the keys over which the spread of a row does not grow with the protein."""
-
-LONG_RANGE = 6
-"""Residue numbers apart (or another chain): neighbours in space that sequence doesn't explain."""
-
-BIN_LIMIT = 1024
-"""Å: farther pairs belong to no distance bin, so that a stray coordinate costs no memory."""
+from igaviz.metrics.contacts import Contacts
+from igaviz.metrics.distance import chain_step, distances
+from igaviz.metrics.groups import Groups
+from igaviz.metrics.table import BIN_LIMIT, LOCAL_RADIUS, LONG_RANGE, NEAR_RADIUS
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +39,17 @@ class Pairs:
         """The tables of `structure`; `radius` in Å is the limit of `local`."""
         distance = distances(structure.ca)
         others = ~np.eye(len(distance), dtype=bool)
-        binned = others & (distance < BIN_LIMIT)
+        number = structure.residue_index.astype(np.int64)
+        chain = structure.chain_index
         return cls(
             structure=structure,
             radius=radius,
             distance=distance,
             local=others & (distance < radius),
             near=distance < NEAR_RADIUS,
-            longrange=longrange_pairs(structure),
-            bins=np.where(binned, distance, -1.0).astype(np.int32),
+            longrange=(np.abs(number[:, None] - number[None, :]) >= LONG_RANGE)
+            | (chain[:, None] != chain[None, :]),
+            bins=np.where(others & (distance < BIN_LIMIT), distance, -1.0).astype(np.int32),
         )
 
     @property
@@ -77,39 +66,21 @@ class Pairs:
 
     @cached_property
     def groups(self) -> Groups:
-        """The pairs as flat indices by distance, sequence and query: what `measure` sums over."""
-        from igaviz.metrics.groups import Groups
-
+        """The pairs by distance, sequence and query as flat indices: what `measure` sums over."""
         return Groups.of(self)
 
     @cached_property
     def contacts(self) -> Contacts:
-        """The long-range pairs i < j and which of them touch in the clean structure."""
-        from igaviz.metrics.contacts import Contacts
-
+        """The long-range pairs i < j, and which of them touch in the clean structure."""
         return Contacts.of(self)
 
+    @cached_property
+    def ca_step(self) -> float | None:
+        """The median Cα–Cα distance in Å of residues that follow each other in sequence."""
+        return chain_step(self.structure.ca, self.structure)
 
-def distances(ca: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Cα–Cα distances [N, N] as float32 of coordinates [N, 3], in their unit; the diagonal is 0.
-
-    A pair with a non-finite coordinate gets a non-finite distance. From differences in float64,
-    not from a Gram matrix, so that a common shift of the coordinates costs no digits.
-    """
-    ca = np.asarray(ca, dtype=np.float64)
-    squared = np.zeros((len(ca), len(ca)))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for axis in range(ca.shape[1]):
-            squared += (ca[:, None, axis] - ca[None, :, axis]) ** 2
-        distance = np.sqrt(squared).astype(np.float32)
-    np.fill_diagonal(distance, 0.0)
-    return distance
-
-
-def longrange_pairs(structure: Structure) -> Booleans:
-    """Which pairs [N, N] lie in different chains or at least 6 residue numbers apart."""
-    number = structure.residue_index.astype(np.int64)
-    chain = structure.chain_index
-    apart = np.abs(number[:, None] - number[None, :]) >= LONG_RANGE
-    longrange: Booleans = apart | (chain[:, None] != chain[None, :])
-    return longrange
+    @cached_property
+    def reference_step(self) -> float | None:
+        """The same of the clean structure, None where there is none."""
+        reference = self.structure.ca_reference
+        return None if reference is None else chain_step(reference, self.structure)

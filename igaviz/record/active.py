@@ -52,7 +52,7 @@ def listen(listener: Listener) -> None:
 
 
 def dismiss(listener: Listener) -> None:
-    """End `listen`."""
+    """End `listen`; nothing where it has ended already."""
     global listeners
     listeners = tuple(other for other in listeners if other is not listener)
 

@@ -12,19 +12,29 @@ Interval = int | Mapping[int, int] | Schedule
 """Every k steps; k from a step on, as `{0: 50, 5000: 500}`; or a function of the step."""
 
 
-def make_schedule(interval: Interval | None, at: Iterable[int] = ()) -> Schedule:
-    """A function that says whether a step is due: by `interval`, or because `at` names it.
+def make_schedules(
+    interval: Interval | None, at: Iterable[int], scalars_interval: int | None
+) -> tuple[Schedule, Schedule]:
+    """Two functions of the step: whether full maps are due, and whether scalars are.
 
-    Raises `RecordingError` for an interval that is no natural number, or no steps at all.
+    Raises `RecordingError` for an interval that is no natural number, or nothing ever due.
     """
     named = frozenset(whole_number("a step of at", step, least=0) for step in at)
-    if interval is None and not named:
+    if interval is None and not named and scalars_interval is None:
         raise RecordingError(
-            "nothing would ever be recorded: neither interval nor at says when",
+            "nothing would ever be recorded: no interval, at or scalars_interval says when",
             hint="interval=100 records every 100 steps",
         )
     by_interval = _never if interval is None else _by_interval(interval)
-    return lambda step: step in named or by_interval(step)
+    scalars = _never if scalars_interval is None else _by_interval(scalars_interval)
+    return lambda step: step in named or by_interval(step), scalars
+
+
+def describe(interval: Interval | None) -> object:
+    """The interval as `run.json` holds it."""
+    if isinstance(interval, Mapping):
+        return {str(start): every for start, every in interval.items()}
+    return getattr(interval, "__qualname__", repr(interval)) if callable(interval) else interval
 
 
 def _by_interval(interval: Interval) -> Schedule:

@@ -47,7 +47,7 @@ class IgaSettings:
     """
 
     c_s: int = 64
-    c_z: int = 32
+    c_z: int = 16
     c_hidden: int = 16
     n_heads: int = 8
     n_gaussians: int = 2
@@ -67,6 +67,9 @@ class InvariantGaussianAttention(nn.Module):
     `enable_vis` makes the layer record itself to `vis_dir` every `vis_interval` training steps, as
     layer `layer_idx`. Without it, it records wherever the caller has an active `Recorder`.
     """
+
+    taps_itself = True
+    """`Recorder.attach` names the layer instead of hooking it."""
 
     def __init__(
         self,

@@ -1,0 +1,138 @@
+"""What the checks say: severities, findings, verdicts, and the diagnosis that holds them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+
+class Severity(IntEnum):
+    """How bad it is; orders from healthy to error. A finding is a note at least."""
+
+    HEALTHY = 0
+    NOTE = 1
+    WARNING = 2
+    ERROR = 3
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+class Verdict(NamedTuple):
+    """One map, head or layer in a word: how bad, the check that says so, and words for a title."""
+
+    severity: Severity
+    check: str | None
+    words: str
+
+
+HEALTHY = Verdict(Severity.HEALTHY, None, "healthy")
+GEOMETRY_NOT_JUDGED = Verdict(Severity.HEALTHY, None, "healthy, geometry not judged")
+NOT_JUDGED = Verdict(Severity.HEALTHY, None, "not judged")
+
+
+class Further(NamedTuple):
+    """A further condition of a finding, beside its first: the metric, its value and threshold."""
+
+    metric: str
+    value: float | None
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found, in the order of the keys of `igaviz diagnose --json`.
+
+    `heads` are those that show it, `maps` of `of` judged maps do. `value` is the worst of them
+    against the check's first condition (`threshold`), `also` holds that map's other conditions.
+    `head` is None where several heads show it, `rank` and `batch` where several items or heads
+    do; `layer` is None where it speaks of a batch item as a whole (unit-suspect).
+    """
+
+    id: str
+    name: str
+    severity: Severity
+    run: str
+    phase: str
+    step: int
+    rank: int | None
+    batch: int | None
+    layer: int | None
+    head: int | None
+    heads: tuple[int, ...]
+    maps: int
+    of: int
+    value: float | None
+    threshold: float
+    also: tuple[Further, ...]
+    message: str
+    remedy: str
+
+
+class Skipped(NamedTuple):
+    """A check that could not judge `maps` maps, and why."""
+
+    id: str
+    reason: str
+    maps: int
+
+
+class Information(NamedTuple):
+    """One line about a run that is no finding: numbers against the guide's, and what they mean."""
+
+    run: str
+    message: str
+
+
+class LayerRow(NamedTuple):
+    """One line of the table of verdicts: a layer at its last step, head by head."""
+
+    run: str
+    phase: str
+    step: int
+    layer: int
+    maps: int
+    heads: tuple[tuple[int, Verdict], ...]
+
+
+class DamagedPiece(Protocol):
+    """A piece of the input that was skipped (`igaviz.dump.data.Damage`)."""
+
+    @property
+    def path(self) -> str:
+        """The file."""
+
+    @property
+    def where(self) -> str:
+        """The place inside it, empty for the file as a whole."""
+
+    @property
+    def reason(self) -> str:
+        """What was wrong."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything that `igaviz diagnose` says.
+
+    `verdict` is the worst severity among `findings`, which come from the last step of each run
+    and phase; `history` holds what was found at earlier steps only. `maps` counts every map that
+    was looked at, at any step. `layers` is the table. `by_map` lists the maps that fired at the
+    last step, each as a finding of its own, worst first, `by_map_left_out` how many more did.
+    """
+
+    verdict: Severity
+    maps: int
+    findings: tuple[Finding, ...]
+    history: tuple[Finding, ...]
+    skipped: tuple[Skipped, ...]
+    damaged: tuple[DamagedPiece, ...]
+    information: tuple[Information, ...]
+    layers: tuple[LayerRow, ...]
+    by_map: tuple[Finding, ...] = ()
+    by_map_left_out: int = 0
+
+    def fails(self, fail_on: Severity | None) -> bool:
+        """Whether something was found at or above `fail_on` (None: never)."""
+        return fail_on is not None and self.verdict >= max(fail_on, Severity.NOTE)

@@ -1,0 +1,253 @@
+"""What a finding says: one or two plain sentences with the numbers of the maps that fired."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from igaviz.checks.rules import CA_STEP, Outcome, Thresholds
+from igaviz.checks.wording import number, percent, span
+from igaviz.metrics.data import Measurement
+
+HEALTHY_GAMMA = 0.018
+"""γ of the healthiest run that was measured: what γ and the bias's spread are compared with."""
+
+MOVED = 0.01
+"""γ counts as moved where it changed by more than this share of its size."""
+
+FITS = {
+    "without geometry": "softmax(S) alone gives it: the geometric term was not added (was γ "
+    "applied, and before the softmax?)",
+    "geometry subtracted": "softmax(S − G) gives it: the term is subtracted, or `geo_bias_sign` "
+    "is wrong",
+    "geometry alone": "softmax(G) alone gives it: the scalar logits were not added",
+    "without pair bias": "it fits without the pair bias: `logits_before` holds one that the "
+    "attention never saw",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The maps on which one check fired, the worst first, and the thresholds it went by."""
+
+    fired: tuple[tuple[Measurement, Outcome], ...]
+    thresholds: Thresholds
+
+    @property
+    def worst(self) -> Measurement:
+        """The map that is furthest beyond the threshold."""
+        return self.fired[0][0]
+
+    def span(self, metric: str, say: Callable[[float], str] = number) -> str:
+        """The range of a metric over the maps that fired."""
+        values = [m.number(metric) for m, _ in self.fired]
+        return span((value for value in values if value is not None), say)
+
+
+Say = Callable[[Evidence], str]
+
+
+def non_finite(e: Evidence) -> str:
+    """How many numbers are broken."""
+    return f"{e.span('nonfinite')} numbers of a map are NaN or infinite."
+
+
+def rows_not_normalised(e: Evidence) -> str:
+    """How far row sums are off, and what the type allows."""
+    allowed = number(e.fired[0][1].conditions[0].threshold)
+    return (
+        f"Rows of the attention miss a sum of 1 by up to {number(_known(e, 'row_sum_error'))}, "
+        f"where {e.worst.attention_dtype} allows {allowed}."
+    )
+
+
+def terms_disagree(e: Evidence) -> str:
+    """How far softmax(S + G) is off, and which reading of the terms fits."""
+    share, error = e.fired[0][1].conditions
+    fits = e.worst.replay.fits if e.worst.replay else None
+    reading = FITS.get(fits, fits) if fits else "no other reading of the terms that was tried fits"
+    return (
+        f"softmax(S + G) misses the recorded attention on {percent(share.value or 0.0)} of rows, "
+        f"by up to {number(error.value or 0.0)}; {reading}."
+    )
+
+
+def unit_suspect(e: Evidence) -> str:
+    """How far consecutive Cα are apart, and which mix-up gives that."""
+    step = e.fired[0][1].conditions[0].value or 0.0
+    factor, units = (
+        ("ten times", ("nanometer", "Å were recorded as nm"))
+        if step > CA_STEP
+        else ("a tenth of", ("angstrom", "nm were recorded as Å"))
+    )
+    as_if = f", as if {units[1]}" if e.worst.length_unit == units[0] else ""
+    return (
+        f"With lengths read as {e.worst.length_unit}, consecutive Cα are {number(step)} Å apart, "
+        f"{factor} the {CA_STEP} Å of a real chain{as_if}."
+    )
+
+
+def gamma_too_small(e: Evidence) -> str:
+    """What geometry moves; whether γ or the spread is what is small, and how far γ is off."""
+    start = (
+        f"Geometry moves only {e.span('geometry_effect', percent)} of attention, its bias differs "
+        f"by {e.span('geo_bias_std_near')} nats among residues within 15 Å: "
+    )
+    gamma, spread = e.worst.number("gamma"), _known(e, "geo_bias_std_near")
+    if gamma is None:
+        return f"{start}γ × spread is too small (γ was not recorded, so which of the two is open)."
+    if gamma == 0:
+        return f"{start}γ is 0."
+    per_gamma = abs(spread / gamma)
+    wanted = e.thresholds["spread"] / HEALTHY_GAMMA
+    culprit = _culprit(gamma_small=abs(gamma) < HEALTHY_GAMMA, spread_small=per_gamma < wanted)
+    effect, growth = _known(e, "geometry_effect"), ""
+    if effect > 0:
+        factor = e.thresholds["effect"] / effect
+        growth = (
+            f" γ × spread would have to grow about {_rough(factor)}-fold (γ alone: to about "
+            f"{_rough(gamma * factor)}) for geometry to move {percent(e.thresholds['effect'])}."
+        )
+    return (
+        f"{start}{culprit} too small (γ {number(gamma)}, spread of the overlap before γ "
+        f"{number(per_gamma)} nats).{growth}"
+    )
+
+
+def gamma_moved(first_step: int, first: Mapping[int, float], last: Mapping[int, float]) -> str:
+    """Whether γ moved since `first_step`, by head numbers; empty where no head is in both."""
+    heads = first.keys() & last.keys()
+    if not heads:
+        return ""
+    if frozen(first, last):
+        return f"γ has not moved since step {first_step:,}."
+    before, now = span(first[head] for head in heads), span(last[head] for head in heads)
+    if before == now:
+        return f"γ has hardly moved since step {first_step:,}."
+    return f"γ went from {before} at step {first_step:,} to {now}."
+
+
+def frozen(first: Mapping[int, float], last: Mapping[int, float]) -> bool:
+    """Whether no head's γ moved by more than 1 % of its size."""
+    return all(
+        abs(last[head] - first[head]) <= MOVED * abs(first[head])
+        for head in first.keys() & last.keys()
+    )
+
+
+def bias_flat(e: Evidence) -> str:
+    """How little the bias differs."""
+    return (
+        f"The bias differs by only {e.span('geo_bias_std_near')} nats among residues within 15 Å: "
+        "it doesn't tell pairs apart."
+    )
+
+
+def geometry_dominates(e: Evidence) -> str:
+    """How many times geometry outweighs content, and what content still moves."""
+    content = e.span("content_effect", percent)
+    still = "" if content == "not finite" else f"; content moves {content} of attention"
+    return (
+        f"Among residues within 15 Å geometry spreads the logits {e.span('geometry_ratio_near')} "
+        f"times as far as Q·K{still}."
+    )
+
+
+def geometry_inverted(e: Evidence) -> str:
+    """How much lower the bias is at neighbours, and how it rises."""
+    return (
+        f"The bias is lower at neighbours than elsewhere (by {_magnitudes(e, 'neighbour_shift')} "
+        f"nats) and rises with distance (rank correlation {e.span('bias_trend')})."
+    )
+
+
+def geometry_too_short(e: Evidence) -> str:
+    """Where the bias has fallen off."""
+    return (
+        f"The bias has fallen by 1 nat at {e.span('geo_range')} Å already; the next residue is "
+        f"{CA_STEP} Å away."
+    )
+
+
+def attention_uniform(e: Evidence) -> str:
+    """How close attention is to uniform."""
+    return (
+        f"Attention is within {e.span('uniform_kl')} nats of uniform; neighbours get "
+        f"{e.span('local_enrichment')} times what blind attention gives them."
+    )
+
+
+def diagonal_collapse(e: Evidence) -> str:
+    """How much of its attention a residue keeps."""
+    return f"A residue gives {e.span('self_mass', percent)} of its attention to itself."
+
+
+def softmax_saturated(e: Evidence) -> str:
+    """How many queries are one-hot, and which term does it."""
+    content = e.worst.number("content_saturation")
+    which = ""
+    if content is not None and content > e.thresholds["share"]:
+        which = f"; Q·K alone saturates {percent(content)}, so content does it"
+    elif content is not None:
+        which = f"; Q·K alone would saturate {percent(content)}, so geometry does it"
+    return (
+        f"{e.span('saturation', percent)} of queries give more than 90 % of their attention to "
+        f"one key{which}."
+    )
+
+
+def bias_explodes(e: Evidence) -> str:
+    """How far the bias differs among near residues."""
+    return (
+        f"The bias differs by {e.span('geo_bias_std_near')} nats (one standard deviation) among "
+        "residues within 15 Å."
+    )
+
+
+def sigma_collapse(e: Evidence) -> str:
+    """How many axis lengths are at the floor, and how small the Gaussians are."""
+    shares = [m.sigma_floor_share for m, _ in e.fired if m.sigma_floor_share is not None]
+    volumes = [m.log_det_min for m, _ in e.fired if m.log_det_min is not None]
+    parts = []
+    if shares:
+        parts.append(f"{span(shares, percent)} of axis lengths are at their floor")
+    if volumes:
+        parts.append(f"the smallest log-determinant is {span(volumes)} in ln nm⁶")
+    sentence = ", ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def no_locality(e: Evidence) -> str:
+    """What neighbours get."""
+    return (
+        f"Neighbours in space get {e.span('local_enrichment')} times the attention that blind "
+        "attention gives them."
+    )
+
+
+def attention_sink(e: Evidence) -> str:
+    """What the one key takes."""
+    return f"One key takes {e.span('sink', percent)} of all attention."
+
+
+def _culprit(*, gamma_small: bool, spread_small: bool) -> str:
+    if gamma_small and spread_small:
+        return "γ and the bias's spread are both"
+    return "γ is" if gamma_small else "the bias's spread, not γ, is"
+
+
+def _rough(value: float) -> str:
+    """Two significant digits: a proportion that holds while the effect is small."""
+    return number(float(f"{value:.2g}"))
+
+
+def _known(e: Evidence, metric: str) -> float:
+    """The worst map's number: a metric that the check fired on has one."""
+    value = e.worst.number(metric)
+    return math.nan if value is None else value
+
+
+def _magnitudes(e: Evidence, metric: str) -> str:
+    values = [m.number(metric) for m, _ in e.fired]
+    return span(abs(value) for value in values if value is not None)

@@ -1,0 +1,91 @@
+"""The options that verbs share, and how their texts become selections."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from igaviz.dump import Dump
+    from igaviz.survey.plan import Choice
+
+
+class FailOn(StrEnum):
+    """The severity from which on findings make the exit code 1."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+    NEVER = "never"
+
+
+DumpPaths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="DUMP...", help="A shard, a folder of shards, or several.", show_default=False
+    ),
+]
+Layer = Annotated[str, typer.Option(help="Layers: 3, 0,2-4, all.")]
+Head = Annotated[str, typer.Option(help="Heads, by the model's numbers: 3, 0,2-4, all.")]
+Batch = Annotated[str, typer.Option(help="Batch items, by their position in the batch.")]
+Step = Annotated[str, typer.Option(help="Steps: 100, first, last, all, 1000:5000:500.")]
+Rank = Annotated[str, typer.Option(help="Ranks of a distributed run.")]
+Phase = Annotated[
+    str | None,
+    typer.Option(
+        help="train, val, sample, probe or all; train where there is any, else all.",
+        show_default=False,
+    ),
+]
+Radius = Annotated[float, typer.Option(help="Residues nearer than this are local, in Å.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Worker processes; the number of cores if left out.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+FailOnOption = Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+
+
+def open_paths(paths: list[Path]) -> Dump:
+    """The dump at `paths`, with progress on stderr."""
+    from igaviz.cli.console import progress
+    from igaviz.dump import open_dump
+
+    with progress("opening", "shards") as advance:
+        return open_dump(*paths, progress=advance)
+
+
+def choose(
+    *,
+    layer: str = "all",
+    head: str = "all",
+    batch: str = "all",
+    step: str = "all",
+    rank: str = "all",
+    phase: str | None = None,
+) -> Choice:
+    """The selection that the options write. Raises `UsageError` where one isn't of the grammar."""
+    from igaviz.selection import Numbers
+    from igaviz.survey.plan import Choice
+
+    return Choice(
+        phase=phase,
+        step=Numbers.parse(step, "step"),
+        rank=Numbers.parse(rank, "rank"),
+        batch=Numbers.parse(batch, "batch item"),
+        layer=Numbers.parse(layer, "layer"),
+        head=Numbers.parse(head, "head"),
+    )
+
+
+def worker_count(jobs: int | None) -> int:
+    """The number of worker processes: what was asked for, else the cores."""
+    from igaviz.survey.workers import available_cores
+
+    return available_cores() if jobs is None else jobs

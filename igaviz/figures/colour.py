@@ -1,0 +1,154 @@
+"""Which colours a map gets, and between which limits.
+
+One rule for every map: nothing above zero → `Blues_r`, nothing below → `Reds`, both signs →
+`RdBu_r` centred on zero, so that blue is negative and red positive everywhere. Limits are robust:
+a stray 1e8 doesn't flatten a map, and what they cut off is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.colors import Colormap, LogNorm, Normalize
+
+from igaviz.dump.data import Floats
+from igaviz.figures.theme import NON_FINITE
+
+ATTENTION_FLOOR = 1e-4
+RELATIVE_FLOOR = -10.0
+"""Nats below the row's maximum: a key weighs 5e-5 of the strongest there."""
+
+_TAIL = 0.1  # per cent of values on each side that may set no limit
+_SLACK = 0.25  # a tail no longer than this share of the body is kept
+
+
+@dataclass(frozen=True)
+class Shades:
+    """How values become colours: the colour map's name, the limits, and what they cut off.
+
+    `below` and `above` of `total` finite values lie outside the limits.
+    """
+
+    cmap: str
+    low: float
+    high: float
+    log: bool = False
+    below: int = 0
+    above: int = 0
+    total: int = 0
+
+    def norm(self) -> Normalize:
+        """The limits and the scale as matplotlib takes them."""
+        return LogNorm(self.low, self.high) if self.log else Normalize(self.low, self.high)
+
+    def colormap(self) -> Colormap:
+        """The colour map, with a colour of its own for what isn't finite."""
+        return _colormap(self.cmap)
+
+    def drawable(self, values: Floats) -> npt.NDArray[np.float64]:
+        """`values` within the limits; what isn't finite stays NaN."""
+        finite = np.isfinite(values)
+        return np.where(finite, np.clip(values.astype(np.float64), self.low, self.high), np.nan)
+
+
+def signed(values: Floats) -> Shades:
+    """Colours of `values` by their signs, between robust limits."""
+    finite = _finite(values)
+    low, high = robust_limits(finite)
+    if not finite.size or finite.max() <= 0:
+        cmap = "Blues_r"
+        low, high = (low, high) if low < high else (min(low, -1.0), 0.0)
+    elif finite.min() >= 0:
+        cmap = "Reds"
+        low, high = (low, high) if low < high else (0.0, high or 1.0)
+    else:
+        cmap = "RdBu_r"
+        high = max(-low, high) or 1.0
+        low = -high
+    return _counted(finite, Shades(cmap, low, high))
+
+
+def relative(values: Floats) -> Shades:
+    """Colours of logits minus their row's maximum: −10…0 nats, the tail cut off."""
+    return _counted(_finite(values), Shades("Blues_r", RELATIVE_FLOOR, 0.0))
+
+
+def below_row_maximum(values: Floats) -> npt.NDArray[np.float64]:
+    """Each row of logits [N, N] minus its largest finite value; NaN where it isn't finite."""
+    finite = np.isfinite(values)
+    known = np.where(finite, values, -np.inf).astype(np.float64)
+    top = known.max(axis=1, keepdims=True, initial=-np.inf)
+    return np.subtract(known, top, out=np.full(known.shape, np.nan), where=finite)
+
+
+def weights(values: Floats, *, log: bool) -> Shades:
+    """Colours of attention weights between their `attention_limits`."""
+    low, high = attention_limits(values, log=log)
+    return _counted(_finite(values), Shades("Reds", low, high, log=log))
+
+
+def lengths(values: Floats) -> Shades:
+    """Colours of distances: from 0 to a robust largest."""
+    finite = _finite(values)
+    _, high = robust_limits(finite)
+    return _counted(finite, Shades("Reds", 0.0, high or 1.0))
+
+
+def attention_limits(attention: Floats, *, log: bool) -> tuple[float, float]:
+    """Limits for the weights [N, N]: 1e-4 (0 on a linear scale) to the 99.9th percentile.
+
+    The diagonal is left out where it alone would set the upper one. That is never less than ten
+    times the uniform level 1/N: one-hot attention is zero at its 99.9th percentile.
+    """
+    n = len(attention)
+    high = _high_percentile(attention)
+    without_diagonal = _high_percentile(attention[~np.eye(n, dtype=bool)])
+    if without_diagonal and high > 2 * without_diagonal:
+        high = without_diagonal
+    return ATTENTION_FLOOR if log else 0.0, min(max(high, 10.0 / max(n, 1)), 1.0)
+
+
+def robust_limits(values: Floats) -> tuple[float, float]:
+    """The smallest and largest of the finite `values` but for outliers; (0, 0) without any.
+
+    The 0.1st and 99.9th percentile, each rounded inwards so that one outlier never counts, and
+    let out to the extreme where that is close.
+    """
+    finite = _finite(values)
+    if not finite.size:
+        return 0.0, 0.0
+    low = float(np.percentile(finite, _TAIL, method="higher"))
+    high = max(low, float(np.percentile(finite, 100 - _TAIL, method="lower")))
+    smallest, largest = float(finite.min()), float(finite.max())
+    slack = _SLACK * (high - low)
+    return (
+        smallest if low - smallest <= slack else low,
+        largest if largest - high <= slack else high,
+    )
+
+
+def _finite(values: Floats) -> npt.NDArray[np.float64]:
+    return values[np.isfinite(values)].astype(np.float64)
+
+
+def _high_percentile(values: Floats) -> float:
+    finite = _finite(values)
+    return float(np.percentile(finite, 100 - _TAIL)) if finite.size else 0.0
+
+
+def _counted(finite: npt.NDArray[np.float64], shades: Shades) -> Shades:
+    return replace(
+        shades,
+        below=int(np.count_nonzero(finite < shades.low)),
+        above=int(np.count_nonzero(finite > shades.high)),
+        total=finite.size,
+    )
+
+
+@lru_cache(maxsize=8)
+def _colormap(name: str) -> Colormap:
+    return colormaps[name].with_extremes(bad=NON_FINITE)

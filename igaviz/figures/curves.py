@@ -1,0 +1,205 @@
+"""A quantity over distance: medians and bands, for both curve panels of the statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.lines import Line2D
+
+from igaviz.figures import colour, text, theme
+from igaviz.figures.attention_axis import AttentionAxis
+from igaviz.figures.panels import Key, Panel, value_ticks
+from igaviz.figures.view import View, few_residues
+from igaviz.metrics.profiles import Array, Curve, Curves, Profiles
+from igaviz.metrics.table import BEYOND, LONG_RANGE
+
+_FULL = 0.34
+_PALE = 0.15
+_SPREAD = "median, 10–90 % band"
+_BIAS_MARGIN = 0.06
+_FOR_THE_KEY = 0.3  # of the height, kept free for the legend
+
+
+class CurvesPanel(Panel):
+    """Medians and bands by distance of sequence neighbours and of long-range pairs."""
+
+    def __init__(self, axes: Axes, ink: str, unit: str) -> None:
+        super().__init__(axes)
+        theme.plain(axes)
+        axes.set_xlabel("Cα distance (Å)")
+        axes.set_ylabel(unit)
+        self.near_band = self._band(ink, _PALE)
+        self.far_band = self._band(ink, _FULL)
+        self.radius = self.line(color=theme.LOCAL, linestyle="--", linewidth=1.4)
+        self.radius.set_transform(axes.get_xaxis_transform())
+        self.mean = self.line(color=theme.INK, linewidth=1.3, linestyle=(0, (5, 2)))
+        median = {"color": ink, "linewidth": 1.3, "marker": "o", "markersize": 4.4}
+        self.far = self.line(**median)
+        self.near = self.line(markerfacecolor=theme.PAPER, **median)
+
+    def _band(self, ink: str, opacity: float) -> PolyCollection:
+        shapes = PolyCollection([], facecolor=ink, alpha=opacity, linewidth=0, zorder=1.5)
+        self.axes.add_collection(shapes, autolim=False)
+        return shapes
+
+    def line(self, **style: object) -> Line2D:
+        """A new line of the panel, without data."""
+        (line,) = self.axes.plot([], [], **style)  # type: ignore[arg-type]
+        return line
+
+    def draw(self, curves: Curves, key: Key, radius: float, limits: AttentionAxis | None) -> float:
+        """Draw `curves`, what lies beyond `limits` at their ends; gives the largest distance."""
+        clip = limits.clip if limits else _as_is
+        for line, curve, name in (
+            (self.far, curves.longrange, "long-range"),
+            (self.near, curves.neighbours, f"|Δ residue| < {LONG_RANGE}"),
+        ):
+            line.set_data(*gapped(curve, clip(curve.median)))
+            key.say(line, f"{name} (n = {int(curve.count.sum()):,})")
+        self.mean.set_data(*gapped(curves.everything, clip(curves.everything.mean)))
+        self.near_band.set_verts(band(curves.neighbours, clip))
+        self.far_band.set_verts(band(curves.longrange, clip))
+        self.radius.set_data([radius, radius], [0, 1])
+        farthest = float(curves.everything.bins[-1] + 1)
+        self.axes.set_xlim(0, farthest)
+        theme.set_ticks(self.axes.xaxis, *value_ticks(0, farthest))
+        return farthest
+
+    def clear(self) -> None:
+        """Draw nothing."""
+        for line in self.axes.lines:
+            line.set_data([], [])
+        for shapes in (self.near_band, self.far_band):
+            shapes.set_verts([])
+
+
+class AttentionCurvesPanel(CurvesPanel):
+    """Attention by distance, with what content alone would give, and the uniform level."""
+
+    def __init__(self, axes: Axes) -> None:
+        super().__init__(axes, theme.ATTENTION, "attention weight")
+        self.content = self.line(color=theme.CONTENT, linewidth=2.0, zorder=1.8)
+        self.uniform = self.line(color=theme.INK, linestyle=":", linewidth=1.4)
+        labels = {self.mean: "mean of all pairs", self.uniform: "uniform, 1/N"}
+        self.key = Key(axes, [self.far, self.near, self.mean, self.content, self.uniform], labels)
+
+    def update(self, profiles: Profiles, view: View) -> None:
+        """Draw the attention of `profiles`."""
+        curves, attention = profiles.attention_curves, profiles.map.attention
+        self.clear()
+        drawn = self.say("Attention by distance", _SPREAD, _missing(curves, profiles, "Attention"))
+        self.key.set_visible(drawn)
+        if not drawn or curves is None or attention is None:
+            return
+        axis = AttentionAxis.of(attention, view)
+        farthest = self.draw(curves, self.key, profiles.pairs.radius, axis)
+        content = profiles.content_curves
+        if content is not None:
+            self.content.set_data(
+                *gapped(content.everything, axis.clip(content.everything.median))
+            )
+        self.key.say(
+            self.content, "softmax of ① not recorded" if content is None else "median, softmax of ①"
+        )
+        level = 1 / profiles.map.n_residues
+        self.uniform.set_data([0, farthest], [level, level])
+        axis.set_y(self.axes)
+
+
+class BiasCurvesPanel(CurvesPanel):
+    """The geometric bias by distance, as stored, and how far it reaches."""
+
+    def __init__(self, axes: Axes) -> None:
+        super().__init__(axes, theme.BIAS, "geometric bias (nat)")
+        self.reach = self.line(color=theme.QUERY, linestyle="-.", linewidth=1.6)
+        self.reach.set_transform(axes.get_xaxis_transform())
+        self.key = Key(
+            axes, [self.far, self.near, self.mean, self.reach], {self.mean: "mean of all pairs"}
+        )
+
+    def update(self, profiles: Profiles) -> None:
+        """Draw the geometric bias of `profiles`."""
+        curves, subtracted = profiles.bias_curves, profiles.map.geo_bias_sign == -1
+        self.clear()
+        title = "Bias by distance" + (", sign −1" if subtracted else "")
+        drawn = self.say(title, _SPREAD, _missing(curves, profiles, "Geometric bias"))
+        self.key.set_visible(drawn)
+        if not drawn or curves is None:
+            return
+        self.draw(curves, self.key, profiles.pairs.radius, None)
+        reach = profiles.geo_range
+        if isinstance(reach, float):
+            self.reach.set_data([reach, reach], [0, 1])
+        self.key.say(self.reach, _reach_in_words(reach))
+        self.key.legend.set_loc("lower right" if subtracted else "upper right")
+        self._fit_y(curves, falling=not subtracted)
+
+    def _fit_y(self, curves: Curves, *, falling: bool) -> None:
+        drawn = [part for c in (curves.neighbours, curves.longrange) for part in (c.low, c.high)]
+        low, high = colour.robust_limits(np.concatenate(drawn))
+        extent = (high - low) or 1.0
+        low, high = low - _BIAS_MARGIN * extent, high + _BIAS_MARGIN * extent
+        if falling:
+            high += _FOR_THE_KEY * extent
+        else:
+            low -= _FOR_THE_KEY * extent
+        self.axes.set_ylim(low, high)
+        theme.set_ticks(self.axes.yaxis, *value_ticks(low, high))
+
+
+def _reach_in_words(reach: float | str | None) -> str:
+    if reach is None:
+        return "geo_range has no value"
+    if reach == BEYOND:
+        return "geo_range beyond: never 1 nat down"
+    assert isinstance(reach, float)
+    return f"geo_range {text.decimal(reach)} Å: 1 nat down"
+
+
+def _missing(curves: Curves | None, profiles: Profiles, name: str) -> str:
+    """Why there is no curve, in a sentence; empty where there is one."""
+    if curves is None:
+        return f"{name} not recorded."
+    if profiles.map.n_residues < 2:
+        return few_residues(profiles.map.n_residues)
+    if not len(curves.everything.bins):
+        return "No pair has both a finite distance\nand a finite value."
+    return ""
+
+
+def _as_is(values: Array) -> Array:
+    return values
+
+
+def gapped(curve: Curve, values: Array) -> tuple[Array, Array]:
+    """The middles of all bins from the first to the last, and `values` there, NaN in empty bins."""
+    if not len(curve.bins):
+        return np.empty(0), np.empty(0)
+    first = curve.bins[0]
+    every = np.arange(first, curve.bins[-1] + 1)
+    filled = np.full(len(every), np.nan)
+    filled[curve.bins - first] = values
+    return every + 0.5, filled
+
+
+def band(curve: Curve, clip: Callable[[Array], Array]) -> list[npt.NDArray[np.float64]]:
+    """The band of `curve` as polygons, one for each run of bins without a gap.
+
+    A run ends at the outer edges of its bins, so that a lone bin is seen as well.
+    """
+    low, high = clip(curve.low), clip(curve.high)
+    polygons = []
+    for run in np.split(np.arange(len(curve.bins)), np.flatnonzero(np.diff(curve.bins) > 1) + 1):
+        if not len(run):
+            continue
+        bins = curve.bins[run]
+        across = np.concatenate([bins[:1], bins + 0.5, bins[-1:] + 1.0])
+        along = np.concatenate([run[:1], run, run[-1:]])
+        lower = np.column_stack([across, low[along]])
+        upper = np.column_stack([across, high[along]])
+        polygons.append(np.concatenate([lower, upper[::-1]]))
+    return polygons

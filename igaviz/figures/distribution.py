@@ -1,0 +1,140 @@
+"""How attention is distributed over local and over global pairs: a panel of the statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import StepPatch
+
+from igaviz.figures import text, theme
+from igaviz.figures.attention_axis import AttentionAxis
+from igaviz.figures.panels import Key, Panel, mean_in_words, value_ticks
+from igaviz.figures.view import View, few_residues
+from igaviz.metrics.profiles import Array, Counted, Distribution, Level, Profiles
+
+_BINS = 36
+_CONTENT = "softmax of ① (dotted: global)"
+_HEADROOM = 1.42  # for the legend above the bars
+
+
+class DistributionPanel(Panel):
+    """Histograms of attention over shared bins, each in per cent of its own group."""
+
+    def __init__(self, axes: Axes) -> None:
+        super().__init__(axes)
+        theme.plain(axes)
+        axes.set_xlabel("attention weight")
+        axes.set_ylabel("pairs of the group per bin (%)")
+        self.distant = self._bars(facecolor=theme.DISTANT, alpha=0.28, fill=True)
+        self.local = self._bars(facecolor=theme.LOCAL, alpha=0.25, fill=True)
+        self.local_far = self._bars(facecolor=theme.LOCAL, alpha=0.6, fill=True)
+        self.distant_edge = self._bars(edgecolor=theme.DISTANT, linewidth=1.5)
+        self.local_edge = self._bars(edgecolor=theme.LOCAL, linewidth=1.5)
+        self.content_local = self._bars(edgecolor=theme.CONTENT, linewidth=1.2)
+        self.content_distant = self._bars(edgecolor=theme.CONTENT, linewidth=1.2, linestyle=":")
+        self.local_mean = self._line(color=theme.LOCAL, linestyle="--")
+        self.global_mean = self._line(color=theme.DISTANT, linestyle="--")
+        self.uniform = self._line(color=theme.INK, linestyle=":")
+        self.bars = [
+            self.distant, self.local, self.local_far, self.distant_edge, self.local_edge,
+            self.content_local, self.content_distant,
+        ]  # fmt: skip
+        self.lines = [self.local_mean, self.global_mean, self.uniform]
+        self.key = Key(
+            axes,
+            [self.local, self.local_far, self.distant, self.content_local, self.uniform],
+            {self.uniform: "uniform, 1/N", self.local_far: "of these, long-range"},
+        )
+
+    def _bars(self, **style: object) -> StepPatch:
+        return self.axes.stairs([0.0], [0.0, 1.0], **style)  # type: ignore[arg-type]
+
+    def _line(self, **style: object) -> Line2D:
+        (line,) = self.axes.plot([], [], linewidth=1.6, **style)  # type: ignore[arg-type]
+        line.set_transform(self.axes.get_xaxis_transform())
+        return line
+
+    def update(self, profiles: Profiles, view: View) -> None:
+        """Draw the attention of `profiles`."""
+        attention = profiles.map.attention
+        for bars in self.bars:
+            bars.set_visible(False)
+        for line in self.lines:
+            line.set_data([], [])
+        drawn = self.say("Local against global", "", _missing(profiles))
+        self.key.set_visible(drawn)
+        if not drawn or attention is None:
+            return
+        axis = AttentionAxis.of(attention, view)
+        shared = profiles.distribution(axis.edges(_BINS))
+        local, distant = profiles.local_level, profiles.global_level
+        assert shared is not None
+        assert local is not None
+        assert distant is not None
+        self.aside.set_text(_beyond(shared, local, distant))
+        self.key.say(
+            self.content_local,
+            "not recorded: softmax of ①" if shared.content_local is None else _CONTENT,
+        )
+        highest = self._draw_bars(shared, local, distant)
+        self._draw_means(local, distant, axis)
+        self.uniform.set_data([1 / profiles.map.n_residues] * 2, [0, 1 / _HEADROOM])
+        axis.set_x(self.axes)
+        top = _HEADROOM * highest
+        self.axes.set_ylim(0, top)
+        theme.set_ticks(self.axes.yaxis, *value_ticks(0, top))
+
+    def _draw_bars(self, shared: Distribution, local: Level, distant: Level) -> float:
+        """Set the bars; gives the height of the highest."""
+        heights = [
+            (self.local, shared.local, local.n),
+            (self.local_edge, shared.local, local.n),
+            (self.local_far, shared.local_longrange, local.n),
+            (self.distant, shared.distant, distant.n),
+            (self.distant_edge, shared.distant, distant.n),
+            (self.content_local, shared.content_local, local.n),
+            (self.content_distant, shared.content_distant, distant.n),
+        ]
+        highest = 0.0
+        for bars, counted, n in heights:
+            bars.set_visible(counted is not None and n > 0)
+            if counted is not None and n > 0:
+                percent = 100.0 * counted.counts / n
+                bars.set_data(percent, shared.edges)
+                highest = max(highest, float(percent.max()))
+        return highest or 1.0
+
+    def _draw_means(self, local: Level, distant: Level, axis: AttentionAxis) -> None:
+        for line, bars, level, name in (
+            (self.local_mean, self.local, local, "local"),
+            (self.global_mean, self.distant, distant, "global"),
+        ):
+            if level.mean is not None:
+                line.set_data([axis.clip(np.array(level.mean))] * 2, [0, 1 / _HEADROOM])
+            self.key.say(bars, mean_in_words(name, level))
+
+
+def _beyond(shared: Distribution, local: Level, distant: Level) -> str:
+    """What part of each group lies below the axis, in words; empty where nothing does."""
+    parts = [
+        f"{name} {text.share(counted.below, level.n)}"
+        for name, counted, level in (
+            ("local", shared.local, local),
+            ("global", shared.distant, distant),
+        )
+        if counted.below
+    ]
+    return f"below: {', '.join(parts)}" if parts else ""
+
+
+def _missing(profiles: Profiles) -> str:
+    """Why there is nothing to draw, in a sentence; empty where there is something."""
+    local, distant = profiles.local_level, profiles.global_level
+    if local is None or distant is None:
+        return "Attention not recorded."
+    if profiles.map.n_residues < 2:
+        return few_residues(profiles.map.n_residues)
+    if local.n + distant.n == 0:
+        return "No pair has both a finite distance\nand a finite attention."
+    return ""

@@ -1,0 +1,189 @@
+"""Attention against distance, coloured by the geometric bias: panel ⑥ of the overview."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgba
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from igaviz.dump.data import Booleans
+from igaviz.figures import colour, theme
+from igaviz.figures.colour import Shades
+from igaviz.figures.attention_axis import AttentionAxis
+from igaviz.figures.curves import gapped
+from igaviz.figures.panels import BAR_GAP, BAR_WIDTH, ColourBar, Key, Panel, mean_in_words, value_ticks
+from igaviz.figures.view import View, few_residues
+from igaviz.metrics.profiles import Density, Profiles
+from igaviz.metrics.table import LONG_RANGE
+
+MOST_POINTS = 4000
+"""More pairs than this are drawn as an image of counted cells: points would hide each other."""
+
+_CELLS = 60
+_FAINTEST = 0.35
+_NO_BIAS = "#6f7c8a"
+_BACKGROUND = "#e6eaee"  # not white, which stands for a bias of zero
+
+
+class InteractionPanel(Panel):
+    """Every pair by distance and attention; medians, the means, the uniform level on top."""
+
+    def __init__(self, page: theme.Page, left: float, top: float, side: float) -> None:
+        super().__init__(page.axes(left, top, side, side))
+        axes = self.axes
+        axes.set_xlabel("Cα distance (Å)")
+        axes.set_ylabel("attention weight", labelpad=2)
+        self.bar = ColourBar(
+            page.axes(left + side + BAR_GAP, top, BAR_WIDTH, side), label="geometric bias (nat)"
+        )
+        self.image = axes.imshow(np.zeros((1, 1, 4)), aspect="auto", origin="lower", zorder=1)
+        axes.set_facecolor(_BACKGROUND)
+        self.near_points = self._points(zorder=1.5)
+        self.far_points = self._points(zorder=1.6)
+        self.uniform = self._line(color=theme.INK, linestyle=":", linewidth=1.2)
+        self.border = self._line(color=theme.LOCAL, linestyle="--", linewidth=1.4)
+        self.border.set_transform(axes.get_xaxis_transform())
+        self.content = self._line(color=theme.CONTENT, linewidth=2.0)
+        median = {"color": theme.INK, "linewidth": 1.1, "markersize": 4.2, "marker": "o"}
+        self.neighbours = self._line(markerfacecolor=theme.PAPER, **median)
+        self.longrange = self._line(**median)
+        self.local_mean = self._line(color=theme.LOCAL, linewidth=2.6)
+        self.global_mean = self._line(color=theme.DISTANT, linewidth=2.6)
+        for line in (self.content, self.local_mean, self.global_mean):
+            line.set_path_effects([withStroke(linewidth=4.2, foreground=theme.PAPER)])
+        self.lines = [
+            self.neighbours, self.longrange, self.content,
+            self.local_mean, self.global_mean, self.uniform,
+        ]  # fmt: skip
+        labels = {
+            self.uniform: "uniform, 1/N",
+            self.neighbours: f"median, |Δ residue| < {LONG_RANGE}",
+            self.longrange: "median, long-range",
+        }
+        self.key = Key(axes, self.lines, labels)
+
+    def _line(self, **style: object) -> Line2D:
+        (line,) = self.axes.plot([], [], **style)  # type: ignore[arg-type]
+        line.set_zorder(3)
+        return line
+
+    def _points(self, zorder: float) -> PathCollection:
+        points = self.axes.scatter([], [], s=13, linewidths=0.8, zorder=zorder)
+        points.set_rasterized(True)
+        return points
+
+    def update(self, profiles: Profiles, view: View) -> None:
+        """Draw the pairs of `profiles`, all of them whatever residues `view` shows."""
+        attention = profiles.map.attention
+        sentence = _missing(profiles)
+        drawn = self.say("⑥ Local interaction analysis", "", sentence)
+        for line in (*self.lines, self.border):
+            line.set_data([], [])
+        self.image.set_visible(False)
+        for points in (self.near_points, self.far_points):
+            points.set_visible(False)
+        self.bar.update(None)
+        self.key.set_visible(drawn)
+        if not drawn or attention is None:
+            return
+        axis = AttentionAxis.of(attention, view)
+        farthest = colour.robust_limits(profiles.pairs.distance[profiles.known_pairs])[1] or 1.0
+        self._draw_pairs(profiles, axis, farthest)
+        self._draw_medians(profiles, axis)
+        self._draw_means(profiles, axis, farthest)
+        self.axes.set_xlim(0, farthest)
+        theme.set_ticks(self.axes.xaxis, *value_ticks(0, farthest))
+        axis.set_y(self.axes)
+
+    def _draw_pairs(self, profiles: Profiles, axis: AttentionAxis, farthest: float) -> None:
+        bias = profiles.map.geo_bias
+        known = profiles.known_pairs
+        shades = None if bias is None else colour.signed(bias[known])
+        self.bar.update(shades)
+        if shades is None:
+            self.aside.set_text("no bias")
+        if np.count_nonzero(known) > MOST_POINTS:
+            grid = profiles.density(np.linspace(0, farthest, _CELLS + 1), axis.edges(_CELLS))
+            assert grid is not None
+            self.image.set_visible(True)
+            self.image.set_data(_cell_colours(grid, shades))
+            self.image.set_extent((0, farthest, axis.low, axis.high))
+            return
+        longrange = profiles.pairs.longrange
+        self._draw_points(self.near_points, profiles, axis, known & ~longrange, shades)
+        self._draw_points(self.far_points, profiles, axis, known & longrange, shades)
+        self.near_points.set_facecolor("none")
+
+    @staticmethod
+    def _draw_points(
+        points: PathCollection,
+        profiles: Profiles,
+        axis: AttentionAxis,
+        pairs: Booleans,
+        shades: Shades | None,
+    ) -> None:
+        attention, bias = profiles.map.attention, profiles.map.geo_bias
+        assert attention is not None
+        points.set_visible(True)
+        points.set_offsets(
+            np.column_stack([profiles.pairs.distance[pairs], axis.clip(attention[pairs])])
+        )
+        if shades is None or bias is None:
+            colours: npt.ArrayLike = _NO_BIAS
+        else:
+            colours = shades.colormap()(shades.norm()(shades.drawable(bias[pairs])))
+        points.set_facecolor(colours)
+        points.set_edgecolor(colours)
+
+    def _draw_medians(self, profiles: Profiles, axis: AttentionAxis) -> None:
+        attention, content = profiles.attention_curves, profiles.content_curves
+        assert attention is not None
+        for line, curve in (
+            (self.neighbours, attention.neighbours),
+            (self.longrange, attention.longrange),
+        ):
+            line.set_data(*gapped(curve, axis.clip(curve.median)))
+        said = "softmax of ① not recorded" if content is None else "median, softmax of ①"
+        self.key.say(self.content, said)
+        if content is not None:
+            every = content.everything
+            self.content.set_data(*gapped(every, axis.clip(every.median)))
+
+    def _draw_means(self, profiles: Profiles, axis: AttentionAxis, farthest: float) -> None:
+        radius = profiles.pairs.radius
+        uniform = 1 / profiles.map.n_residues
+        self.uniform.set_data([0, farthest], [uniform, uniform])
+        self.border.set_data([radius, radius], [0, 1])
+        for line, level, name, stretch in (
+            (self.local_mean, profiles.local_level, "local", [0, radius]),
+            (self.global_mean, profiles.global_level, "global", [radius, farthest]),
+        ):
+            assert level is not None
+            if level.mean is not None:
+                line.set_data(stretch, [axis.clip(np.array(level.mean))] * 2)
+            self.key.say(line, mean_in_words(name, level))
+
+
+def _missing(profiles: Profiles) -> str:
+    """Why there is nothing to draw, in a sentence; empty where there is something."""
+    if profiles.map.attention is None:
+        return "Attention not recorded."
+    if profiles.map.n_residues < 2:
+        return few_residues(profiles.map.n_residues)
+    if not profiles.known_pairs.any():
+        return "No pair has both a finite distance\nand a finite attention."
+    return ""
+
+
+def _cell_colours(grid: Density, shades: Shades | None) -> npt.NDArray[np.float64]:
+    """The colour of each cell [rows, columns, 4]: its mean bias; the fuller, the more opaque."""
+    if shades is None:
+        colours = np.broadcast_to(to_rgba(_NO_BIAS), (*grid.count.shape, 4)).copy()
+    else:
+        colours = shades.colormap()(shades.norm()(shades.drawable(grid.bias)))
+    fullness = np.log1p(grid.count) / np.log1p(grid.count.max())
+    colours[..., 3] = np.where(grid.count > 0, _FAINTEST + (1 - _FAINTEST) * fullness, 0.0)
+    return colours

@@ -1,0 +1,130 @@
+"""The attention overview: the five maps of one head, and attention against distance."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from igaviz.dump.data import AttentionMap, Floats
+from igaviz.figures import colour, theme
+from igaviz.figures.header import HEIGHT, Header, Severity
+from igaviz.figures.interaction import InteractionPanel
+from igaviz.figures.panels import MapPanel
+from igaviz.figures.view import NO_RESIDUES, View, Window, profiles_of
+from igaviz.metrics.pairs import Pairs
+from igaviz.metrics.profiles import Profiles
+
+_LEFT = 0.82
+_SIDE = 3.5
+_PITCH = 4.95  # from one map to the next: the colour bar, its labels, the next map's ticks
+_ABOVE = 0.36  # the panel's title
+_BELOW = 0.62  # ticks and the axis label
+_BOTTOM = 0.38  # the caption
+_ROW = _ABOVE + _SIDE + _BELOW
+
+
+class OverviewFigure:
+    """The figure, built once and drawn anew with each `update`."""
+
+    def __init__(self) -> None:
+        page = theme.Page(_LEFT + 3 * _PITCH - 0.22, HEIGHT + 2 * _ROW + _BOTTOM)
+        self.figure = page.figure
+        self.header = Header(page)
+        corners = [
+            (_LEFT + column * _PITCH, HEIGHT + row * _ROW + _ABOVE)
+            for row in range(2)
+            for column in range(3)
+        ]
+        self.before, self.bias, self.after, self.attention, self.distance = self.maps = [
+            MapPanel(page, *corner, _SIDE) for corner in corners[:5]
+        ]
+        self.interaction = InteractionPanel(page, *corners[5], _SIDE)
+        for panel in self.maps:
+            panel.axes.set_xlabel("key residue")
+        self.before.axes.set_ylabel("query residue")
+        self.attention.axes.set_ylabel("query residue")
+
+    def update(
+        self, profiles: Profiles, view: View, verdict: str = "", severity: Severity = None
+    ) -> None:
+        """Draw the map of `profiles` as `view` wants it; nothing stays of what was drawn before."""
+        map, pairs = profiles.map, profiles.pairs
+        window = Window.of(map.structure, view)
+        self.header.update(profiles, window, verdict, severity)
+        content = "Q·K" if map.pair_bias is None else "Q·K + pair bias"
+        _draw_logits(self.before, "① Logits before", content, map.logits_before, window, view)
+        subtracted = map.geo_bias_sign == -1
+        bias = map.effective_bias if view.relative else map.geo_bias
+        aside = "γ × overlap"
+        if subtracted:
+            aside = "turned to its sign −1" if view.relative else "as stored, sign −1"
+        _draw_logits(self.bias, "② Geometric bias", aside, bias, window, view)
+        after = f"③ Logits after = ① {'−' if subtracted else '+'} ②"
+        _draw_logits(self.after, after, "", map.logits_after, window, view)
+        _draw_attention(self.attention, map, window, view)
+        _draw_distance(self.distance, pairs, window)
+        self.interaction.update(profiles, view)
+
+
+def overview(
+    map: AttentionMap,
+    *,
+    pairs: Pairs | None = None,
+    view: View = View(),  # noqa: B008 (frozen)
+    verdict: str = "",
+    severity: Severity = None,
+) -> Figure:
+    """A new figure of the five maps of one head and its attention against distance.
+
+    `pairs` are those of the map's structure, made here where None. `verdict` is what the checks
+    say in words; `severity` (`healthy`, `note`, `warning`, `error`, or None) colours it. Raises
+    `SelectionError` where `view` names residues that the item doesn't have, `UsageError` where
+    `pairs` don't belong to the map or have another radius than `view`.
+    """
+    with theme.style():
+        built = OverviewFigure()
+        built.update(profiles_of(map, pairs, view), view, verdict, severity)
+    return built.figure
+
+
+def _draw_logits(
+    panel: MapPanel, title: str, aside: str, values: Floats | None, window: Window, view: View
+) -> None:
+    unit = "nat below row maximum" if view.relative else "nat"
+    aside = f"{aside}, {unit}" if aside else unit
+    if not panel.say(title, aside, _missing(values, window, title[2:].split(" = ")[0])):
+        panel.clear()
+        return
+    assert values is not None
+    if view.relative:
+        values = colour.below_row_maximum(values)
+    shades = colour.relative(values) if view.relative else colour.signed(values)
+    panel.update(window.cut(values), shades, window)
+
+
+def _draw_attention(panel: MapPanel, map: AttentionMap, window: Window, view: View) -> None:
+    values = map.attention
+    aside = "line: uniform, 1/N" if map.attention_recorded else "not recorded: softmax of ③"
+    if not panel.say("④ Attention weights", aside, _missing(values, window, "Attention")):
+        panel.clear()
+        return
+    assert values is not None
+    shades = colour.weights(values, log=view.scale == "log")
+    panel.update(window.cut(values), shades, window, level=1 / map.n_residues)
+
+
+def _draw_distance(panel: MapPanel, pairs: Pairs, window: Window) -> None:
+    aside = f"Å, line at {pairs.radius:g} Å"
+    if not panel.say("⑤ Cα distance", aside, _missing(pairs.distance, window, "Distance")):
+        panel.clear()
+        return
+    distance = window.cut(pairs.distance)
+    panel.update(
+        distance, colour.lengths(pairs.distance), window, around=distance < pairs.radius
+    )
+
+
+def _missing(values: Floats | None, window: Window, name: str) -> str:
+    """The sentence that stands in a panel without a map; empty where there is one."""
+    if values is None:
+        return f"{name} not recorded."
+    return "" if window.size else NO_RESIDUES

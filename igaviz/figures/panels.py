@@ -1,0 +1,264 @@
+"""The pieces that the figures are put together from: a map with its colour bar, and the words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Polygon
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+
+from igaviz.dump.data import Booleans, Floats
+from igaviz.figures import text, theme
+from igaviz.figures.colour import Shades
+from igaviz.figures.view import Window
+from igaviz.metrics.profiles import Level
+
+FEW_MARKS = 60
+"""Up to so many non-finite cells are marked one by one, to be seen where cells are tiny."""
+
+BAR_GAP = 0.09
+BAR_WIDTH = 0.15
+
+
+class Panel:
+    """Axes with a title above, a second line to its right, and room for a plain sentence."""
+
+    def __init__(self, axes: Axes) -> None:
+        self.axes = axes
+        above = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
+        self.title: Text = axes.annotate(
+            "", (0, 1), (0, 7), ha="left", size=theme.TITLE, weight="bold", **above
+        )
+        self.aside: Text = axes.annotate(
+            "", (1, 1), (0, 7), ha="right", size=theme.SMALL, color=theme.FAINT, **above
+        )
+        self.sentence = axes.text(
+            0.5, 0.5, "", transform=axes.transAxes, ha="center", va="center",
+            size=theme.BODY, color=theme.FAINT, linespacing=1.5, zorder=20,
+        )  # fmt: skip
+
+    def say(self, title: str, aside: str = "", sentence: str = "") -> bool:
+        """Set the words; with a `sentence` instead of data, the axes are left without ticks.
+
+        Returns whether there is data to draw.
+        """
+        self.title.set_text(title)
+        self.aside.set_text(aside)
+        self.sentence.set_text(sentence)
+        if sentence:
+            theme.set_ticks(self.axes.xaxis, [], [])
+            theme.set_ticks(self.axes.yaxis, [], [])
+        return not sentence
+
+
+class Key:
+    """A legend inside axes whose words change from one map to the next."""
+
+    def __init__(
+        self, axes: Axes, handles: Sequence[Artist], labels: Mapping[Artist, str] | None = None
+    ) -> None:
+        self.handles = list(handles)
+        self.legend = axes.legend(
+            handles=self.handles,
+            labels=[(labels or {}).get(handle, "") for handle in self.handles],
+            loc="upper right",
+            fontsize=theme.SMALL - 1,
+            framealpha=0.93,
+            edgecolor=theme.RULE,
+            borderpad=0.45,
+            borderaxespad=0.4,
+            handlelength=1.7,
+            handletextpad=0.6,
+            labelspacing=0.3,
+        )
+        self.legend.set_zorder(10)
+
+    def say(self, handle: Artist, label: str) -> None:
+        """Set the words beside `handle`."""
+        self.legend.get_texts()[self.handles.index(handle)].set_text(label)
+
+    def set_visible(self, visible: bool) -> None:
+        """Show the legend, or don't."""
+        self.legend.set_visible(visible)
+
+
+class ColourBar:
+    """A colour scale beside a panel: ticks, what lies beyond its ends, and one marked level."""
+
+    _STEPS = 256
+
+    def __init__(self, axes: Axes, label: str = "") -> None:
+        self.axes = axes
+        axes.yaxis.set_label_position("right")
+        axes.set_ylabel(label)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.xaxis.set_visible(False)
+        axes.yaxis.tick_right()
+        ramp = np.linspace(0, 1, self._STEPS)[:, None]
+        self.image = axes.imshow(
+            ramp, extent=(0, 1, 0, 1), origin="lower", aspect="auto", vmin=0, vmax=1
+        )
+        ends = {"closed": True, "clip_on": False, "edgecolor": theme.FAINT, "linewidth": 0.8}
+        self.over = Polygon([(0, 1), (1, 1), (0.5, 1.035)], **ends)
+        self.under = Polygon([(0, 0), (1, 0), (0.5, -0.035)], **ends)
+        axes.add_patch(self.over)
+        axes.add_patch(self.under)
+        beside = {"clip_on": False, "size": theme.SMALL - 1, "color": theme.FAINT, "ha": "left"}
+        self.above = axes.text(0.0, 1.045, "", va="bottom", **beside)
+        self.below = axes.text(0.0, -0.045, "", va="top", **beside)
+        (self.level,) = axes.plot([], [], color=theme.INK, linewidth=1.4, solid_capstyle="butt")
+
+    def update(self, shades: Shades | None, level: float | None = None) -> None:
+        """Show `shades`, with a line across at the value `level`; nothing at all for None."""
+        self.axes.set_visible(shades is not None)
+        if shades is None:
+            return
+        colormap = shades.colormap()
+        self.image.set_cmap(colormap)
+        self.over.set_visible(shades.above > 0)
+        self.over.set_facecolor(colormap(1.0))
+        self.under.set_visible(shades.below > 0)
+        self.under.set_facecolor(colormap(0.0))
+        self.above.set_text(_beyond(shades.above, shades.total, "above"))
+        self.below.set_text(_beyond(shades.below, shades.total, "below"))
+        norm = shades.norm()
+        values, labels = value_ticks(shades.low, shades.high, log=shades.log)
+        theme.set_ticks(self.axes.yaxis, [float(norm(value)) for value in values], labels)
+        marked = level is not None and shades.low < level < shades.high
+        self.level.set_data(([0, 1], [norm(level)] * 2) if marked else ([], []))
+
+
+class MapPanel(Panel):
+    """A square map of residues against residues, with its colour bar."""
+
+    def __init__(self, page: theme.Page, left: float, top: float, side: float) -> None:
+        super().__init__(page.axes(left, top, side, side))
+        self.bar = ColourBar(page.axes(left + side + BAR_GAP, top, BAR_WIDTH, side))
+        self.image: AxesImage = self.axes.imshow(np.zeros((1, 1)), aspect="auto", zorder=1)
+        self.breaks = self._line(color=theme.INK, linewidth=0.7, alpha=0.75, zorder=3)
+        self.outline = self._line(color=theme.INK, linewidth=0.9, zorder=4)
+        self.marks = self._line(
+            linestyle="none", marker="s", markersize=3.2, markeredgewidth=0.5,
+            markerfacecolor=theme.NON_FINITE, markeredgecolor=theme.INK, zorder=5,
+        )  # fmt: skip
+
+    def _line(self, **style: object) -> Line2D:
+        (line,) = self.axes.plot([], [], **style)  # type: ignore[arg-type]
+        return line
+
+    def update(
+        self,
+        values: Floats,
+        shades: Shades,
+        window: Window,
+        *,
+        level: float | None = None,
+        around: Booleans | None = None,
+    ) -> None:
+        """Draw `values` [M, M] of the residues in `window`.
+
+        `level` is marked on the colour bar; a line goes around the pairs that `around` holds.
+        """
+        edge = window.size - 0.5
+        self.image.set_visible(True)
+        self.image.set_data(shades.drawable(values))
+        self.image.set_extent((-0.5, edge, edge, -0.5))
+        self.image.set_cmap(shades.colormap())
+        self.image.set_norm(shades.norm())
+        self.bar.update(shades, level)
+        self.breaks.set_data(*_grid_lines(window.breaks, edge))
+        self.outline.set_data(*(([], []) if around is None else outline(around)))
+        self.marks.set_data(*_few_places(~np.isfinite(values)))
+        for axis in (self.axes.xaxis, self.axes.yaxis):
+            theme.set_ticks(axis, *window.ticks(6))
+        self.axes.set_xlim(-0.5, edge)
+        self.axes.set_ylim(edge, -0.5)
+
+    def clear(self) -> None:
+        """Draw no map and no colour bar."""
+        self.image.set_visible(False)
+        self.bar.update(None)
+        for line in (self.breaks, self.outline, self.marks):
+            line.set_data([], [])
+
+
+def value_ticks(
+    low: float, high: float, *, log: bool = False, most: int = 5
+) -> tuple[list[float], list[str]]:
+    """Places and labels of ticks between two values: decades, or round numbers."""
+    if log:
+        first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+        exponents = range(first, last + 1, max(1, math.ceil((last - first) / most)))
+        return [10.0**e for e in exponents], [_decade(e) for e in exponents]
+    ticks = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    inside = [float(tick) for tick in ticks if low <= tick <= high]
+    return inside, _round_labels(inside)
+
+
+def mean_in_words(name: str, level: Level) -> str:
+    """The line of a legend about the mean attention of a group of pairs."""
+    if level.mean is None:
+        return f"no {name} pair"
+    return f"{name} mean {text.decimal(level.mean)} (n = {level.n:,})"
+
+
+def _decade(exponent: int) -> str:
+    return {0: "1", -1: "0.1", -2: "0.01"}.get(exponent, f"10{text.superscript(exponent)}")
+
+
+def _round_labels(ticks: Sequence[float]) -> list[str]:
+    """Labels of evenly spaced ticks, with as many digits as their spacing needs."""
+    largest = max((abs(tick) for tick in ticks), default=0.0)
+    if largest >= 1e5 or 0 < largest < 1e-3:
+        return [text.decimal(tick) for tick in ticks]
+    spacing = ticks[1] - ticks[0] if len(ticks) > 1 else largest or 1.0
+    places = max(0, 1 - math.floor(math.log10(spacing)))
+    labels = [f"{tick:,.{places}f}" for tick in ticks]
+    while places and all(label.endswith("0") for label in labels):
+        places -= 1
+        labels = [label[:-1] for label in labels]
+    return [label.rstrip(".").replace("-", "−") for label in labels]
+
+
+def _beyond(count: int, total: int, word: str) -> str:
+    return f"{text.share(count, total)} {word}" if count else ""
+
+
+def _grid_lines(places: npt.NDArray[np.float64], edge: float) -> tuple[Floats, Floats]:
+    """Lines right across a square map at `places`, both ways, as one line with gaps."""
+    along = np.tile([-0.5, edge, np.nan], len(places))
+    across = np.repeat(places, 3)
+    return np.concatenate([along, across]), np.concatenate([across, along])
+
+
+def outline(inside: Booleans) -> tuple[Floats, Floats]:
+    """The border between the cells of a map that are `inside` and the others, with gaps.
+
+    It runs along the cells' own edges, so that it says of every cell on which side it is.
+    """
+    rows, columns = np.nonzero(inside[1:] != inside[:-1])
+    horizontal = np.stack([columns - 0.5, columns + 0.5, np.full(len(columns), np.nan)], axis=1)
+    level = np.repeat(rows + 0.5, 3)
+    rows, columns = np.nonzero(inside[:, 1:] != inside[:, :-1])
+    vertical = np.stack([rows - 0.5, rows + 0.5, np.full(len(rows), np.nan)], axis=1)
+    upright = np.repeat(columns + 0.5, 3)
+    return (
+        np.concatenate([horizontal.ravel(), upright]),
+        np.concatenate([level, vertical.ravel()]),
+    )
+
+
+def _few_places(bad: Booleans) -> tuple[Sequence[float], Sequence[float]]:
+    if not 0 < np.count_nonzero(bad) <= FEW_MARKS:
+        return [], []
+    rows, columns = np.nonzero(bad)
+    return columns.tolist(), rows.tolist()

@@ -1,0 +1,232 @@
+"""One query's row of a map along the chain: a panel of the attention profiles."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.collections import PolyCollection
+from matplotlib.patheffects import withStroke
+
+from igaviz.dump.data import Booleans, Floats
+from igaviz.figures import colour, text, theme
+from igaviz.figures.panels import Panel, value_ticks
+from igaviz.figures.view import NO_RESIDUES, Window
+from igaviz.metrics.profiles import Array, Profiles, Row
+
+WIDTH = 5.6
+HEIGHT = 2.75
+
+FULL = 0.5
+PALE = 0.2
+"""How opaque the bands of local keys are: far from the query in sequence, and near to it."""
+
+_FEW = 60
+"""Up to so many residues each is marked on the lines."""
+
+_ALONE = 3.0
+"""A query's attention to itself sets no limit where it is this many times any other's."""
+
+_MARGIN = 1.08
+
+
+class QueryPanel(Panel):
+    """One query: its attention filled, its geometric bias on an axis to the right."""
+
+    def __init__(self, page: theme.Page, left: float, top: float) -> None:
+        place = (left, top, WIDTH, HEIGHT)
+        super().__init__(page.axes(*place))
+        axes = self.axes
+        axes.set_xlabel("key residue")
+        axes.set_ylabel("attention weight", color=theme.ATTENTION)
+        axes.tick_params(axis="y", labelcolor=theme.ATTENTION)
+        self.right = page.axes(*place)
+        self.right.patch.set_visible(False)
+        self.right.xaxis.set_visible(False)
+        self.right.yaxis.tick_right()
+        self.right.yaxis.set_label_position("right")
+        self.right.tick_params(axis="y", labelcolor=theme.BIAS)
+        for spines in (axes.spines, self.right.spines):
+            spines["top"].set_visible(False)
+        across = axes.get_xaxis_transform()
+        bands = {"facecolor": theme.LOCAL, "linewidth": 0, "transform": across, "zorder": 0.5}
+        self.far_bands = PolyCollection([], alpha=FULL, **bands)
+        self.near_bands = PolyCollection([], alpha=PALE, **bands)
+        self.fill = PolyCollection([], facecolor=theme.ATTENTION, alpha=0.4, linewidth=0, zorder=2)
+        for shapes in (self.far_bands, self.near_bands, self.fill):
+            axes.add_collection(shapes, autolim=False)
+        (self.breaks,) = axes.plot([], [], color=theme.INK, linewidth=0.8, transform=across)
+        (self.gaps,) = axes.plot(
+            [], [], color=theme.FAINT, linewidth=0.7, linestyle=":", transform=across
+        )
+        dots = {"marker": "o", "markersize": 0.0}
+        (self.content,) = axes.plot([], [], color=theme.CONTENT, linewidth=1.1, **dots)
+        (self.attention,) = axes.plot([], [], color=theme.ATTENTION, linewidth=1.4, **dots)
+        (self.bias,) = self.right.plot(
+            [], [], color=theme.BIAS, linewidth=1.4, linestyle=(0, (4, 2)), **dots
+        )
+        (self.query,) = axes.plot(
+            [], [], color=theme.QUERY, linewidth=1.5, linestyle="--", transform=across, zorder=4
+        )
+        self.own = axes.text(
+            0, 0, "", transform=across, va="top", size=theme.SMALL, color=theme.ATTENTION, zorder=5
+        )
+        self.own.set_path_effects([withStroke(linewidth=3, foreground=theme.PAPER)])
+        self.lines = [
+            self.breaks, self.gaps, self.content, self.attention, self.bias, self.query
+        ]  # fmt: skip
+
+    def update(self, row: Row, profiles: Profiles, window: Window) -> None:
+        """Draw `row` over the residues in `window`."""
+        self.clear()
+        terms = (row.attention, row.content, row.bias)
+        missing = "Neither attention nor logits recorded."
+        sentence = missing if all(term is None for term in terms) else ""
+        sentence = sentence if window.size else NO_RESIDUES
+        if not self.say(_title(row, window), _aside(row, window), sentence):
+            return
+        self._draw_frame(row, window)
+        self._draw_attention(row, window)
+        self._draw_bias(row, profiles.map.geo_bias_sign, window)
+
+    def clear(self) -> None:
+        """Draw nothing."""
+        for line in self.lines:
+            line.set_data([], [])
+        for shapes in (self.far_bands, self.near_bands, self.fill):
+            shapes.set_verts([])
+        self.own.set_text("")
+        theme.set_ticks(self.right.yaxis, [], [])
+        self.right.set_ylabel("")
+
+    def _draw_frame(self, row: Row, window: Window) -> None:
+        edge = window.size - 0.5
+        self.axes.set_xlim(-0.5, edge)
+        self.right.set_xlim(-0.5, edge)
+        theme.set_ticks(self.axes.xaxis, *window.ticks(10))
+        self.breaks.set_data(*_uprights(window.breaks))
+        self.gaps.set_data(*_uprights(window.gaps))
+        self.far_bands.set_verts(_bands(row.longrange[window.positions]))
+        self.near_bands.set_verts(_bands(row.neighbours[window.positions]))
+        place = window.place(row.query)
+        if place is not None:
+            self.query.set_data([place, place], [0, 1])
+        for line in (self.content, self.attention, self.bias):
+            line.set_markersize(2.6 if window.size <= _FEW else 0.0)
+
+    def _draw_attention(self, row: Row, window: Window) -> None:
+        top = _top(row)
+        self.axes.set_ylim(0, top * _MARGIN)
+        theme.set_ticks(self.axes.yaxis, *value_ticks(0, top * _MARGIN))
+        if row.content is not None:
+            self.content.set_data(*_broken(row.content, window))
+        if row.attention is None:
+            return
+        self._note_own(row, window, top)
+        x, y = _broken(row.attention, window)
+        self.attention.set_data(x, y)
+        self.fill.set_verts(_areas(x, y))
+
+    def _note_own(self, row: Row, window: Window, top: float) -> None:
+        """Say how high the query's own weight is where it is higher than the axis."""
+        place = window.place(row.query)
+        if row.attention is None or place is None or not row.attention[row.query] > top * _MARGIN:
+            return
+        left = place < window.size / 2
+        aside = 0.008 * window.size * (1 if left else -1)
+        self.own.set_position((place + aside, 0.98))
+        self.own.set_horizontalalignment("left" if left else "right")
+        self.own.set_text(f"↑ {text.decimal(float(row.attention[row.query]), 2)}")
+
+    def _draw_bias(self, row: Row, sign: int, window: Window) -> None:
+        if row.bias is None:
+            self.right.set_ylabel("geometric bias not recorded", color=theme.FAINT)
+            return
+        low, high = colour.robust_limits(row.bias)
+        if low == high:
+            low, high = low - 1.0, high + 1.0
+        margin = 0.05 * (high - low)
+        low, high = low - margin, high + margin
+        self.right.set_ylim(low, high)
+        theme.set_ticks(self.right.yaxis, *value_ticks(low, high))
+        finite = row.bias[np.isfinite(row.bias)]
+        beyond = int(np.count_nonzero((finite < low) | (finite > high)))
+        unit = "nat" if sign == 1 else "nat, sign −1"
+        unit = f"{unit}; {beyond} beyond" if beyond else unit
+        self.right.set_ylabel(f"geometric bias ({unit})", color=theme.BIAS)
+        self.bias.set_data(*_broken(row.bias, window))
+
+
+def _title(row: Row, window: Window) -> str:
+    structure = window.structure
+    number = window.label_of(row.query)
+    sequence = structure.sequence or ""
+    letter = sequence[row.query] if len(sequence) == structure.n_residues else ""
+    return f"Query {text.clean(letter)}{number}" if letter.isalpha() else f"Query {number}"
+
+
+def _aside(row: Row, window: Window) -> str:
+    parts = []
+    if window.place(row.query) is None:
+        parts.append("query outside the view")
+    if row.attention is None:
+        parts.append("attention not recorded")
+    elif row.local_mass is None or not np.isfinite(row.attention[row.query]):
+        parts.append("attention is not finite")
+    else:
+        own = float(row.attention[row.query])
+        parts.append(f"local keys get {row.local_mass:.0%}, itself {own:.0%}".replace("%", " %"))
+    return " · ".join(parts)
+
+
+def _top(row: Row) -> float:
+    """The upper limit of attention: that of the row, without the query where it stands alone."""
+    weights = row.attention if row.attention is not None else row.content
+    if weights is None:
+        return 1.0
+    finite = np.where(np.isfinite(weights), weights, 0.0)
+    own = float(finite[row.query])
+    others = float(np.delete(finite, row.query).max(initial=0.0))
+    alone = others > 0 and own > _ALONE * others
+    return (others if alone else max(own, others)) or 1.0
+
+
+def _broken(values: Floats, window: Window) -> tuple[Array, Array]:
+    """Places and `values` of the residues shown, with a NaN between two chains."""
+    shown = values[window.positions].astype(np.float64)
+    y = np.where(np.isfinite(shown), shown, np.nan)
+    x = np.arange(window.size, dtype=np.float64)
+    breaks = np.ceil(window.breaks).astype(int)
+    return np.insert(x, breaks, window.breaks), np.insert(y, breaks, np.nan)
+
+
+def _areas(x: Array, y: Array) -> list[npt.NDArray[np.float64]]:
+    """Polygons between 0 and the line, one for each stretch without a NaN."""
+    known = np.isfinite(y)
+    return [
+        np.column_stack(
+            [
+                np.concatenate([x[first : first + 1], x[first:end], x[end - 1 : end]]),
+                np.concatenate([[0.0], y[first:end], [0.0]]),
+            ]
+        )
+        for first, end in _stretches(known)
+    ]
+
+
+def _bands(inside: Booleans) -> list[npt.NDArray[np.float64]]:
+    """Rectangles of full height over the stretches of residues that are `inside`."""
+    return [
+        np.array([(first, 0), (end, 0), (end, 1), (first, 1)]) - (0.5, 0.0)
+        for first, end in _stretches(inside)
+    ]
+
+
+def _stretches(inside: Booleans) -> list[tuple[int, int]]:
+    """First and one past the last position of each stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]])))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
+
+
+def _uprights(places: Array) -> tuple[Array, Array]:
+    """Lines of full height at `places`, as one line with gaps."""
+    return np.repeat(places, 3), np.tile([0.0, 1.0, np.nan], len(places))

@@ -1,0 +1,61 @@
+"""The distance statistics: attention and geometric bias by distance, local against global."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from igaviz.dump.data import AttentionMap
+from igaviz.figures import header, theme
+from igaviz.figures.curves import AttentionCurvesPanel, BiasCurvesPanel
+from igaviz.figures.distribution import DistributionPanel
+from igaviz.figures.header import Header, Severity
+from igaviz.figures.view import View, Window, profiles_of
+from igaviz.metrics.pairs import Pairs
+from igaviz.metrics.profiles import Profiles
+
+_LEFT = 0.9
+_WIDTH = 4.05
+_HEIGHT = 4.1
+_PITCH = 4.98
+_ABOVE = 0.38
+_BELOW = 0.66
+_BOTTOM = 0.38
+
+
+class StatisticsFigure:
+    """The figure, built once and drawn anew with each `update`."""
+
+    def __init__(self) -> None:
+        top = header.HEIGHT + _ABOVE
+        page = theme.Page(3 * _PITCH + 0.1, top + _HEIGHT + _BELOW + _BOTTOM)
+        self.figure = page.figure
+        self.header = Header(page)
+        axes = [page.axes(_LEFT + slot * _PITCH, top, _WIDTH, _HEIGHT) for slot in range(3)]
+        self.attention = AttentionCurvesPanel(axes[0])
+        self.bias = BiasCurvesPanel(axes[1])
+        self.distribution = DistributionPanel(axes[2])
+
+    def update(
+        self, profiles: Profiles, view: View, verdict: str = "", severity: Severity = None
+    ) -> None:
+        """Draw the map of `profiles` as `view` wants it; nothing stays of what was drawn before."""
+        window = Window.of(profiles.map.structure, view)
+        self.header.update(profiles, window, verdict, severity)
+        self.attention.update(profiles, view)
+        self.bias.update(profiles)
+        self.distribution.update(profiles, view)
+
+
+def statistics(
+    map: AttentionMap,
+    *,
+    pairs: Pairs | None = None,
+    view: View = View(),  # noqa: B008 (frozen)
+    verdict: str = "",
+    severity: Severity = None,
+) -> Figure:
+    """A new figure of attention and bias by distance; arguments and errors as of `overview`."""
+    with theme.style():
+        built = StatisticsFigure()
+        built.update(profiles_of(map, pairs, view), view, verdict, severity)
+    return built.figure

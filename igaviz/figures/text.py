@@ -1,0 +1,96 @@
+"""Words and numbers for a figure: strangers' names made harmless, numbers as people write them."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from functools import lru_cache
+
+from matplotlib.font_manager import FontProperties, findfont, get_font
+
+from igaviz.figures.theme import FONT
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_LONGEST = 400  # characters looked at before a name is measured
+
+
+def clean(text: str) -> str:
+    """`text` on one line, in characters that the figure's font can draw.
+
+    Line breaks and tabs become spaces; control, formatting and stacking characters go; what the
+    font lacks (emoji, most scripts) becomes □.
+    """
+    composed = unicodedata.normalize("NFC", text[:_LONGEST])
+    spaced = "".join(" " if c.isspace() else c for c in composed)
+    kept = (c for c in spaced if unicodedata.category(c) not in _UNDRAWABLE)
+    return " ".join("".join(c if _in_font(c) else "□" for c in kept).split())
+
+
+def fit(text: str, inches: float, size: float, *, bold: bool = False) -> str:
+    """`text`, cleaned, and cut with an ellipsis where it is wider than `inches` at `size` points.
+
+    The middle goes first: names that differ mostly differ at their end.
+    """
+    text = clean(text)
+    if width(text, size, bold=bold) <= inches:
+        return text
+    keep = len(text)
+    while keep > 1:
+        keep = min(keep - 1, int(keep * 0.97))
+        tail = keep // 3
+        shorter = text[: keep - tail].rstrip() + "…" + text[len(text) - tail :].lstrip()
+        if width(shorter, size, bold=bold) <= inches:
+            return shorter
+    return "…"
+
+
+def decimal(value: float, digits: int = 3) -> str:
+    """`value` with `digits` significant digits, a true minus sign, and powers of ten written out.
+
+    0.0183, 1,204, 2.4×10⁷, −3.5, "not finite".
+    """
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if -4 <= exponent < 5:
+        places = max(0, digits - 1 - exponent)
+        text = f"{value:,.{places}f}"
+    else:
+        mantissa = f"{value / 10.0**exponent:.{digits - 1}f}".rstrip("0").rstrip(".")
+        power = f"10{superscript(exponent)}"
+        text = {"1": power, "-1": f"-{power}"}.get(mantissa, f"{mantissa}×{power}")
+    return text.replace("-", "−")
+
+
+def superscript(exponent: int) -> str:
+    """`exponent` in raised digits: ⁻³."""
+    return str(exponent).translate(_SUPERSCRIPT)
+
+
+def share(count: int, total: int) -> str:
+    """What part `count` is of `total`, in words that never round something to nothing."""
+    percent = 100.0 * count / total
+    if percent >= 0.095:
+        return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
+    return f"{count:,} of {total:,}"
+
+
+_UNDRAWABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Mc"})
+
+
+@lru_cache(maxsize=4096)
+def _in_font(character: str) -> bool:
+    return get_font(findfont(FONT)).get_char_index(ord(character)) != 0
+
+
+@lru_cache(maxsize=1024)
+def width(text: str, size: float, *, bold: bool = False) -> float:
+    """Inches that `text` takes in the figure's font."""
+    weight = "bold" if bold else "normal"
+    font = get_font(findfont(FontProperties(family=FONT, weight=weight)))
+    font.set_size(size, 72)
+    font.set_text(text, 0.0)
+    across, _ = font.get_width_height()
+    return float(across) / 64 / 72

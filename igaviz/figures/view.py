@@ -1,0 +1,182 @@
+"""What part of a map is looked at, and how: `View`, and the residues along an axis."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from igaviz.dump.data import AttentionMap, Floats, Integers, Structure
+from igaviz.errors import SelectionError, UsageError
+from igaviz.format import chain_label
+from igaviz.metrics.pairs import Pairs
+from igaviz.metrics.profiles import Profiles
+from igaviz.metrics.table import LOCAL_RADIUS
+
+Scale = Literal["log", "linear"]
+MAX_QUERIES = 4
+NO_RESIDUES = "The item has no residues."
+
+
+@dataclass(frozen=True)
+class View:
+    """How a map is to be drawn.
+
+    `scale` is that of attention; `relative` draws the logits as each row minus its maximum.
+    `residues` and `queries` are positions (0…N-1) in the item, None for all residues and for the
+    four queries N//4, N//2, 3N//4, N-1. `residues` cuts what is shown, never what is computed.
+    `radius` in Å is the limit of local pairs.
+    """
+
+    scale: Scale = "log"
+    relative: bool = False
+    residues: tuple[int, ...] | None = None
+    queries: tuple[int, ...] | None = None
+    radius: float = LOCAL_RADIUS
+
+    def __post_init__(self) -> None:
+        if self.scale not in get_args(Scale):
+            raise UsageError(f"no scale {self.scale!r}", hint="write log or linear")
+        if not (math.isfinite(self.radius) and self.radius > 0):
+            raise UsageError(f"the radius must be a positive length in Å, not {self.radius:g}")
+        if self.residues is not None and not self.residues:
+            raise UsageError("no residue is chosen", hint="leave residues out to see all")
+        if self.queries is not None and not 1 <= len(self.queries) <= MAX_QUERIES:
+            raise UsageError(
+                f"{len(self.queries)} queries are chosen, one figure holds 1 to {MAX_QUERIES}",
+                hint="choose fewer, and draw the others in a second figure",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The residues along an axis of a figure, in the order of the item.
+
+    `positions` [M] are theirs in the item. `breaks` and `gaps` are places between two of them:
+    where another chain begins, and where residue numbers are left out.
+    """
+
+    structure: Structure
+    positions: npt.NDArray[np.intp]
+    breaks: npt.NDArray[np.float64]
+    gaps: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, structure: Structure, view: View) -> Window:
+        """The residues of `structure` that `view` shows. Raises `SelectionError` beyond them."""
+        n = structure.n_residues
+        chosen = range(n) if view.residues is None else sorted(set(view.residues))
+        positions = np.array(check_positions(chosen, n), dtype=np.intp)
+        numbers = structure.residue_index[positions].astype(np.int64)
+        chains = structure.chain_index[positions]
+        other_chain = np.diff(chains) != 0
+        skipped = (np.diff(numbers) != 1) & ~other_chain
+        return cls(
+            structure,
+            positions,
+            np.flatnonzero(other_chain) + 0.5,
+            np.flatnonzero(skipped) + 0.5,
+        )
+
+    @cached_property
+    def _several_chains(self) -> bool:
+        return len(np.unique(self.structure.chain_index)) > 1
+
+    def label_of(self, position: int) -> str:
+        """The number of the residue at `position` of the item, with its chain if it has several."""
+        number = str(int(self.structure.residue_index[position]))
+        if not self._several_chains:
+            return number
+        return f"{chain_label(int(self.structure.chain_index[position]))}/{number}"
+
+    @property
+    def size(self) -> int:
+        """M, the number of residues shown."""
+        return len(self.positions)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every residue of the item is shown."""
+        return self.size == self.structure.n_residues
+
+    def cut(self, table: Floats) -> Floats:
+        """The part [M, M] of a table [N, N] that is shown."""
+        part: Floats = table if self.whole else table[np.ix_(self.positions, self.positions)]
+        return part
+
+    def place(self, position: int) -> int | None:
+        """Where on the axis the residue at `position` of the item stands; None if not shown."""
+        found = int(np.searchsorted(self.positions, position))
+        return found if found < self.size and self.positions[found] == position else None
+
+    def ticks(self, most: int) -> tuple[list[float], list[str]]:
+        """Places and labels of at most `most` ticks, at round residue numbers where there are."""
+        if self.size <= most:
+            chosen = list(range(self.size))
+        else:
+            chosen = self._round_places(most)
+        return [float(place) for place in chosen], [
+            self.label_of(self.positions[place]) for place in chosen
+        ]
+
+    def _round_places(self, most: int) -> list[int]:
+        numbers: Integers = self.structure.residue_index[self.positions].astype(np.int64)
+        stride = _nice_stride(self.size / most)
+        apart = 0.75 * self.size / most  # holes and chains can bring round numbers close together
+        chosen: list[int] = []
+        for place in np.flatnonzero(numbers % stride == 0).tolist():
+            if not chosen or place - chosen[-1] >= apart:
+                chosen.append(place)
+        if len(chosen) * 3 >= most:
+            return chosen
+        return np.linspace(0, self.size - 1, max(2, most // 2)).astype(int).tolist()
+
+
+def profiles_of(map: AttentionMap, pairs: Pairs | None, view: View) -> Profiles:
+    """What the figures draw of `map`, with its `pairs` or, where None, new ones for the view.
+
+    Raises `UsageError` where the pairs are of another item or have another radius.
+    """
+    if pairs is None:
+        pairs = Pairs.of(map.structure, view.radius)
+    if pairs.n_residues != map.n_residues:
+        raise UsageError(f"pairs of {pairs.n_residues} residues, a map of {map.n_residues}")
+    if pairs.radius != view.radius:
+        raise UsageError(
+            f"pairs within {pairs.radius:g} Å, a view of {view.radius:g} Å",
+            hint="make the pairs with the view's radius",
+        )
+    return Profiles(map, pairs)
+
+
+def check_positions(chosen: range | list[int] | tuple[int, ...], n_residues: int) -> list[int]:
+    """`chosen` as a list. Raises `SelectionError` where one of them is no position of the item."""
+    outside = [position for position in chosen if not 0 <= position < n_residues]
+    if outside:
+        raise SelectionError(
+            f"no residue at position {outside[0]}", hint=f"the item has {n_residues} residues"
+        )
+    return list(chosen)
+
+
+def default_queries(n_residues: int) -> tuple[int, ...]:
+    """The positions N//4, N//2, 3N//4 and N-1, each once."""
+    if n_residues == 0:
+        return ()
+    quarters = (n_residues // 4, n_residues // 2, 3 * n_residues // 4, n_residues - 1)
+    return tuple(dict.fromkeys(quarters))
+
+
+def few_residues(n_residues: int) -> str:
+    """The sentence for an item without a pair of residues."""
+    return NO_RESIDUES if n_residues == 0 else "One residue: there is no pair."
+
+
+def _nice_stride(least: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, … that is at least `least`."""
+    decade = 10 ** math.floor(math.log10(max(least, 1.0)))
+    return next(decade * step for step in (1, 2, 5, 10) if decade * step >= least)

@@ -1,0 +1,39 @@
+"""Distances between the Cα atoms of one structure."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from igaviz.dump.data import Floats, Structure
+
+
+def distances(ca: Floats) -> npt.NDArray[np.float32]:
+    """Cα–Cα distances [N, N] as float32 of coordinates [N, 3], in their unit; the diagonal is 0.
+
+    A pair with a non-finite coordinate gets a non-finite distance. From differences in float64,
+    not from a Gram matrix, so that a common shift of the coordinates costs no digits.
+    """
+    ca = np.asarray(ca, dtype=np.float64)
+    squared = np.zeros((len(ca), len(ca)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for axis in range(ca.shape[1]):
+            squared += (ca[:, None, axis] - ca[None, :, axis]) ** 2
+        distance = np.sqrt(squared).astype(np.float32)
+    np.fill_diagonal(distance, 0.0)
+    return distance
+
+
+def chain_step(ca: Floats, structure: Structure) -> float | None:
+    """The median distance of residues that follow each other in sequence, in the unit of `ca`.
+
+    They stand next to each other in [N, 3] `ca`, in one chain, with consecutive numbers; None
+    where no such two have finite coordinates. 3.8 Å in any protein.
+    """
+    follows = (np.diff(structure.residue_index.astype(np.int64)) == 1) & (
+        structure.chain_index[1:] == structure.chain_index[:-1]
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.linalg.norm(np.diff(np.asarray(ca, dtype=np.float64), axis=0), axis=1)
+    steps = steps[follows & np.isfinite(steps)]
+    return float(np.median(steps)) if len(steps) else None

@@ -1,0 +1,191 @@
+"""The pairs of one structure as flat indices, so that a map is summed by groups in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from igaviz.dump.data import Booleans, Floats, Structure
+from igaviz.metrics.table import NEAR_KEYS, OFFSET_LIMIT
+
+if TYPE_CHECKING:
+    from igaviz.metrics.pairs import Pairs
+
+Indices = npt.NDArray[np.intp]
+Doubles = npt.NDArray[np.float64]
+
+OTHER_CHAIN = 2 * OFFSET_LIMIT + 1
+"""The class of offsets that keys in another chain share."""
+
+NO_OFFSET = OTHER_CHAIN + 1
+"""The class of offsets of masked keys."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What a map adds up to over the groups of pairs i ≠ j of known distance (float64).
+
+    `bins[k]` is the sum over k ≤ d < k + 1 Å; each of the others is [over all, over long-range].
+    """
+
+    bins: Doubles
+    local: Doubles
+    distant: Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Which pairs belong together, over Q queries and N keys; made once per structure.
+
+    `query` [Q] is the key that each query itself is. `distance` is [Q, N] in Å, 0 where there is
+    none. `classes` and `offsets` [Q·N] number the group of each pair; a pair of class 0 is in no
+    group (the query itself, an unknown distance, a masked key). `near` are the flat indices of
+    near keys, query by query, `near_counts` how many each has; queries with fewer than 3 are
+    left out. `n_local` [Q] counts local keys.
+    """
+
+    query: Indices
+    distance: Floats
+    classes: Indices
+    n_bins: int
+    offsets: Indices
+    near: Indices
+    near_counts: Indices
+    n_local: Indices
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Groups:
+        """The groups of all pairs: every residue is a query."""
+        known = pairs.local | pairs.distant
+        kind = np.where(pairs.local, 2, np.where(known, 1, 0))
+        classes = np.where(known, 6 * (pairs.bins + 1) + 3 * pairs.longrange + kind, 0)
+        return cls._build(
+            query=np.arange(pairs.n_residues),
+            distance=np.where(known, pairs.distance, np.float32(0)),
+            classes=classes.astype(np.intp),
+            n_bins=int(pairs.bins.max(initial=-1)) + 1,
+            offsets=_offsets(pairs.structure),
+            near=pairs.near,
+            local=pairs.local,
+        )
+
+    def only(self, queries: Booleans) -> Groups:
+        """The groups of some queries, `queries` [Q], with all keys."""
+        return self._build(
+            query=self.query[queries],
+            distance=self.distance[queries],
+            classes=self.classes.reshape(self.shape)[queries],
+            n_bins=self.n_bins,
+            offsets=self.offsets.reshape(self.shape)[queries],
+            near=self._near_table[queries],
+            local=self._local_table[queries],
+        )
+
+    def without(self, masked: Booleans) -> Groups:
+        """The groups without the pairs of `masked` [Q, N], which are no keys to their queries."""
+        return self._build(
+            query=self.query,
+            distance=self.distance,
+            classes=np.where(masked, 0, self.classes.reshape(self.shape)),
+            n_bins=self.n_bins,
+            offsets=np.where(masked, NO_OFFSET, self.offsets.reshape(self.shape)),
+            near=self._near_table & ~masked,
+            local=self._local_table & ~masked,
+        )
+
+    @classmethod
+    def _build(
+        cls,
+        query: Indices,
+        distance: Floats,
+        classes: Indices,
+        n_bins: int,
+        offsets: Indices,
+        near: Booleans,
+        local: Booleans,
+    ) -> Groups:
+        enough = near.sum(axis=1) >= NEAR_KEYS
+        return cls(
+            query=query,
+            distance=distance,
+            classes=classes.ravel(),
+            n_bins=n_bins,
+            offsets=offsets.ravel(),
+            near=np.flatnonzero(near & enough[:, None]),
+            near_counts=near.sum(axis=1)[enough],
+            n_local=local.sum(axis=1),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Q, N)."""
+        n_queries, n_keys = self.distance.shape
+        return n_queries, n_keys
+
+    @cached_property
+    def diagonal(self) -> Indices:
+        """[Q]: the flat index of each query as its own key."""
+        return np.arange(self.shape[0]) * self.shape[1] + self.query
+
+    @cached_property
+    def near_starts(self) -> Indices:
+        """Where in `near` each query's keys begin."""
+        return np.cumsum(self.near_counts) - self.near_counts
+
+    @cached_property
+    def counts(self) -> Sums:
+        """The number of pairs in each group."""
+        return self._fold(np.bincount(self.classes, minlength=self._n_classes))
+
+    def sums(self, values: Floats) -> Sums:
+        """The sums of [Q, N] `values` over each group, in float64."""
+        return self._fold(np.bincount(self.classes, values.ravel(), minlength=self._n_classes))
+
+    @cached_property
+    def offset_counts(self) -> Indices:
+        """The number of pairs of each residue offset from -32 to 32, then in other chains."""
+        return np.bincount(self.offsets, minlength=NO_OFFSET + 1)[:NO_OFFSET]
+
+    def offset_sums(self, values: Floats) -> Doubles:
+        """The sums of [Q, N] `values` over each residue offset, in float64."""
+        return np.bincount(self.offsets, values.ravel(), minlength=NO_OFFSET + 1)[:NO_OFFSET]
+
+    @property
+    def _n_classes(self) -> int:
+        return 6 * (self.n_bins + 1)
+
+    @property
+    def _local_table(self) -> Booleans:
+        local: Booleans = (self.classes % 3 == 2).reshape(self.shape)
+        return local
+
+    @property
+    def _near_table(self) -> Booleans:
+        near = np.zeros(self.shape, dtype=bool)
+        near.ravel()[self.near] = True
+        return near
+
+    @staticmethod
+    def _fold(by_class: npt.NDArray[np.generic]) -> Sums:
+        # bin (the first holds pairs beyond all bins) × (near, far in sequence) × (none, distant,
+        # local): groups are added up, never subtracted, so that what underflowed to 0 stays 0.
+        table = by_class.astype(np.float64).reshape(-1, 2, 3)
+        by_range = table.sum(axis=0)
+        return Sums(
+            bins=table[1:, :, 1:].sum(axis=(1, 2)),
+            local=np.array([by_range[:, 2].sum(), by_range[1, 2]]),
+            distant=np.array([by_range[:, 1].sum(), by_range[1, 1]]),
+        )
+
+
+def _offsets(structure: Structure) -> Indices:
+    """The class of each pair's residue offset [N, N]: clipped to ±32, another chain its own."""
+    number = structure.residue_index.astype(np.int64)
+    chain = structure.chain_index
+    offset = np.clip(number[None, :] - number[:, None], -OFFSET_LIMIT, OFFSET_LIMIT) + OFFSET_LIMIT
+    offset[chain[None, :] != chain[:, None]] = OTHER_CHAIN
+    return offset.astype(np.intp)

@@ -1,0 +1,23 @@
+"""Softmax over keys."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from igaviz.dump.data import Floats
+
+
+def softmax(logits: Floats) -> Floats:
+    """The softmax of `logits` [..., N] over the last axis, in their own precision.
+
+    A key at -∞ gets 0. A row with a NaN or +∞, or with no key above -∞, is NaN throughout.
+    Row sums of float32 are pairwise (numpy, along the contiguous axis) over terms in [0, 1], so
+    they are right to (9 + log₂ N) ulp, less than exp's own error adds up to.
+    """
+    if logits.shape[-1] == 0:
+        return logits.copy()
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        weights = logits - logits.max(axis=-1, keepdims=True)
+        np.exp(weights, out=weights)
+        weights /= weights.sum(axis=-1, keepdims=True)
+    return weights

@@ -1,0 +1,117 @@
+"""From the model's tensors to plain arrays: checked, cut to valid residues, copied to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from igaviz.errors import RecordingError
+from igaviz.format import MAP_TERMS
+from igaviz.record.active import TapCall
+
+_AXES = {
+    **dict.fromkeys(MAP_TERMS, "BHNN"),
+    "gamma": "H",
+    "ca": "BN3",
+    "mask": "BN",
+    "sigma": "BN3",
+    "log_det_min": "BH",
+    "sigma_floor_share": "BH",
+}
+_FLOAT_NAMES = {
+    torch.float64: "float32",
+    torch.float32: "float32",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+}
+_COARSENESS = ("float32", "float16", "bfloat16").index
+
+
+class Sizes(NamedTuple):
+    """B, H and N of one call."""
+
+    items: int
+    heads: int
+    residues: int
+
+
+def check_call(call: TapCall) -> Sizes:
+    """The sizes that all tensors of `call` agree on; raises `RecordingError` where they don't."""
+    given = {name: getattr(call, name) for name in _AXES if getattr(call, name) is not None}
+    for name, value in given.items():
+        if not isinstance(value, Tensor):
+            raise RecordingError(f"tap, layer {call.layer}: {name} is no tensor: {type(value)}")
+    if "attention" not in given and not {"logits_before", "geo_bias"} <= given.keys():
+        raise RecordingError(
+            f"tap, layer {call.layer}: neither attention nor both logits_before and geo_bias",
+            hint="give attention, or the two terms of the logits, or all three",
+        )
+    if call.geo_bias_sign not in (1, -1):
+        raise RecordingError(f"tap, layer {call.layer}: geo_bias_sign is {call.geo_bias_sign!r}")
+    first = next(name for name in MAP_TERMS if name in given)
+    if given[first].ndim != len(_AXES[first]):
+        raise RecordingError(
+            f"tap, layer {call.layer}: {first} has shape {tuple(given[first].shape)}, "
+            "not [B, H, N, N]"
+        )
+    sizes = Sizes(*given[first].shape[:3])
+    size_of = {"B": sizes.items, "H": sizes.heads, "N": sizes.residues, "3": 3}
+    for name, value in given.items():
+        expected = tuple(size_of[axis] for axis in _AXES[name])
+        if tuple(value.shape) != expected:
+            raise RecordingError(
+                f"tap, layer {call.layer}: {name} has shape {tuple(value.shape)}, "
+                f"not {expected} [{', '.join(_AXES[name])}]"
+            )
+    return sizes
+
+
+def coarsest_dtype(tensors: Sequence[Tensor | None], *, at_least: str | None = None) -> str | None:
+    """The name of the coarsest type among `tensors` and `at_least`, None where there is none."""
+    names = [_float_name(tensor) for tensor in tensors if tensor is not None]
+    return max(names if at_least is None else [*names, at_least], key=_COARSENESS, default=None)
+
+
+def _float_name(tensor: Tensor) -> str:
+    try:
+        return _FLOAT_NAMES[tensor.dtype]
+    except KeyError:
+        raise RecordingError(
+            f"a map in {tensor.dtype} can't be recorded", hint="widen it to float32 for tap"
+        ) from None
+
+
+def valid_residues(mask: Tensor | None, item: int, n_residues: int) -> npt.NDArray[np.int64]:
+    """The positions of the valid residues of one item, in rising order."""
+    if mask is None:
+        return np.arange(n_residues)
+    return np.flatnonzero(mask[item].detach().cpu().to(torch.bool).numpy())
+
+
+def host_copy(
+    tensor: Tensor,
+    *,
+    heads: Sequence[int] | None = None,
+    residues: npt.NDArray[np.int64] | None = None,
+    axes: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> npt.NDArray[Any]:
+    """A copy of `tensor` on the host as `dtype`, cut on the device it lives on.
+
+    `heads` are taken along the first axis, `residues` along the last `axes` axes.
+    """
+    tensor = tensor.detach()
+    if heads is not None:
+        tensor = tensor[torch.as_tensor(heads, device=tensor.device)]
+    if residues is not None:
+        keep = torch.as_tensor(residues, device=tensor.device)
+        tensor = tensor[..., keep[:, None], keep] if axes == 2 else tensor[keep]
+    # Training may change its tensors in place: what was not cut must still be copied.
+    cut = heads is not None or residues is not None
+    array: npt.NDArray[Any] = tensor.to("cpu", dtype, copy=not cut).numpy()
+    return array

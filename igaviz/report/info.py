@@ -1,0 +1,104 @@
+"""`igaviz info` as text and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import groupby
+
+from rich.console import Console
+from rich.text import Text
+
+from igaviz.selection import format_numbers
+from igaviz.survey.info import DumpInfo, ItemInfo, LayerInfo, PhaseInfo, RunInfo
+
+SCHEMA = "igaviz.info/1"
+
+
+def info_json(info: DumpInfo) -> dict[str, object]:
+    """`igaviz info --json`: {"schema", "runs": [...], "damaged": [...]}, plain data."""
+    return {"schema": SCHEMA, **asdict(info)}
+
+
+def print_info(info: DumpInfo, console: Console) -> None:
+    """Print what a dump holds, one block per run, one line per fact."""
+    for run in info.runs:
+        _print_run(run, console)
+    if info.damaged:
+        console.print(f"{len(info.damaged)} damaged pieces were skipped", style="bold red")
+
+
+def _print_run(run: RunInfo, console: Console) -> None:
+    console.print(Text(run.name, style="bold"))
+    made = ", ".join(part for part in (run.creator, run.created) if part)
+    rows = [
+        ("recorded", made or "unknown"),
+        ("run id", run.run_id or "none"),
+        ("size", f"{run.shards} shards, {_bytes(run.n_bytes)}, {run.maps:,} maps"),
+        ("lengths in", ", ".join(run.length_units) or "unknown"),
+        *((f"phase {phase.phase}", _phase(phase)) for phase in run.phases),
+        *_layer_rows(run.layers),
+        *((f"item {item.batch}", _item(item)) for item in run.items),
+    ]
+    if run.ranks not in ((), (0,)):
+        rows.append(("ranks", format_numbers(run.ranks)))
+    if run.attempts not in ((), (0,)):
+        rows.append(("attempts", format_numbers(run.attempts)))
+    for left in run.superseded:
+        rows.append(
+            (
+                f"attempt {left.attempt}",
+                f"{left.phase}, rank {left.rank}: a restart took over at step {left.from_step}; "
+                f"{left.maps:,} maps and {left.scalar_lines:,} scalars lines are left out",
+            )
+        )
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        console.print(Text.assemble((f"  {name:<{width}}  ", "dim"), text), soft_wrap=True)
+
+
+def _phase(phase: PhaseInfo) -> str:
+    maps = f"maps at steps {format_numbers(phase.steps)}" if phase.steps else "no maps"
+    if not phase.scalar_steps:
+        return maps
+    first, last = phase.scalar_steps[0], phase.scalar_steps[-1]
+    return f"{maps}; numbers alone at {len(phase.scalar_steps)} more, from {first} to {last}"
+
+
+def _layer_rows(layers: tuple[LayerInfo, ...]) -> list[tuple[str, str]]:
+    """Layers that hold the same, as one row."""
+
+    def content(layer: LayerInfo) -> tuple[object, ...]:
+        return layer.heads, layer.terms, layer.sometimes, layer.geo_bias_sign
+
+    rows = []
+    for _, group in groupby(layers, key=content):
+        alike = list(group)
+        first = alike[0]
+        numbers = format_numbers(layer.layer for layer in alike)
+        parts = [f"heads {format_numbers(first.heads)}", " ".join(first.terms)]
+        if first.sometimes:
+            parts.append(f"in some entries {' '.join(first.sometimes)}")
+        if first.geo_bias_sign < 0:
+            parts.append("geo_bias is subtracted")
+        rows.append(
+            (f"layers {numbers}" if len(alike) > 1 else f"layer {numbers}", "; ".join(parts))
+        )
+    return rows
+
+
+def _item(item: ItemInfo) -> str:
+    sizes = f"{format_numbers(item.n_residues)} residues"
+    if not item.names:
+        return sizes
+    shown = ", ".join(item.names[:4])
+    more = f" and {len(item.names) - 4} others" if len(item.names) > 4 else ""
+    return f"{shown}{more}: {sizes}"
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

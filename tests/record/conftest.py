@@ -1,0 +1,102 @@
+"""A small model whose layers tap themselves, and readers that know nothing but h5py."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from igaviz.record import tap
+
+
+class ToyAttention(nn.Module):
+    """Attention with a scalar and a distance term, masked the way the real layer masks."""
+
+    taps_itself = True
+
+    def __init__(self, layer_idx=0, heads=4, width=16):
+        super().__init__()
+        self.layer_idx = layer_idx
+        self.query_key = nn.Linear(width, 2 * heads * 8)
+        self.scale = nn.Parameter(torch.linspace(0.1, 1.0, heads))
+        self.weights = None
+
+    def forward(self, x, ca, mask):
+        heads = len(self.scale)
+        q, k = self.query_key(x).unflatten(-1, (2, heads, 8)).unbind(-3)
+        logits_before = torch.einsum("bihc,bjhc->bhij", q, k) / 8**0.5
+        gamma = nn.functional.softplus(self.scale)
+        geo_bias = -gamma[:, None, None] * torch.cdist(ca, ca).square()[:, None]
+        pairs = (mask[:, :, None] & mask[:, None, :])[:, None]
+        weights = torch.softmax(logits_before + geo_bias - 1e5 * ~pairs, dim=-1)
+        tap(
+            layer=self.layer_idx,
+            module=self,
+            logits_before=logits_before,
+            geo_bias=geo_bias,
+            attention=weights,
+            gamma=gamma,
+            ca=ca,
+            mask=mask,
+        )
+        self.weights = weights.detach()
+        return x + torch.einsum("bhij,bjd->bid", weights, x) / heads
+
+
+class ToyModel(nn.Module):
+    def __init__(self, layers=2, heads=4):
+        super().__init__()
+        self.layers = nn.ModuleList(ToyAttention(i, heads) for i in range(layers))
+
+    def forward(self, x, ca, mask):
+        for layer in self.layers:
+            x = layer(x, ca, mask)
+        return x.square().mean()
+
+
+def make_batch(sizes=(9, 12, 7), seed=0):
+    """Padded to the longest; every item has a hole in its mask."""
+    generator = torch.Generator().manual_seed(seed)
+    n = max(sizes)
+    x = torch.randn(len(sizes), n, 16, generator=generator)
+    ca = torch.randn(len(sizes), n, 3, generator=generator)
+    mask = torch.arange(n) < torch.tensor(sizes)[:, None]
+    mask[:, 3] = False
+    return x, ca, mask
+
+
+@pytest.fixture
+def toy():
+    torch.manual_seed(0)
+    return ToyModel
+
+
+@pytest.fixture
+def batch():
+    return make_batch
+
+
+@pytest.fixture
+def shards():
+    """The names of the shards in a folder."""
+    return lambda folder: sorted(path.name for path in folder.glob("*.h5"))
+
+
+@pytest.fixture
+def read_layer():
+    """All arrays and attributes of one layer of one item, by name."""
+
+    def read(path, layer=0, item=0):
+        with h5py.File(path) as file:
+            (step,) = file["steps"].values()
+            group = step[f"batch/{item}"]
+            found = {
+                name: np.asarray(dataset)
+                for name, dataset in group.items()
+                if isinstance(dataset, h5py.Dataset) and name != "sequence"
+            }
+            found |= dict(group[f"layers/{layer}"].attrs)
+            found |= {name: np.asarray(d) for name, d in group[f"layers/{layer}"].items()}
+            return found
+
+    return read
