@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from igaviz.record import recording, tap
+from igaviz.record import count_forward, recording, shared_recorder, tap
 from igaviz.reference.frames import Frames
 from igaviz.reference.gaussians import Gaussians, log_overlap
 
@@ -84,6 +84,8 @@ class InvariantGaussianAttention(nn.Module):
         self.settings = settings
         self.layer_idx = layer_idx
         self.enable_vis, self.vis_interval, self.vis_dir = enable_vis, vis_interval, vis_dir
+        if enable_vis:
+            shared_recorder(vis_dir, interval=vis_interval)
         c_s, heads, hidden = settings.c_s, settings.n_heads, settings.c_hidden
         c_pair_value = settings.c_z // 4
 
@@ -116,6 +118,13 @@ class InvariantGaussianAttention(nn.Module):
         `s` is [B, N, c_s], `z` [B, N, N, c_z] with axes query and key, `mask` [B, N] is True for
         residues that exist.
         """
+        if self.enable_vis:
+            count_forward(
+                self.vis_dir,
+                interval=self.vis_interval,
+                layer=self.layer_idx,
+                training=self.training,
+            )
         attention = self._attention(s, z, residues, mask)
         return self._read_values(attention, s, z, residues.frames)
 

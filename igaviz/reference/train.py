@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,17 +60,25 @@ def train(recipe: Recipe, chains: Sequence[Chain], out: Path, *, seed: int = 0) 
     start = time.monotonic()
 
     with Recorder(
-        out, at=full_maps, scalars_interval=SCALARS_INTERVAL, length_unit="nanometer"
+        out,
+        at=full_maps,
+        scalars_interval=SCALARS_INTERVAL,
+        length_unit="nanometer",
+        # The recording is what such a run is for: without it the run shall fail.
+        strict=True,
     ) as recorder:
         recorder.attach(model)
         for step in range(1, recipe.steps + 1):
+            learning_rate = _learning_rate(recipe, step)
             for group in optimiser.param_groups:
-                group["lr"] = _learning_rate(recipe, step)
+                group["lr"] = learning_rate
             batch = draw_batch(training, recipe.batch_size, recipe.crop, generator)
             loss = _step(model, optimiser, batch)
             smoothed = loss if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * loss
             if step in full_maps or step % SCALARS_INTERVAL == 0:
-                _record(recorder, step, model, probe)
+                with _probe_step(recorder, step, probe):
+                    probe_error = _evaluate(model, probe)
+                    recorder.note(loss=loss, learning_rate=learning_rate, probe_error=probe_error)
             if step % REPORT_INTERVAL == 0:
                 seconds = time.monotonic() - start
                 print(f"step {step}: loss {smoothed:.3f} Å², {seconds:.0f} s", file=sys.stderr)
@@ -102,9 +111,9 @@ def _evaluate(model: Denoiser, batch: Batch) -> float:
     return float(backbone_error(model(batch)[-1], batch))
 
 
-def _record(recorder: Recorder, step: int, model: Denoiser, probe: Batch) -> None:
-    """Record the model's attention on `probe` as phase `probe` of `step`."""
-    with recorder.step(
+def _probe_step(recorder: Recorder, step: int, probe: Batch) -> AbstractContextManager[None]:
+    """The context in which a forward on `probe` is recorded as phase `probe` of `step`."""
+    return recorder.step(
         step,
         phase="probe",
         names=probe.names,
@@ -112,8 +121,7 @@ def _record(recorder: Recorder, step: int, model: Denoiser, probe: Batch) -> Non
         ca_reference=probe.backbone[..., 1, :],
         residue_index=probe.residue_index,
         sequence=probe.sequences,
-    ):
-        _evaluate(model, probe)
+    )
 
 
 def _fixed_batch(chains: Sequence[Chain], flow_time: float) -> Batch:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from igaviz.dump import open_dump
 from igaviz.record import active
 from igaviz.record.active import TapCall
 from igaviz.reference.frames import Frames, frames_of_backbone, rotation_about
@@ -169,6 +171,30 @@ def test_held_gamma_and_held_centres_stay() -> None:
     gaussians = layer._gaussians(layer.query_gaussians(s), residues)
     at_ca = residues.frames.translation[:, :, None, None].expand_as(gaussians.centre)
     torch.testing.assert_close(gaussians.centre, at_ca)
+
+
+def test_enable_vis_records_every_so_many_training_forwards(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = [
+        InvariantGaussianAttention(
+            SETTINGS, layer_idx=index, enable_vis=True, vis_interval=2, vis_dir=tmp_path / "vis"
+        )
+        for index in (2, 5)
+    ]
+    s, z, residues, mask = make_inputs()
+    for _ in range(4):
+        for layer in layers:
+            layer(s, z, residues, mask)
+    layers[0].eval()(s, z, residues, mask)
+    entries = open_dump(tmp_path / "vis").entries
+    assert {(entry.id.step, entry.id.layer) for entry in entries} == {
+        (0, 2),
+        (0, 5),
+        (2, 2),
+        (2, 5),
+    }
+    assert {entry.n_residues for entry in entries} == {10, 8}
+    assert all(entry.training and entry.length_unit == "nanometer" for entry in entries)
 
 
 def _first_four(residues: Residues) -> Residues:
