@@ -67,6 +67,10 @@ class Numbers:
         pieces = [piece.strip() for piece in text.split(",")]
         return cls(text, tuple(_parse_part(piece, text, what) for piece in pieces))
 
+    def among(self, available: Sequence[int]) -> frozenset[int]:
+        """Those of `available` (ascending) that are chosen; none is no error."""
+        return frozenset(number for part in self.parts for number in part.of(available))
+
     def choose(self, groups: Mapping[K, Collection[int]], what: str) -> dict[K, tuple[int, ...]]:
         """The chosen numbers of each group (a run, say), ascending; empty groups are left out.
 

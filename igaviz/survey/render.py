@@ -16,7 +16,6 @@ from igaviz.dump import Damage, Dump, LayerEntry, read_maps
 from igaviz.errors import IgavizError, OutputError, SelectionError, UsageError
 from igaviz.figures import FIGURES, Painter, View
 from igaviz.format import DEFAULT_PHASE, MapId
-from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.selection import Numbers, Residues
 from igaviz.survey.measured import Progress, measure_layers, pairs_of
 from igaviz.survey.plan import Choice, LayerTask, plan
@@ -97,7 +96,7 @@ def render(
     choice: Choice = DEFAULT_CHOICE,
     *,
     out: Path = DEFAULT_OUT,
-    style: Style = Style(),  # noqa: B008 (frozen)
+    style: Style = Style(),
     force: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
@@ -110,7 +109,12 @@ def render(
     """
     tasks = plan(dump, choice)
     namer = _Namer(dump, out, style.format)
-    paths = [namer.path(task.entry, head, f) for task in tasks for head in task.heads for f in style.figures]
+    paths = [
+        namer.path(task.entry, head, f)
+        for task in tasks
+        for head in task.heads
+        for f in style.figures
+    ]
     _check_output(out, paths, force)
     _check_residues(tasks, style)
     verdicts, damaged = _verdicts(tasks, style.view.radius, jobs)
@@ -187,7 +191,9 @@ def _check_output(out: Path, paths: Sequence[Path], force: bool) -> None:
                 raise PermissionError(13, "Permission denied")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"{out}: can't write there ({reason})", hint="choose another --out") from error
+        raise OutputError(
+            f"{out}: can't write there ({reason})", hint="choose another --out"
+        ) from error
 
 
 def _check_residues(tasks: Sequence[LayerTask], style: Style) -> None:

@@ -1,23 +1,32 @@
-"""Is a dump whole: the data behind `igaviz verify`."""
+"""Is a dump whole: the work behind `igaviz verify`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from igaviz.dump import Damage
+from igaviz.checks import Settings, map_verdicts
+from igaviz.dump import Damage, Dump
+from igaviz.format import MapId
+from igaviz.metrics import Measurement
+from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.measured import LayerGroup, Progress, measure_layers
+from igaviz.survey.plan import EVERYTHING, plan
 
-INVARIANTS = ("D001", "D002", "D003")
-"""The checks that hold for every whole record of an attention, sick or not."""
+_INVARIANTS = Settings.of(select=("D001", "D002", "D003"))
+_NUMBERS = {"D001": "nonfinite", "D002": "row_sum_error", "D003": "replay_error"}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A map that reads, and breaks an invariant: non-finite, rows, or replay."""
+    """A map that reads, and breaks what holds for every whole record of an attention."""
 
     path: str
     where: str
-    check: str
-    reason: str
+    id: str
+    metric: str
+    value: float | None
+    words: str
 
 
 @dataclass(frozen=True)
@@ -33,3 +42,41 @@ class Verification:
     def whole(self) -> bool:
         """Whether nothing was found."""
         return not self.damaged and not self.problems
+
+
+def verify(dump: Dump, *, jobs: int = 1, progress: Progress | None = None) -> Verification:
+    """Whether `dump` is whole: structure, types, checksums, finite numbers, row sums, replay.
+
+    Reads every map of every phase. Invariants are those of the checks D001, D002 and D003.
+    """
+    damaged = list(dump.damaged)
+    problems: list[Problem] = []
+    maps = 0
+    if dump.entries:
+        tasks = plan(dump, EVERYTHING)
+        for group in measure_layers(tasks, radius=LOCAL_RADIUS, jobs=jobs, progress=progress):
+            maps += len(group.measurements)
+            damaged.extend(group.damaged)
+            problems.extend(_problems(group))
+    return Verification(
+        sum(len(run.shards) for run in dump.runs), maps, tuple(damaged), tuple(problems)
+    )
+
+
+def _problems(group: LayerGroup) -> Iterator[Problem]:
+    verdicts = map_verdicts(group.measurements, _INVARIANTS)
+    entries = {entry.id: entry for entry in group.entries}
+    measured: dict[MapId, Measurement] = {m.id: m for m in group.measurements}
+    for identity, verdict in verdicts.items():
+        if verdict.check is None:
+            continue
+        entry = entries[identity.layer_id]
+        metric = _NUMBERS[verdict.check]
+        yield Problem(
+            path=entry.path,
+            where=f"{entry.group} (head {identity.head})",
+            id=verdict.check,
+            metric=metric,
+            value=measured[identity].number(metric),
+            words=verdict.words,
+        )

@@ -1,0 +1,31 @@
+# Each target makes its own virtual environment from nothing but Python 3.11 or newer.
+
+PYTHON ?= python3.11
+DEMO := .venv-demo
+TEST := .venv-test
+
+.PHONY: demo test lint benchmarks clean
+
+demo: ## draw the three figures of layer 3, all heads, from the sample data (no torch needed)
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/pip install --quiet .
+	$(DEMO)/bin/igaviz render sample_data/healthy --layer 3 --head all --force
+	@echo "next: $(DEMO)/bin/igaviz diagnose sample_data/diagonal_collapse"
+
+test: $(TEST)/installed ## lint, type check, tests
+	$(TEST)/bin/ruff check igaviz tests
+	$(TEST)/bin/ruff format --check igaviz tests
+	$(TEST)/bin/mypy
+	$(TEST)/bin/python -m pytest
+
+$(TEST)/installed: pyproject.toml
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/pip install --quiet torch==2.13.0
+	$(TEST)/bin/pip install --quiet --editable '.[record,dev]'
+	touch $@
+
+benchmarks: $(TEST)/installed ## measure speed; no test asserts a time
+	$(TEST)/bin/python -m pytest tests/benchmarks --benchmark-only
+
+clean:
+	rm -rf $(DEMO) $(TEST) attention_vis

@@ -1,0 +1,103 @@
+"""`igaviz render`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igaviz.cli import options
+
+
+class Format(StrEnum):
+    """The file formats of pictures."""
+
+    PNG = "png"
+    SVG = "svg"
+    PDF = "pdf"
+
+
+class Scale(StrEnum):
+    """The scale of attention."""
+
+    LOG = "log"
+    LINEAR = "linear"
+
+
+def render(
+    dump: options.DumpPaths,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="Layers: 3, 0,2-4, all; needed unless there is one.", show_default=False),
+    ] = None,
+    head: options.Head = "all",
+    batch: options.Batch = "0",
+    step: options.Step = "last",
+    phase: options.Phase = None,
+    rank: options.Rank = "all",
+    figure: Annotated[
+        str, typer.Option(help="attention_overview, attention_profiles, distance_statistics, all.")
+    ] = "all",
+    query: Annotated[
+        str | None,
+        typer.Option(help="Up to four queries, by residue number: 57, A/57.", show_default=False),
+    ] = None,
+    residues: Annotated[
+        str | None,
+        typer.Option(help="Show these residues only: 10-50, A/10-50.", show_default=False),
+    ] = None,
+    radius: options.Radius = 8.0,
+    scale: Annotated[Scale, typer.Option(help="The scale of attention.")] = Scale.LOG,
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Draw logits as each row minus its maximum.")
+    ] = False,
+    format: Annotated[Format, typer.Option(help="The format of the pictures.")] = Format.PNG,
+    dpi: Annotated[int, typer.Option(min=20, max=1200, help="Dots per inch.")] = 150,
+    out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("attention_vis"),
+    jobs: options.Jobs = None,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> int:
+    """Draw the three figures of each chosen map: overview, profiles, distance statistics."""
+    from igaviz.cli import console
+    from igaviz.figures import View
+    from igaviz.report.rendering import print_rendering, rendering_json
+    from igaviz.selection import Numbers, Residues
+    from igaviz.survey import render as survey
+
+    style = survey.Style(
+        figures=survey.figure_names(figure),
+        view=View(scale=scale.value, relative=relative, radius=radius),
+        residues=None if residues is None else Residues.parse(residues),
+        queries=None if query is None else Residues.parse(query),
+        format=format.value,
+        dpi=dpi,
+    )
+    opened = options.open_paths(dump)
+    layers = survey.only_layer(opened) if layer is None else Numbers.parse(layer, "layer")
+    choice = options.choose(
+        layer=layers.text, head=head, batch=batch, step=step, rank=rank, phase=phase
+    )
+    with console.progress("drawing", "pictures") as advance:
+        rendering = survey.render(
+            opened,
+            choice,
+            out=out,
+            style=style,
+            force=force,
+            jobs=options.worker_count(jobs),
+            progress=advance,
+        )
+    damaged = (*opened.damaged, *rendering.damaged)
+    if json:
+        console.print_json(rendering_json(rendering, damaged))
+    else:
+        print_rendering(rendering, console.out())
+    for path, reason in rendering.failed:
+        console.message(f"{path}: {reason}")
+    hurt = console.report_damage(damaged, opened.warnings)
+    if not rendering.pictures:
+        return 2
+    return int(hurt or bool(rendering.failed))

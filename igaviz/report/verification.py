@@ -1,0 +1,54 @@
+"""`igaviz verify` as text and as JSON."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from igaviz.dump import describe
+from igaviz.report.common import damage_json, finite
+from igaviz.survey.verify import Verification
+
+SCHEMA = "igaviz.verify/1"
+
+
+def verification_json(found: Verification) -> dict[str, object]:
+    """`igaviz verify --json`: counts, `problems` map by map, `damaged` pieces."""
+    return {
+        "schema": SCHEMA,
+        "whole": found.whole,
+        "shards": found.shards,
+        "maps": found.maps,
+        "problems": [
+            {
+                "path": problem.path,
+                "where": problem.where,
+                "id": problem.id,
+                "metric": problem.metric,
+                "value": finite(problem.value),
+                "message": problem.words,
+            }
+            for problem in found.problems
+        ],
+        "damaged": damage_json(found.damaged),
+    }
+
+
+def print_verification(found: Verification, console: Console) -> None:
+    """Print each damaged piece and each broken invariant, then what was looked at."""
+    for piece in found.damaged:
+        console.print(f"damaged  {describe(piece)}", style="red", soft_wrap=True)
+    for problem in found.problems:
+        number = "" if problem.value is None else f" ({problem.metric} {problem.value:.3g})"
+        console.print(
+            f"{problem.id}     {problem.path}:{problem.where}: {problem.words}{number}",
+            style="yellow",
+            soft_wrap=True,
+        )
+    looked_at = f"{found.shards} shards and {found.maps:,} maps"
+    if found.whole:
+        console.print(f"whole: {looked_at} read, rows sum to 1, terms replay, numbers are finite")
+    else:
+        console.print(
+            f"not whole: {len(found.damaged)} damaged pieces, {len(found.problems)} maps "
+            f"that break an invariant; {looked_at} read"
+        )

@@ -1,0 +1,40 @@
+"""Which heads are sick, and why: the work behind `igaviz diagnose`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from igaviz.checks import Diagnosis, LayerVerdict, Settings, conclude, judge_layer
+from igaviz.dump import Damage, Dump
+from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.measured import Progress, measure_layers
+from igaviz.survey.plan import Choice, plan
+
+
+def diagnose(
+    dump: Dump,
+    choice: Choice = Choice(),  # noqa: B008 (frozen)
+    *,
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    radius: float = LOCAL_RADIUS,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """The verdict on the chosen maps, with every finding and what was skipped or damaged.
+
+    One pass; only verdicts and findings are kept. `radius` in Å is the limit of local pairs.
+    Raises `SelectionError` for an empty selection.
+    """
+    damaged: list[Damage] = []
+
+    def verdicts() -> Iterator[LayerVerdict]:
+        for group in measure_layers(
+            plan(dump, choice), radius=radius, jobs=jobs, progress=progress
+        ):
+            damaged.extend(group.damaged)
+            if group.measurements:
+                yield judge_layer(group.measurements, settings)
+
+    judged = tuple(verdicts())
+    return conclude(judged, settings, damaged=tuple(chain(dump.damaged, damaged)))
