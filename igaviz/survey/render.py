@@ -154,7 +154,7 @@ def _pictures(task: _HeadTask, lost: set[Path]) -> Iterable[Picture]:
 
 
 class _Namer:
-    """Paths of pictures: parts that tell runs, phases and ranks apart only where there are several."""
+    """Paths of pictures; runs, phases and ranks show only where there are several."""
 
     def __init__(self, dump: Dump, out: Path, extension: str) -> None:
         self.out = out

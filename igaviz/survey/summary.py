@@ -205,7 +205,7 @@ TREND_METRICS = ("gamma", "geometry_effect", "saturation", "self_mass", "entropy
 
 
 def trends(rows: Sequence[Row]) -> tuple[Trend, ...]:
-    """The trends of a few telling metrics over layers' rows, where there are three steps or more."""
+    """The trends of a few telling metrics over layers' rows, from three steps on."""
     series: dict[tuple[str, str, int, str], list[tuple[int, float]]] = {}
     for row in rows:
         for name in TREND_METRICS:

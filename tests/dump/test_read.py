@@ -1,0 +1,305 @@
+"""The reader holds to the published page: files that igaviz didn't write must work."""
+
+from __future__ import annotations
+
+import re
+
+import bare
+import h5py
+import numpy as np
+import pytest
+
+from igaviz.dump import open_dump, read_maps
+from igaviz.errors import NothingReadableError, SelectionError
+
+
+def only_map(path):
+    (entry,) = open_dump(path).entries
+    return list(read_maps(entry))
+
+
+def test_everything_optional_left_out(tmp_path):
+    ca = bare.helix(12)
+    data = bare.terms(ca, 3)
+    with h5py.File(tmp_path / "bare.h5", "w") as file:
+        item = bare.add_item(bare.start(file), 7, 2, ca)
+        bare.add_layer(item, 5, attention=data["attention"])
+        bare.finish(file)
+    dump = open_dump(tmp_path / "bare.h5")
+    assert (dump.steps, dump.items, dump.layers, dump.heads) == ((7,), (2,), (5,), (0, 1, 2))
+    assert dump.runs[0].name == "bare.h5"
+    assert dump.damaged == ()
+    for head, found in enumerate(read_maps(dump.entries[0])):
+        assert tuple(found.id) == ("bare.h5", "train", 7, 0, 2, 5, head)
+        np.testing.assert_array_equal(found.attention, data["attention"][head])
+        assert found.logits_before is found.geo_bias is found.logits_after is found.gamma is None
+        assert found.attention_recorded
+        np.testing.assert_array_equal(found.structure.residue_index, np.arange(12))
+        np.testing.assert_array_equal(found.structure.chain_index, np.zeros(12))
+
+
+def test_logits_alone_give_the_attention_and_a_negative_sign_subtracts(tmp_path):
+    ca = bare.helix(12)
+    data = bare.terms(ca, 2)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        item = bare.add_item(bare.start(file), 0, 0, ca)
+        layer = bare.add_layer(
+            item, 0, logits_before=data["logits_before"], geo_bias=-data["geo_bias"]
+        )
+        layer.attrs["geo_bias_sign"] = -1
+        bare.finish(file)
+    for head, found in enumerate(only_map(tmp_path / "x.h5")):
+        assert not found.attention_recorded
+        np.testing.assert_allclose(found.attention, data["attention"][head], atol=1e-6)
+        np.testing.assert_array_equal(found.effective_bias, data["geo_bias"][head])
+        np.testing.assert_array_equal(found.geo_bias, -data["geo_bias"][head])
+
+
+def test_nanometers_holes_ragged_items_and_some_heads(tmp_path):
+    kept = np.array([0, 1, 2, 7, 8, 9, 10, 14, 15, 16])
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        bare.start(file, "nanometer")
+        small = bare.helix(20)[kept]
+        item = bare.add_item(file, 1, 0, small / 10)
+        item["residue_index"] = kept.astype(np.int32)
+        item["chain_index"] = (kept > 8).astype(np.int32)
+        item["sequence"] = "ACDEFGHIKL"
+        layer = bare.add_layer(item, 0, **bare.terms(small, 2))
+        layer["head"] = np.array([3, 6], np.int32)
+        layer["log_det_min"] = np.array([-12.0, -11.0], np.float32)
+        large = bare.helix(33)
+        bare.add_layer(bare.add_item(file, 1, 1, large / 10), 0, **bare.terms(large, 5))
+        bare.finish(file)
+    dump = open_dump(tmp_path / "x.h5")
+    assert [(e.n_residues, e.heads) for e in dump.entries] == [(10, (3, 6)), (33, (0, 1, 2, 3, 4))]
+    (found,) = read_maps(dump.entries[0], [6])
+    assert found.id.head == 6
+    np.testing.assert_allclose(found.structure.ca, small, atol=1e-5)
+    np.testing.assert_array_equal(found.structure.residue_index, kept)
+    assert found.structure.sequence == "ACDEFGHIKL"
+    assert found.log_det_min == -11.0
+    with pytest.raises(SelectionError, match="no head 0"):
+        list(read_maps(dump.entries[0], [0]))
+
+
+def test_float16_is_widened_and_said(tmp_path):
+    ca = bare.helix(12)
+    data = bare.terms(ca, 1)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        item = bare.add_item(bare.start(file), 0, 0, ca)
+        layer = bare.add_layer(item, 0, attention=data["attention"].astype(np.float16))
+        layer.attrs["attention_dtype"] = "float32"
+        bare.finish(file)
+    (found,) = only_map(tmp_path / "x.h5")
+    assert found.attention.dtype == np.float32
+    assert found.attention_dtype == "float16"  # the coarser of what it was and how it is stored
+
+
+def test_nonfinite_values_stay(tmp_path):
+    def spoil(file):
+        file["steps/000000100/batch/0/layers/0/logits_before"][0, 3, 4] = np.nan
+        file["steps/000000100/batch/0/layers/0/geo_bias"][0, 5, 6] = -np.inf
+
+    dump = open_dump(bare.write(tmp_path / "x.h5", change=spoil))
+    found = next(read_maps(dump.entries[0]))
+    assert np.isnan(found.logits_before[3, 4])
+    assert found.geo_bias[5, 6] == -np.inf
+    assert np.isnan(found.logits_after[3, 4])
+
+
+def test_a_folder_is_one_run_and_temporary_files_are_ignored(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for step in (100, 200):
+        bare.write(folder / f"step-{step:09d}.rank-00000.h5", steps=(step,))
+    (folder / ".step-000000300.rank-00000.h5.tmp").write_bytes(b"half a shard")
+    dump = open_dump(folder)
+    assert [run.name for run in dump.runs] == ["run"]
+    assert dump.steps == (100, 200)
+    assert dump.damaged == ()
+
+
+def test_paths_that_share_a_run_id_are_one_run_and_names_are_made_unique(tmp_path):
+    for folder, run_id in (("a", "one"), ("b", "one"), ("c", "two")):
+        (tmp_path / folder / "dump").mkdir(parents=True)
+        bare.write(
+            tmp_path / folder / "dump" / "x.h5",
+            steps=(100 if folder != "b" else 200,),
+            change=lambda file, run_id=run_id: file.attrs.__setitem__("run_id", run_id),
+        )
+    dump = open_dump(*(tmp_path / f / "dump" for f in "abc"))
+    assert [(run.run_id, len(run.shards)) for run in dump.runs] == [("one", 2), ("two", 1)]
+    two = open_dump(tmp_path / "a" / "dump", tmp_path / "c" / "dump")
+    assert [run.name for run in two.runs] == ["a/dump", "c/dump"]
+
+
+def test_a_restart_takes_over_from_its_first_step(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for step in (100, 200, 300):
+        bare.write(folder / f"step-{step:09d}.rank-00000.h5", steps=(step,))
+    for step in (200, 400):
+        bare.write(
+            folder / f"step-{step:09d}.rank-00000.a01.h5",
+            steps=(step,),
+            change=lambda file: file.attrs.__setitem__("attempt", 1),
+        )
+    line = (
+        '{{"step": {}, "phase": "train", "attempt": {}, "layer": 0, "maps": 1, "heads": [0], '
+        '"gamma": [1.0]}}\n'
+    )
+    (folder / "scalars.rank-00000.jsonl").write_text(
+        "".join(
+            line.format(step, attempt) for step, attempt in ((50, 0), (150, 0), (250, 0), (250, 1))
+        )
+        + '{"step": 26'
+    )
+    (run,) = open_dump(folder).runs
+    assert [(entry.id.step, entry.attempt) for entry in run.entries[::2]] == [
+        (100, 0),
+        (200, 1),
+        (400, 1),
+    ]
+    assert [(x.step, x.attempt) for x in run.scalar_lines()] == [(50, 0), (150, 0), (250, 1)]
+    (left,) = run.superseded
+    assert (left.attempt, left.from_step, left.maps, left.scalar_lines) == (0, 200, 16, 1)
+
+
+def test_the_same_map_twice_is_named_and_read_once(tmp_path):
+    bare.write(tmp_path / "a.h5")
+    bare.write(tmp_path / "b.h5")
+    dump = open_dump(tmp_path)
+    assert len(dump.entries) == 2
+    assert len(dump.damaged) == 2
+    assert "the same maps as in" in dump.damaged[0].reason
+
+
+def _soft(file):
+    file["steps/000000100/batch/0/layers/2"] = h5py.SoftLink("/steps/000000100/batch/0/layers/0")
+
+
+def _external(file):
+    file["steps/000000100/batch/0/layers/2"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def _replace(name, make):
+    def change(file):
+        layer = file["steps/000000100/batch/0/layers/1"]
+        del layer[name]
+        make(layer, name)
+
+    return change
+
+
+def _virtual(layer, name):
+    layout = h5py.VirtualLayout((4, 30, 30), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (4, 30, 30))
+    layer.create_virtual_dataset(name, layout)
+
+
+def _outside(layer, name):
+    layer.create_dataset(name, (4, 30, 30), "f4", external=[("other.bin", 0, 4 * 30 * 30 * 4)])
+
+
+def _strings(layer, name):
+    layer.create_dataset(name, (4, 30, 30), h5py.string_dtype())
+
+
+def _references(layer, name):
+    layer.create_dataset(name, (4, 30, 30), h5py.ref_dtype)
+
+
+def _compound(layer, name):
+    layer.create_dataset(name, (4, 30, 30), np.dtype([("a", "f4")]))
+
+
+def _empty(layer, name):
+    layer.create_dataset(name, (4, 30, 30), "f4")
+
+
+def _holes(layer, name):
+    data = layer.create_dataset(name, (4, 30, 30), "f4", chunks=(1, 30, 30))
+    data[0] = 1
+
+
+def _bomb(layer, name):
+    layer.create_dataset(name, (4, 20000, 20000), "f4", chunks=(1, 64, 64), compression="gzip")
+    layer[name][0, :64, :64] = 1
+
+
+def _shape(layer, name):
+    layer[name] = np.zeros((4, 30, 29), np.float32)
+
+
+def _scaleoffset(layer, name):
+    layer.create_dataset(name, data=np.zeros((4, 30, 30), "i4"), scaleoffset=0, chunks=(1, 30, 30))
+
+
+REFUSED = {
+    "soft link": (_soft, "soft link"),
+    "external link": (_external, "external link"),
+    "virtual": (_replace("attention", _virtual), "virtual"),
+    "external storage": (_replace("attention", _outside), "external storage"),
+    "variable-length": (_replace("attention", _strings), "refused"),
+    "references": (_replace("attention", _references), "refused"),
+    "compound": (_replace("attention", _compound), "refused"),
+    "nothing stored": (_replace("attention", _empty), "would read as zeros"),
+    "chunks missing": (_replace("attention", _holes), "would read as zeros"),
+    "inflation": (_replace("attention", _bomb), "read as zeros|unpack"),
+    "shape": (_replace("attention", _shape), "doesn't fit"),
+    "unknown filter": (_replace("attention", _scaleoffset), "filter"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_refused_costs_its_layer_only(tmp_path, kind):
+    change, reason = REFUSED[kind]
+    dump = open_dump(bare.write(tmp_path / "x.h5", change=change))
+    (piece,) = dump.damaged
+    assert piece.where.startswith("steps/000000100/batch/0/layers/")
+    assert len(dump.entries) == (2 if "link" in kind else 1)
+    assert re.search(reason, piece.reason)
+
+
+def test_other_names_are_neither_opened_nor_refused(tmp_path):
+    def decorate(file):
+        file["elsewhere"] = h5py.ExternalLink("/etc/passwd", "/")
+        file["steps/000000100/batch/0/layers/0/mine"] = h5py.SoftLink("/nowhere")
+        file["steps/notes"] = "text"
+
+    assert open_dump(bare.write(tmp_path / "x.h5", change=decorate)).damaged == ()
+
+
+def test_a_broken_checksum_costs_its_head_only(tmp_path):
+    ca = bare.helix(30)
+    data = bare.terms(ca, 4)
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        item = bare.add_item(bare.start(file), 0, 0, ca)
+        layer = item.create_group("layers/0")
+        stored = layer.create_dataset(
+            "attention", data=data["attention"], chunks=(1, 30, 30), fletcher32=True
+        )
+        offset = stored.id.get_chunk_info(2).byte_offset
+        bare.finish(file)
+    raw = bytearray(path.read_bytes())
+    raw[offset + 100] ^= 0xFF
+    path.write_bytes(raw)
+    damaged = []
+    (entry,) = open_dump(path).entries
+    heads = [found.id.head for found in read_maps(entry, report=damaged.append)]
+    assert heads == [0, 1, 3]
+    (piece,) = damaged
+    assert "(head 2)" in piece.where
+
+
+def test_a_newer_minor_version_warns_and_a_newer_major_is_refused(tmp_path):
+    minor = bare.write(
+        tmp_path / "a.h5", change=lambda file: file.attrs.__setitem__("format_version", "1.7")
+    )
+    assert "1.7" in open_dump(minor).warnings[0]
+    major = bare.write(
+        tmp_path / "b.h5", change=lambda file: file.attrs.__setitem__("format_version", "2.0")
+    )
+    with pytest.raises(NothingReadableError, match="newer than this igaviz reads"):
+        open_dump(major)
