@@ -22,7 +22,7 @@ OWN = {
     "format": set(),
     "softmax": set(),
     "selection": {"errors", "format"},
-    "dump": {"errors", "format", "softmax"},
+    "dump": {"_version", "errors", "format", "softmax"},
     "metrics": {"format", "softmax", "dump"},
     "checks": {"errors", "format", "metrics"},
     "figures": {"errors", "format", "dump", "metrics"},
