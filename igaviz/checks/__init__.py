@@ -1,1 +1,25 @@
-"""."""
+"""The checks: from the numbers of maps to findings, verdicts, and what to do."""
+
+from igaviz.checks.check import Check
+from igaviz.checks.conclude import conclude
+from igaviz.checks.finding import Diagnosis, Finding, Severity, Skipped, Verdict
+from igaviz.checks.judge import LayerVerdict, judge_layer, map_verdicts
+from igaviz.checks.settings import Settings, parse_setting
+from igaviz.checks.table import CHECKS, find_check
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Diagnosis",
+    "Finding",
+    "LayerVerdict",
+    "Settings",
+    "Severity",
+    "Skipped",
+    "Verdict",
+    "conclude",
+    "find_check",
+    "judge_layer",
+    "map_verdicts",
+    "parse_setting",
+]

@@ -13,9 +13,6 @@ from igaviz.metrics.data import Measurement
 HEALTHY_GAMMA = 0.018
 """γ of the healthiest run that was measured: what γ and the bias's spread are compared with."""
 
-MOVED = 0.01
-"""γ counts as moved where it changed by more than this share of its size."""
-
 FITS = {
     "without geometry": "softmax(S) alone gives it: the geometric term was not added (was γ "
     "applied, and before the softmax?)",
@@ -115,12 +112,14 @@ def gamma_too_small(e: Evidence) -> str:
     )
 
 
-def gamma_moved(first_step: int, first: Mapping[int, float], last: Mapping[int, float]) -> str:
+def gamma_moved(
+    first_step: int, first: Mapping[int, float], last: Mapping[int, float], change: float
+) -> str:
     """Whether γ moved since `first_step`, by head numbers; empty where no head is in both."""
     heads = first.keys() & last.keys()
     if not heads:
         return ""
-    if frozen(first, last):
+    if frozen(first, last, change):
         return f"γ has not moved since step {first_step:,}."
     before, now = span(first[head] for head in heads), span(last[head] for head in heads)
     if before == now:
@@ -128,11 +127,11 @@ def gamma_moved(first_step: int, first: Mapping[int, float], last: Mapping[int, 
     return f"γ went from {before} at step {first_step:,} to {now}."
 
 
-def frozen(first: Mapping[int, float], last: Mapping[int, float]) -> bool:
-    """Whether no head's γ moved by more than 1 % of its size."""
-    return all(
-        abs(last[head] - first[head]) <= MOVED * abs(first[head])
-        for head in first.keys() & last.keys()
+def frozen(first: Mapping[int, float], last: Mapping[int, float], change: float) -> bool:
+    """Whether there are heads with γ at both times, and none moved by over `change` of its size."""
+    heads = first.keys() & last.keys()
+    return bool(heads) and all(
+        abs(last[head] - first[head]) <= change * abs(first[head]) for head in heads
     )
 
 

@@ -76,9 +76,7 @@ def parse_setting(text: str) -> tuple[str, str, float]:
     key, equals, value_text = text.partition("=")
     name, dot, threshold = key.strip().rpartition(".")
     if not equals or not dot:
-        raise UsageError(
-            f"{text!r} is no setting", hint="write it like gamma-too-small.effect=0.1"
-        )
+        raise UsageError(f"{text!r} is no setting", hint="write it like gamma-too-small.effect=0.1")
     check = find_check(name)
     if threshold not in check.thresholds:
         near = difflib.get_close_matches(threshold, check.thresholds, n=1)

@@ -31,9 +31,7 @@ def _noised(m: Measurement) -> bool:
 
 def _no_chain(m: Measurement, unit_suspect: bool) -> bool:
     return (
-        not unit_suspect
-        and m.ca_step is not None
-        and abs(m.ca_step - CA_STEP) > CA_STEP_TOLERANCE
+        not unit_suspect and m.ca_step is not None and abs(m.ca_step - CA_STEP) > CA_STEP_TOLERANCE
     )
 
 
@@ -53,8 +51,7 @@ SILENCES = {
         f"coordinates are noise: flow time below {MIN_FLOW_TIME}", lambda m, _: _noised(m)
     ),
     "noise": Silence(
-        "coordinates are noise: consecutive Cα are not "
-        f"{CA_STEP} ± {CA_STEP_TOLERANCE} Å apart",
+        f"coordinates are noise: consecutive Cα are not {CA_STEP} ± {CA_STEP_TOLERANCE} Å apart",
         _no_chain,
     ),
     "early": Silence(

@@ -1,0 +1,220 @@
+"""From the verdicts on layers, in any order, to the diagnosis of whole runs.
+
+Only the last step of each run and phase is kept whole. Of earlier steps there remains one finding
+per layer and check, so that memory does not grow with the number of steps. Trends over steps
+belong here too: γ's first value is kept per layer for that.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from igaviz.checks import messages
+from igaviz.checks.finding import (
+    DamagedPiece,
+    Diagnosis,
+    Finding,
+    Information,
+    LayerRow,
+    Severity,
+    Skipped,
+)
+from igaviz.checks.guide import FROZEN, against_the_guide
+from igaviz.checks.judge import LayerVerdict
+from igaviz.checks.settings import Settings
+from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.wording import counted
+
+MAX_BY_MAP = 1000
+"""Maps that fired are listed up to here, the worst first."""
+
+_GAMMA = find_check("gamma-too-small")
+_TABLE_ORDER = {check.id: position for position, check in enumerate(CHECKS)}
+
+_Place = tuple[int | None, str]
+"""A layer (None: an item as a whole) and the id of a check."""
+
+
+@dataclass
+class _Past:
+    """What one check found on one layer at steps that were not the last."""
+
+    steps: set[int]
+    worst: Finding
+
+    def add(self, finding: Finding) -> None:
+        self.steps.add(finding.step)
+        self.worst = max(self.worst, finding, key=_badness)
+
+
+@dataclass
+class _Timeline:
+    """One run and phase: the layers of its last step, and what remains of the steps before."""
+
+    layers: list[LayerVerdict] = field(default_factory=list)
+    past: dict[_Place, _Past] = field(default_factory=dict)
+    first_gamma: dict[int, tuple[int, Mapping[int, float]]] = field(default_factory=dict)
+
+    @property
+    def last_step(self) -> int:
+        return self.layers[0].step
+
+    def add(self, verdict: LayerVerdict) -> None:
+        if self.layers and verdict.step < self.last_step:
+            self._retire(verdict)
+        else:
+            if self.layers and verdict.step > self.last_step:
+                for layer in self.layers:
+                    self._retire(layer)
+                self.layers.clear()
+            self.layers.append(verdict)
+        gamma = verdict.head_means["gamma"]
+        known = self.first_gamma.get(verdict.layer)
+        if gamma and (known is None or verdict.step < known[0]):
+            self.first_gamma[verdict.layer] = verdict.step, gamma
+
+    def _retire(self, verdict: LayerVerdict) -> None:
+        for finding in verdict.findings:
+            place = finding.layer, finding.id
+            if place in self.past:
+                self.past[place].add(finding)
+            else:
+                self.past[place] = _Past({finding.step}, finding)
+
+    def earlier_gamma(self, layer: int | None) -> tuple[int, Mapping[int, float]] | None:
+        """The first step before the last at which the layer's γ was recorded, and its values."""
+        first = None if layer is None else self.first_gamma.get(layer)
+        return first if first is not None and first[0] < self.last_step else None
+
+    def findings(self, settings: Settings) -> Iterator[Finding]:
+        """What was found at the last step, each item's findings once."""
+        items: dict[tuple[int | None, int | None, str], Finding] = {}
+        for layer in sorted(self.layers, key=lambda verdict: verdict.layer):
+            for finding in layer.findings:
+                if finding.layer is not None:
+                    yield self._with_gamma(finding, layer, settings)
+                    continue
+                key = finding.rank, finding.batch, finding.id
+                known = items.get(key)
+                items[key] = finding if known is None else _merged(known, finding)
+        yield from items.values()
+
+    def _with_gamma(self, finding: Finding, layer: LayerVerdict, settings: Settings) -> Finding:
+        earlier = self.earlier_gamma(finding.layer)
+        if finding.id != _GAMMA.id or earlier is None:
+            return finding
+        change = settings.thresholds_of(FROZEN)["change"]
+        said = messages.gamma_moved(*earlier, layer.head_means["gamma"], change)
+        return replace(finding, message=f"{finding.message} {said}".rstrip())
+
+    def history(self) -> Iterator[Finding]:
+        """What was found at earlier steps only: one note per layer and check."""
+        now: set[_Place] = {(v.layer, check) for v in self.layers for check in v.shown}
+        now |= {(finding.layer, finding.id) for v in self.layers for finding in v.findings}
+        for place, past in self.past.items():
+            if place not in now:
+                yield _as_history(past, self.last_step)
+
+    def rows(self) -> Iterator[LayerRow]:
+        for v in self.layers:
+            yield LayerRow(v.run, v.phase, v.step, v.layer, v.maps, tuple(v.heads.items()))
+
+
+def conclude(
+    verdicts: Iterable[LayerVerdict],
+    settings: Settings,
+    damaged: Iterable[DamagedPiece] = (),
+) -> Diagnosis:
+    """The diagnosis that `verdicts`, streamed in any order, come to.
+
+    Findings and verdict come from the last step of each run and phase. `damaged` is read when
+    `verdicts` are through, so it may grow while they are computed.
+    """
+    timelines: dict[tuple[str, str], _Timeline] = defaultdict(_Timeline)
+    skipped: Counter[tuple[str, str]] = Counter()
+    maps = 0
+    for verdict in verdicts:
+        timelines[verdict.run, verdict.phase].add(verdict)
+        skipped.update(verdict.skipped)
+        maps += verdict.maps
+    findings = sorted(
+        (f for t in timelines.values() for f in t.findings(settings)), key=_worst_first
+    )
+    by_map = [f for t in timelines.values() for layer in t.layers for f in layer.by_map]
+    by_map += [finding for finding in findings if finding.layer is None]
+    return Diagnosis(
+        verdict=max((finding.severity for finding in findings), default=Severity.HEALTHY),
+        maps=maps,
+        findings=tuple(findings),
+        history=tuple(
+            sorted((f for t in timelines.values() for f in t.history()), key=_worst_first)
+        ),
+        skipped=tuple(
+            Skipped(check, reason, count)
+            for (check, reason), count in sorted(
+                skipped.items(), key=lambda entry: (_TABLE_ORDER[entry[0][0]], entry[0][1])
+            )
+        ),
+        damaged=tuple(damaged),
+        information=tuple(_information(timelines, findings, settings)),
+        layers=tuple(sorted(row for t in timelines.values() for row in t.rows())),
+        by_map=tuple(heapq.nsmallest(MAX_BY_MAP, by_map, key=_worst_first)),
+        by_map_left_out=max(0, len(by_map) - MAX_BY_MAP),
+    )
+
+
+def _information(
+    timelines: Mapping[tuple[str, str], _Timeline],
+    findings: Iterable[Finding],
+    settings: Settings,
+) -> Iterator[Information]:
+    """One line per run: γ and the ratio against the guide's numbers, and what they mean."""
+    sick = {finding.run for finding in findings if finding.severity > Severity.NOTE}
+    for run in sorted({run for run, _ in timelines}):
+        of_run = [timeline for (name, _), timeline in timelines.items() if name == run]
+        gammas = [
+            (earlier[1], layer.head_means["gamma"])
+            for timeline in of_run
+            for layer in timeline.layers
+            if (earlier := timeline.earlier_gamma(layer.layer)) is not None
+        ]
+        layers = [layer for timeline in of_run for layer in timeline.layers]
+        message = against_the_guide(layers, gammas, settings, healthy=run not in sick)
+        if message:
+            yield Information(run, message)
+
+
+def _badness(finding: Finding) -> tuple[float, ...]:
+    """Orders findings of one check on one layer, the latest of equals last: any order will do."""
+    item = -(finding.rank or 0), -(finding.batch or 0)
+    return finding.severity, finding.maps / max(finding.of, 1), finding.step, *item
+
+
+def _worst_first(finding: Finding) -> tuple[object, ...]:
+    place = (finding.layer, finding.rank, finding.batch, finding.head)
+    return (
+        -finding.severity,
+        finding.run,
+        finding.phase,
+        _TABLE_ORDER[finding.id],
+        tuple(-1 if number is None else number for number in place),
+    )
+
+
+def _merged(one: Finding, other: Finding) -> Finding:
+    heads = tuple(sorted({*one.heads, *other.heads}))
+    return replace(one, heads=heads, maps=one.maps + other.maps, of=one.of + other.of)
+
+
+def _as_history(past: _Past, last_step: int) -> Finding:
+    first, last = min(past.steps), max(past.steps)
+    when = (
+        f"At step {first:,}"
+        if first == last
+        else f"At {counted(len(past.steps), 'recorded step')} from {first:,} to {last:,}"
+    )
+    message = f"{when}, no longer at {last_step:,}: {past.worst.message}"
+    return replace(past.worst, severity=Severity.NOTE, message=message)

@@ -1,0 +1,269 @@
+"""The verdict on one layer at one step, and on each of its maps."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from igaviz.checks.cases import (
+    Case,
+    Judgement,
+    Ranked,
+    cause_of,
+    judge_maps,
+    layer_cases,
+    standing,
+)
+from igaviz.checks.finding import (
+    GEOMETRY_NOT_JUDGED,
+    HEALTHY,
+    NOT_JUDGED,
+    Finding,
+    Further,
+    Severity,
+    Verdict,
+)
+from igaviz.checks.messages import Evidence
+from igaviz.checks.settings import Settings
+from igaviz.checks.severity import FEW_MAPS
+from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.wording import counted
+from igaviz.format import MapId
+from igaviz.metrics.data import Measurement
+
+HEAD_MEANS = ("gamma", "geometry_effect", "geometry_ratio")
+"""Metrics of which a layer's verdict keeps each head's mean: trends and information need them."""
+
+_GEOMETRY = find_check("gamma-too-small")
+_SICKNESSES = tuple(
+    check for check in CHECKS if check.scope in ("map", "layer") and not check.invariant
+)
+
+
+@dataclass(frozen=True)
+class LayerVerdict:
+    """All that a diagnosis keeps of one layer at one step; small, and safe to send to a process.
+
+    `findings` go by layer, `by_map` are the maps that fired, each as a finding. `shown` are the
+    ids of all checks that were found, those told under another included. `heads` holds each
+    head's verdict, `skipped` counts maps by (check id, reason), `head_means` holds the mean over
+    items of a few metrics, by metric and head.
+    """
+
+    run: str
+    phase: str
+    step: int
+    layer: int
+    maps: int
+    findings: tuple[Finding, ...]
+    by_map: tuple[Finding, ...]
+    shown: frozenset[str]
+    heads: Mapping[int, Verdict]
+    skipped: Mapping[tuple[str, str], int]
+    head_means: Mapping[str, Mapping[int, float]]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the heads' verdicts."""
+        return max(self.heads.values(), key=lambda verdict: verdict.severity, default=NOT_JUDGED)
+
+
+def judge_layer(measurements: Sequence[Measurement], settings: Settings) -> LayerVerdict:
+    """The verdict on one layer at one step, from all its ranks, batch items and heads.
+
+    `measurements` are those of one (run, phase, step, layer), one at least.
+    """
+    judgements = judge_maps(measurements, settings)
+    cases = layer_cases(judgements, settings)
+    skipped = Counter(
+        (check.id, judgement.unjudged[check.id])
+        for judgement in judgements
+        for check in settings.checks
+        if check.id in judgement.unjudged
+    )
+    first = measurements[0].id
+    return LayerVerdict(
+        run=first.run,
+        phase=first.phase,
+        step=first.step,
+        layer=first.layer,
+        maps=len(judgements),
+        findings=tuple(_findings(cases, judgements, settings)),
+        by_map=tuple(_map_findings(cases, judgements, settings)),
+        shown=frozenset(case.check.id for case in cases),
+        heads=_head_verdicts(cases, judgements),
+        skipped=skipped,
+        head_means={metric: _head_means(measurements, metric) for metric in HEAD_MEANS},
+    )
+
+
+def map_verdicts(measurements: Sequence[Measurement], settings: Settings) -> dict[MapId, Verdict]:
+    """The verdict on each map: the worst check that fired on it, with its layer's severity.
+
+    Where a check fired on a map, but on too few items for its head to show it, it is a note. The
+    measurements may be of any layers; those of a layer must come with all its recorded heads.
+    """
+    layers: dict[tuple[str, str, int, int], list[Measurement]] = defaultdict(list)
+    for m in measurements:
+        layers[m.id.run, m.id.phase, m.id.step, m.id.layer].append(m)
+    verdicts = {}
+    for layer in layers.values():
+        judgements = judge_maps(layer, settings)
+        severities = _severities(layer_cases(judgements, settings))
+        for judgement in judgements:
+            fired = _fired(judgement, severities, settings)
+            verdicts[judgement.measurement.id] = _worst(fired) or _health(judgement)
+    return {m.id: verdicts[m.id] for m in measurements}
+
+
+def _findings(
+    cases: Sequence[Case], judgements: Sequence[Judgement], settings: Settings
+) -> list[Finding]:
+    """One finding per case; a consequence is told in its cause's message."""
+    told: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        cause = cause_of(case, cases)
+        if cause is not None:
+            told[cause.check.id].append(case)
+    consequences = {case.check.id for below in told.values() for case in below}
+    findings = []
+    for case in cases:
+        if case.check.id not in consequences:
+            sentences = [_say(case, settings)]
+            for below in told[case.check.id]:
+                sentences.append(f"With it comes {below.check}: {_say(below, settings)}")
+            sentences.append(_where(case, judgements))
+            findings.append(_finding(case, " ".join(filter(None, sentences)), settings))
+    return findings
+
+
+def _say(case: Case, settings: Settings) -> str:
+    if case.check.say is None:
+        raise TypeError(f"{case.check} has a rule but no words")
+    return case.check.say(Evidence(case.fired, settings.thresholds_of(case.check)))
+
+
+def _where(case: Case, judgements: Sequence[Judgement]) -> str:
+    """Which map is the worst, and from how few maps a layer's finding speaks."""
+    identities = [judgement.measurement.id for judgement in judgements]
+    worst = case.fired[0][0]
+    parts = []
+    if case.check.scope == "item":
+        parts.append(f"item {worst.id.batch}" + (f", {worst.item}" if worst.item else ""))
+    elif len(case.fired) > 1:
+        place = f"worst: head {worst.id.head}"
+        if len({(i.rank, i.batch) for i in identities}) > 1:
+            place += f" of item {worst.id.batch}" + (f", {worst.item}" if worst.item else "")
+        if len({i.rank for i in identities}) > 1:
+            place += f", rank {worst.id.rank}"
+        parts.append(place)
+    if case.check.scope != "item" and len(identities) < FEW_MAPS:
+        parts.append(f"from {counted(len(identities), 'map')}")
+        if len({i.head for i in identities}) == 1 and not case.check.invariant:
+            parts.append("one head alone can't tell a peculiar head from a sick layer")
+    return f"({'; '.join(parts)})" if parts else ""
+
+
+def _finding(case: Case, message: str, settings: Settings) -> Finding:
+    worst, outcome = case.fired[0]
+    first, *others = outcome.conditions
+    items = {(m.id.rank, m.id.batch) for m, _ in case.fired}
+    of_item = case.check.scope == "item"
+    head = case.heads[0] if len(case.heads) == 1 and not of_item else None
+    one_item = len(items) == 1 and (of_item or head is not None)
+    return Finding(
+        id=case.check.id,
+        name=case.check.name,
+        severity=case.severity,
+        run=worst.id.run,
+        phase=worst.id.phase,
+        step=worst.id.step,
+        rank=worst.id.rank if one_item else None,
+        batch=worst.id.batch if one_item else None,
+        layer=None if of_item else worst.id.layer,
+        head=head,
+        heads=case.heads,
+        maps=len(case.fired),
+        of=case.of,
+        value=first.value,
+        threshold=first.threshold,
+        also=tuple(Further(c.metric, c.value, c.threshold) for c in others),
+        message=message,
+        remedy=case.check.remedy,
+    )
+
+
+def _map_findings(
+    cases: Sequence[Case], judgements: Sequence[Judgement], settings: Settings
+) -> list[Finding]:
+    severities = _severities(cases)
+    findings = []
+    for judgement in judgements:
+        m = judgement.measurement
+        for severity, check in _fired(judgement, severities, settings):
+            if check.scope != "item":  # said once per item, in `findings`
+                case = Case(check, severity, (m.id.head,), ((m, judgement.outcomes[check.id]),), 1)
+                findings.append(_finding(case, _say(case, settings), settings))
+    return findings
+
+
+def _head_verdicts(cases: Sequence[Case], judgements: Sequence[Judgement]) -> dict[int, Verdict]:
+    """The worst check that each head shows; what is said of an item leaves its heads alone."""
+    by_head: dict[int, list[Judgement]] = defaultdict(list)
+    for judgement in judgements:
+        by_head[judgement.measurement.id.head].append(judgement)
+    severities = _severities(cases)
+    verdicts = {}
+    for head, maps in sorted(by_head.items()):
+        shown = [c.check for c in cases if c.check.scope != "item" and head in c.heads]
+        ranked = standing([(severities[check.id], check) for check in shown])
+        health = min((_health(judgement) for judgement in maps), key=_HEALTHS.index)
+        verdicts[head] = _worst(ranked) or health
+    return verdicts
+
+
+def _severities(cases: Iterable[Case]) -> dict[str, Severity]:
+    return {case.check.id: case.severity for case in cases}
+
+
+def _fired(
+    judgement: Judgement, severities: Mapping[str, Severity], settings: Settings
+) -> list[Ranked]:
+    """The selected checks that stand on one map, with the severity that each has here."""
+    return standing(
+        [
+            (severities.get(check.id, Severity.NOTE), check)
+            for check in settings.checks
+            if judgement.fired(check) and (check.id in severities or check.scope != "layer")
+        ]
+    )
+
+
+def _worst(fired: Sequence[Ranked]) -> Verdict | None:
+    """The verdict of the worst check, the first in the table among equals; None for none."""
+    if not fired:
+        return None
+    severity, check = max(fired, key=lambda pair: pair[0])
+    return Verdict(severity, check.id, check.title)
+
+
+_HEALTHS = (HEALTHY, GEOMETRY_NOT_JUDGED, NOT_JUDGED)
+
+
+def _health(judgement: Judgement) -> Verdict:
+    """The verdict on a map on which nothing fired: how much of it could be judged."""
+    if _GEOMETRY.id in judgement.outcomes:
+        return HEALTHY
+    if any(check.id in judgement.outcomes for check in _SICKNESSES):
+        return GEOMETRY_NOT_JUDGED
+    return NOT_JUDGED
+
+
+def _head_means(measurements: Sequence[Measurement], metric: str) -> dict[int, float]:
+    values: dict[int, list[float]] = defaultdict(list)
+    for m in measurements:
+        value = m.number(metric)
+        if value is not None:
+            values[m.id.head].append(value)
+    return {head: sum(found) / len(found) for head, found in sorted(values.items())}
