@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from igaviz.dump.write import ATTRIBUTES_OF_A_STEP
 from igaviz.errors import RecordingError
@@ -43,7 +44,7 @@ class OpenStep:
         self._scalars = (
             ScalarCapture(moment, settings, keep=scalars, echo=echo) if scalars or echo else None
         )
-        self._seen: set[int] = set()
+        self.seen: set[int] = set()
         self._numbers: dict[str, float] = {}
 
     def take(self, call: TapCall) -> None:
@@ -52,9 +53,9 @@ class OpenStep:
             return
         with self._recording.guard(self.moment.step):
             name = self._layers.name(call)
-            if name.number in self._seen:
+            if name.number in self.seen:
                 return
-            self._seen.add(name.number)
+            self.seen.add(name.number)
             sizes = check_call(call)
             with _outside_of_training(call):
                 if self._maps is not None:
@@ -62,17 +63,18 @@ class OpenStep:
                 if self._scalars is not None:
                     self._scalars.take(call, sizes, name)
 
-    def note(self, numbers: Mapping[str, float]) -> None:
+    def note(self, numbers: Mapping[str, float | Tensor]) -> None:
         """Add numbers of the step."""
         taken = sorted({*numbers} & {*ATTRIBUTES_OF_A_STEP})
         if taken:
             raise RecordingError(f"note: {taken[0]!r} is a name that every step has already")
-        self._numbers |= {name: float(number) for name, number in numbers.items()}
+        for name, number in numbers.items():
+            self._numbers[name] = float(number.detach() if isinstance(number, Tensor) else number)
 
     def finish(self) -> None:
         """Write what was seen."""
         step = self.moment.step
-        if not self._seen:
+        if not self.seen:
             self._recording.count_empty(step)
             return
         record = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from torch import nn
+from torch import Tensor, nn
 
 from igaviz.errors import RecordingError
 from igaviz.format import DEFAULT_PHASE, PHASES
@@ -83,11 +83,11 @@ class Recorder:
             scalars_interval=scalars_interval,
         )
         self._maps_due, self._scalars_due = make_schedules(interval, at, scalars_interval)
-        folder = Path(dir)
-        if folder.exists() and not folder.is_dir():
-            raise RecordingError(f"{folder} is a file, not a folder to record into")
+        # Path.is_file raises where a parent folder may not be searched.
+        if os.path.isfile(dir):  # noqa: PTH113
+            raise RecordingError(f"{dir} is a file, not a folder to record into")
         described = {**self._settings.as_json(), "interval": describe(interval), "at": [*at]}
-        self._recording = Recording(folder, self._settings, described)
+        self._recording = Recording(Path(dir), self._settings, described)
         self._layers = Layers()
         self._entered: set[tuple[int, str]] = set()
         self._open: list[OpenStep] = []
@@ -147,8 +147,8 @@ class Recorder:
         with active.inside_step(), self._finishing(opened), stance():
             yield
 
-    def note(self, **numbers: float) -> None:
-        """Nothing; adds numbers (loss, learning rate) to the step that is open and due.
+    def note(self, **numbers: float | Tensor) -> None:
+        """Nothing; adds numbers (loss, learning_rate) to the step that is open and due.
 
         A tensor is read, and so waited for, only where the step is due.
         """
@@ -207,9 +207,9 @@ class Recorder:
         return due, opened
 
     def finish(self, opened: OpenStep, *, quiet: bool = False) -> None:
-        """Write what `opened` has seen. `quiet` raises nothing, even where `strict`."""
+        """Write what `opened` has seen; `quiet` where training failed itself and must be heard."""
         self._drop(opened)
-        if self._recording.live:
+        if self._recording.live and (opened.seen or not quiet):
             with self._recording.guard(opened.moment.step, quiet=quiet):
                 opened.finish()
 

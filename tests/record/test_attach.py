@@ -1,0 +1,97 @@
+import copy
+
+import h5py
+import pytest
+import torch
+from torch import nn
+
+from igaviz.errors import RecordingError
+from igaviz.record import Recorder
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    with Recorder(tmp_path, interval=1, length_unit="nanometer", strict=True) as recorder:
+        yield recorder
+
+
+def layers_of(path):
+    with h5py.File(path) as file:
+        (step,) = file["steps"].values()
+        return {
+            int(number): (layer.attrs.get("module"), layer.attrs.get("training"))
+            for number, layer in step["batch/0/layers"].items()
+        }
+
+
+def test_layers_are_named_as_the_model_names_them(tmp_path, recorder, toy, batch, shards):
+    model = toy(layers=2)
+    assert recorder.attach(model) == {0: "layers.0", 1: "layers.1"}
+    model.layers[1].eval()
+    with recorder.step(0):
+        model(*batch())
+    assert layers_of(tmp_path / shards(tmp_path)[0]) == {
+        0: ("layers.0", 1),
+        1: ("layers.1", 0),
+    }
+
+
+def test_a_second_model_continues_after_the_first(tmp_path, recorder, toy, batch, shards):
+    first, second = toy(layers=2), toy(layers=3)
+    assert list(recorder.attach(first)) == [0, 1]
+    assert list(recorder.attach(second)) == [2, 3, 4]
+    assert list(recorder.attach(first)) == [0, 1]
+    with recorder.step(0):
+        second(*batch())
+        first(*batch())
+    assert sorted(layers_of(tmp_path / shards(tmp_path)[0])) == [0, 1, 2, 3, 4]
+
+
+def test_without_attach_a_layer_has_its_own_number_and_its_class(
+    tmp_path, recorder, toy, batch, shards
+):
+    with recorder.step(0):
+        toy(layers=1)(*batch())
+    assert layers_of(tmp_path / shards(tmp_path)[0]) == {0: ("ToyAttention", 1)}
+
+
+def test_names_lose_what_wrappers_put_before_them(recorder, toy):
+    class Wrapper(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self._orig_mod = nn.Module()
+            self._orig_mod.module = module
+
+    model = toy(layers=1)
+    model.layers[0] = Wrapper(model.layers[0])
+    assert recorder.attach(Wrapper(model)) == {0: "layers.0"}
+
+
+def test_a_model_that_records_nothing_is_refused_and_says_what_it_holds(recorder):
+    model = nn.ModuleList([nn.MultiheadAttention(4, 1), nn.Linear(4, 4)])
+    with pytest.raises(RecordingError, match="MultiheadAttention, not recognised") as caught:
+        recorder.attach(model)
+    assert "tap(" in caught.value.hint
+
+
+def test_two_layers_of_one_number_are_refused(recorder, toy):
+    model = toy(layers=2)
+    model.layers[1].layer_idx = 0
+    with pytest.raises(RecordingError, match="shares layer_idx 0"):
+        recorder.attach(model)
+
+
+def test_a_layer_without_a_number_is_refused(recorder, toy):
+    model = toy(layers=1)
+    del model.layers[0].layer_idx
+    with pytest.raises(RecordingError, match=r"layer_idx of layers\.0"):
+        recorder.attach(model)
+
+
+def test_attaching_leaves_the_model_as_it_was(recorder, toy, batch):
+    model = toy(layers=2)
+    before = copy.deepcopy(model.state_dict())
+    recorder.attach(model)
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not any(module._forward_hooks for module in model.modules())
