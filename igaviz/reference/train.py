@@ -25,7 +25,7 @@ HELD_OUT = ("1lpbA", "1i8nA", "1eteA", "3so6A")
 
 PROBE_FLOW_TIME = 0.9
 FIRST_RECORDED_STEP = 100
-SCALARS_INTERVAL = 20
+SCALARS_INTERVAL = 25
 REPORT_INTERVAL = 100
 
 _GRADIENT_NORM = 1.0
@@ -47,7 +47,7 @@ def train(recipe: Recipe, chains: Sequence[Chain], out: Path, *, seed: int = 0) 
 
     What is recorded is a probe: one held-out chain with the same light noise at every recorded
     step, run in eval mode after the optimiser's step, as phase `probe`. Full maps come from step
-    100 and the last step, per-head numbers from every 20th step.
+    100 and the last step, per-head numbers from every 25th step.
     """
     training, held_out = split_chains(chains, HELD_OUT)
     torch.manual_seed(seed)
@@ -131,9 +131,10 @@ def _fixed_batch(chains: Sequence[Chain], flow_time: float) -> Batch:
 
 
 def _learning_rate(recipe: Recipe, step: int) -> float:
-    """A linear warm-up, then a cosine down to zero at the last step."""
+    """A linear warm-up, times a cosine that falls towards zero after the last step."""
     warmup = min(1.0, step / recipe.warmup_steps)
-    return recipe.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+    cosine = 0.5 * (1 + math.cos(math.pi * (step - 1) / recipe.steps))
+    return recipe.learning_rate * warmup * cosine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

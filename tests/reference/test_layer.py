@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from igaviz.dump import open_dump
-from igaviz.record import active
+from igaviz.dump import open_dump, read_maps
+from igaviz.record import Recorder, active
 from igaviz.record.active import TapCall
 from igaviz.reference.frames import Frames, frames_of_backbone, rotation_about
 from igaviz.reference.layer import IgaSettings, InvariantGaussianAttention, Residues
@@ -148,6 +148,24 @@ def test_what_is_tapped_replays_to_the_weights(tapped: list[TapCall]) -> None:
         for projection in (layer.query, layer.key)
     )
     torch.testing.assert_close(content, q @ k.transpose(-1, -2) / 8**0.5, atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_recorded_replays_to_the_models_own_weights(
+    tapped: list[TapCall], tmp_path: Path
+) -> None:
+    layer, (s, z, residues, mask) = make_layer(), make_inputs()
+    with Recorder(tmp_path, at=[0], length_unit="nanometer", strict=True) as recorder:  # noqa: SIM117
+        with recorder.step(0):
+            layer(s, z, residues, mask)
+    weights = tapped[0].attention
+    assert weights is not None
+    for entry in open_dump(tmp_path).entries:
+        valid = mask[entry.id.batch]
+        own = weights[entry.id.batch][:, valid][:, :, valid].detach()
+        for head, stored in enumerate(read_maps(entry)):
+            assert stored.logits_before is not None
+            replayed = torch.from_numpy(stored.logits_before + stored.effective_bias).softmax(-1)
+            torch.testing.assert_close(replayed, own[head], atol=1e-5, rtol=0)
 
 
 def test_log_det_min_is_the_least_of_the_valid_pairs(tapped: list[TapCall]) -> None:

@@ -30,6 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_module, "FIRST_RECORDED_STEP", 2)
+        patch.setattr(train_module, "SCALARS_INTERVAL", 10)
         train(recipe, load_chains(CHAINS), out, seed=0)
     return out
 
@@ -70,7 +71,7 @@ def test_the_maps_replay_and_their_structure_is_the_chain(run: Path) -> None:
 def test_scalars_come_from_steps_between_the_maps(run: Path) -> None:
     lines = (run / "scalars.rank-00000.jsonl").read_text().splitlines()
     seen = {(line["step"], line["layer"], line["phase"]) for line in map(json.loads, lines)}
-    assert {(20, 0, "probe"), (20, 1, "probe")} <= seen
+    assert {(step, layer, "probe") for step in (10, 20) for layer in (0, 1)} <= seen
 
 
 def test_the_command_line_refuses_what_it_cannot_use(
