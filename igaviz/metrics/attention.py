@@ -33,7 +33,9 @@ def locality(attention: Weights) -> Results:
         "local_attn": local,
         "global_attn": distant,
         "local_global_ratio": quotient(local, distant, "global_attn is 0"),
-        "local_mass": quotient(sums.local[0], n_queries, "") if counts.local[0] else Missing(NO_LOCAL),
+        "local_mass": quotient(sums.local[0], n_queries, "")
+        if counts.local[0]
+        else Missing(NO_LOCAL),
         "local_enrichment": enrichment(sums, counts, 0),
         "longrange_enrichment": enrichment(sums, counts, 1),
         "attention_trend": trend(sums, counts),

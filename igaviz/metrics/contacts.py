@@ -6,13 +6,78 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.metrics.distance import distances
-from igaviz.metrics.groups import Doubles, Indices
 from igaviz.metrics.table import CONTACT_RADIUS
-from igaviz.metrics.terms import Weights
-from igaviz.metrics.values import Missing, Results
+from igaviz.metrics.values import Missing, Results, quotient
 
 if TYPE_CHECKING:
     from igaviz.metrics.pairs import Pairs
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """The candidates: long-range pairs i < j of known distance, by i, then j.
+
+    `first` and `second` [C] are their residues, `touching` [C] says which are closer than 8 Å in
+    the clean structure where there is one.
+    """
+
+    first: npt.NDArray[np.intp]
+    second: npt.NDArray[np.intp]
+    touching: Booleans
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Contacts:
+        """The candidates of `pairs`' structure."""
+        reference = pairs.structure.ca_reference
+        distance = pairs.distance if reference is None else distances(reference)
+        candidates = np.triu(pairs.longrange, 1) & np.isfinite(distance)
+        first, second = np.nonzero(candidates)
+        return cls(first, second, distance[first, second] < CONTACT_RADIUS)
+
+    def measure(self, attention: Floats) -> Results:
+        """`contact_precision` and `contact_lift` of the weights [N, N].
+
+        Average-product correction: Dunn, Wahl, Gloor (2008), Bioinformatics 24, 333.
+        """
+        if not len(self.first):
+            return dict.fromkeys(("contact_precision", "contact_lift"), Missing("no candidates"))
+        if not self.touching.any():
+            return dict.fromkeys(("contact_precision", "contact_lift"), Missing("no contacts"))
+        both = corrected(attention)
+        if both is None:
+            nothing = Missing("no attention between residues")
+            return dict.fromkeys(("contact_precision", "contact_lift"), nothing)
+        scores = both[self.first, self.second]
+        chosen = strongest(scores, min(len(attention), len(scores)))
+        precision = float(self.touching[chosen].mean())
+        return {
+            "contact_precision": precision,
+            "contact_lift": quotient(precision, float(self.touching.mean()), "no contacts"),
+        }
+
+
+def corrected(attention: Floats) -> npt.NDArray[np.float64] | None:
+    """A + Aᵀ without its diagonal, less the product of its averages; None where it is all 0."""
+    both = attention.astype(np.float64)
+    both += both.T.copy()
+    np.fill_diagonal(both, 0.0)
+    sums = both.sum(axis=1)
+    total = sums.sum()
+    if total == 0:
+        return None
+    both -= np.outer(sums, sums) / total
+    return both
+
+
+def strongest(scores: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:
+    """The places of the `count` largest scores; of equal ones the first."""
+    if count >= len(scores):
+        return np.arange(len(scores))
+    least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    above = np.flatnonzero(scores > least)
+    ties = np.flatnonzero(scores == least)
+    return np.concatenate([above, ties[: count - len(above)]])

@@ -1,4 +1,4 @@
-"""The names of what is measured, in the order of every table, and the constants they are defined by.
+"""The names of what is measured, in the order of every table, and the constants behind them.
 
 The numpy readers and the recorder's torch twin share this one page of definitions.
 """

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.groups import Doubles, Groups, Indices, Sums
-from igaviz.metrics.pairs import Pairs
-from igaviz.metrics.softmax import softmax
+
+if TYPE_CHECKING:
+    from igaviz.metrics.pairs import Pairs
+from igaviz.softmax import softmax
 
 
 @dataclass(frozen=True, eq=False)

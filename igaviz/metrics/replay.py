@@ -1,0 +1,82 @@
+"""Whether the recorded terms give the recorded attention, and which reading of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from igaviz.dump.data import Booleans, Floats
+from igaviz.metrics.data import Replay
+from igaviz.metrics.terms import Terms
+from igaviz.softmax import softmax
+
+TOLERANCE = 5e-3
+"""What rounding to float16 and the order of summation may cost a weight."""
+
+SIGNIFICANT = 1e-3
+"""Keys with less attention than this, recorded and replayed, don't set a row's tolerance."""
+
+FAILING_SHARE = 0.05
+"""A reading with more failing rows than this doesn't fit."""
+
+ROUNDING = {"float32": 2.0**-25, "float16": 2.0**-12, "bfloat16": 2.0**-9}
+"""The largest relative rounding error of a logit, by the type it was computed in."""
+
+
+class _Judged(NamedTuple):
+    error: float
+    failed: int
+    tolerance: float
+
+
+def replay(terms: Terms, compute_dtype: str, pair_bias: Floats | None) -> Replay | None:
+    """How well softmax(S + G) gives A over the finite rows, None where one of them is missing.
+
+    A row fails where max |A − softmax(S + G)| exceeds 5e-3 + 2u·max(|S| + |G|), the second
+    maximum over the keys whose weight, recorded or replayed, is above 1e-3.
+    """
+    replayed = terms.replayed
+    if replayed is None or terms.attention is None or not len(replayed):
+        return None
+    judged = _judge(terms, replayed, compute_dtype)
+    n_rows = len(replayed)
+    fits = None
+    if judged.failed > FAILING_SHARE * n_rows:
+        for name, other in _readings(terms, pair_bias):
+            if _judge(terms, other, compute_dtype).failed <= FAILING_SHARE * n_rows:
+                fits = name
+                break
+    return Replay(judged.error, judged.failed, n_rows, judged.tolerance, fits)
+
+
+def _judge(terms: Terms, replayed: Floats, compute_dtype: str) -> _Judged:
+    assert terms.attention is not None
+    assert terms.logits is not None
+    assert terms.bias is not None
+    recorded = terms.attention.values
+    deviation = np.abs(recorded - replayed).max(axis=1)
+    counted: Booleans = (recorded > SIGNIFICANT) | (replayed > SIGNIFICANT)
+    with np.errstate(over="ignore"):
+        magnitude = np.abs(terms.logits.values) + np.abs(terms.bias.values)
+    largest = np.where(counted & np.isfinite(magnitude), magnitude, 0).max(axis=1)
+    tolerance = TOLERANCE + 2 * ROUNDING[compute_dtype] * largest.astype(np.float64)
+    failed = ~(deviation <= tolerance)
+    return _Judged(float(deviation.max()), int(failed.sum()), float(tolerance.max()))
+
+
+def _readings(terms: Terms, pair_bias: Floats | None) -> Iterator[tuple[str, Floats]]:
+    """Other ways to read the terms, the likeliest mistake first, each replayed."""
+    assert terms.logits is not None
+    assert terms.bias is not None
+    S, masked = terms.logits.values, terms.logits.masked
+    G = terms.bias.values.copy()
+    G.ravel()[masked] = 0
+    yield "without geometry", softmax(S)
+    with np.errstate(over="ignore", invalid="ignore"):
+        yield "geometry subtracted", softmax(S - G)
+    yield "geometry alone", terms.bias.softmax
+    if pair_bias is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield "without pair bias", softmax(S - pair_bias[terms.rows] + G)

@@ -1,0 +1,132 @@
+"""The recorder's numbers are the reader's: torch against numpy on the same float32 inputs."""
+
+from __future__ import annotations
+
+import bare
+import numpy as np
+import pytest
+import torch
+from igaviz.dump.data import AttentionMap, Structure
+from igaviz.format import MapId
+from igaviz.metrics import Pairs, measure
+from igaviz.record.numbers import NAMES, head_numbers, merge_items
+
+HEADS = 3
+
+
+def _plain(data, ca):
+    return data
+
+
+def _masked(data, ca):
+    data["logits_before"][:, :, 4] = -np.inf
+    data["attention"] = bare.softmax(data["logits_before"] + data["geo_bias"])
+    return data
+
+
+def _broken(data, ca):
+    data["logits_before"][1, 3, 5] = np.nan
+    data["attention"][2, 7, 0] = np.inf
+    return data
+
+
+def _peaked(data, ca):
+    data["logits_before"] *= 40
+    data["attention"] = bare.softmax(data["logits_before"] + data["geo_bias"])
+    return data
+
+
+def _without(name):
+    def change(data, ca):
+        del data[name]
+        return data
+
+    return change
+
+
+CASES = {
+    "plain": (40, _plain),
+    "masked keys": (40, _masked),
+    "non-finite": (40, _broken),
+    "one-hot": (40, _peaked),
+    "attention derived": (40, _without("attention")),
+    "no bias": (40, _without("geo_bias")),
+    "no logits": (40, _without("logits_before")),
+    "two residues": (2, _plain),
+    "one residue": (1, _plain),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_torch_gives_what_numpy_gives(name, sign):
+    n, change = CASES[name]
+    ca = bare.helix(n)
+    data = change(bare.terms(ca, HEADS, seed=3), ca)
+    if "geo_bias" in data:
+        data["geo_bias"] = sign * data["geo_bias"]
+    chain = (np.arange(n) > n // 2).astype(np.int64)
+    gamma = np.array([0.5, 1.0, 2.0], np.float32)
+    found = merge_items(
+        [
+            head_numbers(
+                ca=torch.from_numpy(ca.astype(np.float32) / 10),
+                length_unit="nanometer",
+                gamma=torch.from_numpy(gamma),
+                geo_bias_sign=sign,
+                chain_index=torch.from_numpy(chain),
+                **{term: torch.from_numpy(values) for term, values in data.items()},
+            )
+        ]
+    )
+    structure = Structure(
+        name="",
+        ca=(ca.astype(np.float32) / 10).astype(np.float64) * 10,
+        residue_index=np.arange(n),
+        chain_index=chain,
+        length_unit="nanometer",
+    )
+    pairs = Pairs.of(structure)
+    for head in range(HEADS):
+        terms = {term: values[head] for term, values in data.items()}
+        recorded = "attention" in terms
+        if not recorded:
+            terms["attention"] = bare.softmax(terms["logits_before"] + sign * terms["geo_bias"])
+        expected = measure(
+            AttentionMap(
+                MapId("", "train", 0, 0, 0, 0, head),
+                structure,
+                gamma=float(gamma[head]),
+                geo_bias_sign=sign,
+                attention_recorded=recorded,
+                **terms,
+            ),
+            pairs,
+        )
+        for metric in NAMES:
+            value, other = expected.number(metric), found[metric][head]
+            if value is None:
+                assert other is None, (metric, other)
+            else:
+                assert other == pytest.approx(value, rel=1e-4, abs=2e-7), metric
+
+
+def test_items_are_merged_by_the_rule_of_the_format():
+    one = {
+        "sink": torch.tensor([0.1]),
+        "gamma": torch.tensor([1.0]),
+        "nonfinite": torch.tensor([2.0]),
+    }
+    two = {
+        "sink": torch.tensor([0.3]),
+        "gamma": torch.tensor([3.0]),
+        "nonfinite": torch.tensor([3.0]),
+    }
+    assert merge_items([one, two]) == {
+        "sink": [pytest.approx(0.3)],
+        "gamma": [2.0],
+        "nonfinite": [5.0],
+    }
+    none = {name: torch.tensor([torch.nan]) for name in one}
+    assert merge_items([none])["sink"] == [None]
+    assert merge_items([none, one])["gamma"] == [1.0]
