@@ -60,7 +60,7 @@ def terms_disagree(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     """softmax(S + G) isn't the recorded attention on more than a few rows."""
     replay = m.replay
     if replay is None:
-        return Unjudged("attention, logits_before and geo_bias were not all recorded")
+        return Unjudged("no row has all of attention, logits_before and geo_bias, finite")
     if replay.judged_rows == 0 or replay.tolerance > t["tolerance"]:
         return Unjudged(f"logits in {m.compute_dtype} are too coarse to replay")
     share = _condition(
@@ -186,6 +186,11 @@ def _every(m: Measurement, *conditions: Condition) -> Outcome | Unjudged:
         return Outcome(False, 0.0, conditions)
     for condition in conditions:
         if condition.excess is None:
-            why = m.reasons.get(condition.metric)
-            return Unjudged(f"{condition.metric} has no value" + (f": {why}" if why else ""))
+            return Unjudged(_why_missing(m, condition.metric))
     return Outcome(True, known[0], conditions)
+
+
+def _why_missing(m: Measurement, metric: str) -> str:
+    """The reason that was given; one that speaks of the metric as "it" needs the name."""
+    why = m.reasons.get(metric, "it has no value")
+    return f"{metric}: {why}" if why.startswith("it ") else why

@@ -1,0 +1,116 @@
+"""`igaviz explain`, and the page on all checks (docs/checks.md): both come from the table."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from igaviz.checks.background import BACKGROUND
+from igaviz.checks.check import Check
+from igaviz.checks.finding import Severity
+from igaviz.checks.silence import SILENCES
+from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.wording import listed
+from igaviz.report.terminal import print_line, print_paragraph
+
+PAGE_HEAD = """# The checks
+
+This page is generated from the table of checks (`igaviz/checks/table.py`); `igaviz explain D101`
+prints one of its sections.
+
+## How a verdict comes about
+
+A check decides per map: one head of one layer of one batch item. A **head shows it** when at least
+half of its judged items do. **Heads differ, layers fall ill**: the share of a layer's heads that
+show it makes the severity.
+
+| share of the layer's heads | severity |
+|---|---|
+| a single head, or fewer than 3/8 | note |
+| 3/8 to under 1/2 | warning |
+| 1/2 or more | error |
+
+It is never above the check's cap. A single head is a note even where it is the layer's only
+recorded head: one head can't tell a peculiar head from a sick layer. Two heads of two are an error.
+With fewer than 16 maps in a layer a finding says from how many it speaks. The invariants
+(D001–D003) hold on every map of a sound recording and are errors wherever they are broken.
+`unit-suspect` is said once per batch item and leaves the verdicts of heads alone.
+
+There is one finding per step, layer and check. The verdict and the exit code come from the last
+recorded step of each run and phase; what was found at earlier steps only is history, one note per
+layer and check. A map's verdict, as in a figure's title, is the worst check that fired on it with
+its layer's severity; where too few items fired for the head to show it, a note.
+
+**A consequence is told under its cause** (the table says which), in the cause's message and with no
+severity of its own, where the cause is as severe at least and shows on half of the consequence's
+heads at least. Where the cause is not selected, the consequence stands for itself.
+
+**A check is silent**, and the report says so once, where its numbers mean nothing: the reason is in
+the table. It is silent too where a number that it needs was not recorded. Silence is decided before
+`--select` and `--ignore`.
+
+Every threshold can be changed: `--set gamma-too-small.effect=0.1`. Checks go by id or name
+everywhere.
+"""
+
+
+def print_explanation(check: Check, console: Console) -> None:
+    """Print one check: what it measures, when it fires, where that comes from, what to do."""
+    print_line(console, (f"{check}: {check.title}", "bold"))
+    print_paragraph(console, check.meaning)
+    rows = _facts(check)
+    width = max(len(name) for name, _ in rows) + 2
+    console.print()
+    for name, text in rows:
+        print_paragraph(console, text, indent="  ", first=name.ljust(width))
+
+
+def _facts(check: Check) -> list[tuple[str, str]]:
+    thresholds = ", ".join(f"{name} {value:g}" for name, value in check.thresholds.items())
+    background = BACKGROUND[check.id]
+    rows = [
+        ("looks at", ", ".join(check.metrics)),
+        ("fires when", formula(check)),
+        ("thresholds", f"{thresholds} (--set {check.name}.{next(iter(check.thresholds))}=…)"),
+        ("origin", background.origin),
+        ("severity", _severity(check)),
+    ]
+    if check.silences:
+        rows.append(("silent", "; ".join(SILENCES[key].reason for key in check.silences)))
+    if check.consequence_of:
+        rows.append(("told under", listed(_names(check.consequence_of), "or")))
+    rows += [("example", background.example), ("to do", check.remedy)]
+    return rows
+
+
+def formula(check: Check) -> str:
+    """When the check fires, with the table's thresholds filled in."""
+    return check.formula.format(**{name: f"{v:g}" for name, v in check.thresholds.items()})
+
+
+def _severity(check: Check) -> str:
+    if check.scope == "run":
+        return "none: a line of information about the run, never a finding"
+    if check.invariant:
+        return "error wherever it occurs"
+    if check.scope == "item":
+        return f"{check.cap}, once per batch item"
+    return "by the share of heads" + (
+        "" if check.cap == Severity.ERROR else f", {check.cap} at most"
+    )
+
+
+def _names(ids: tuple[str, ...]) -> list[str]:
+    return [str(find_check(check_id)) for check_id in ids]
+
+
+def checks_markdown() -> str:
+    """The page docs/checks.md: how verdicts come about, all checks in a table, each in full."""
+    lines = [PAGE_HEAD, "| check | says | fires when | severity |", "|---|---|---|---|"]
+    for check in CHECKS:
+        link = f"[{check.id}](#{check.id.lower()}-{check.name}) `{check.name}`"
+        lines.append(f"| {link} | {check.title} | {formula(check)} | {_severity(check)} |")
+    for check in CHECKS:
+        lines += ["", f"## {check}", "", f"**{check.title[:1].upper()}{check.title[1:]}.**"]
+        lines += [check.meaning, ""]
+        lines += [f"- *{name}*: {text}" for name, text in _facts(check)]
+    return "\n".join(lines) + "\n"

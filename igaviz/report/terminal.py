@@ -1,0 +1,83 @@
+"""Text that any terminal can show: strangers' names made harmless, signs it lacks spelled out."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from functools import lru_cache
+
+from rich.console import Console
+from rich.text import Text
+
+PROSE_WIDTH = 100
+"""Columns beyond which lines of prose are no longer pleasant to read."""
+
+_SPELLED = {
+    **{"γ": "gamma", "σ": "sigma", "α": "a", "Å": "A", "√": "sqrt ", "Δ": "d"},
+    **{"×": "x", "÷": "/", "−": "-", "–": "-", "·": ".", "±": "+-", "…": "...", "⁶": "^6"},
+    **{"≥": ">=", "≤": "<="},
+}
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_UNIT = re.compile(r"(?<=\d) (?=%|Å|nats?\b|ln\b)")
+
+
+def plain(text: str, console: Console) -> str:
+    """`text` on one line, in characters that the console's encoding has.
+
+    Control characters, which a run's name may hold, become `?`.
+    """
+    return "".join(_shown(character, console.encoding) for character in text)
+
+
+def encodable(text: str, console: Console) -> bool:
+    """Whether the console's encoding has every character of `text`."""
+    return all(_has(character, console.encoding) for character in text)
+
+
+def print_line(console: Console, *parts: str | tuple[str, str]) -> None:
+    """Print one line of parts, each text or (text, style), as they are: never wrapped or cut."""
+    line = Text()
+    for part in parts:
+        text, style = part if isinstance(part, tuple) else (part, "")
+        line.append(plain(text, console), style)
+    line.rstrip()
+    console.print(line, soft_wrap=True)
+
+
+def print_paragraph(
+    console: Console, text: str, *, indent: str = "", first: str = "", style: str = ""
+) -> None:
+    """Print `text` wrapped to the console, indented, the first line led by `first`.
+
+    A number stays on the line of its unit.
+    """
+    kept = _UNIT.sub(_NO_BREAK, plain(text, console))
+    width = max(min(console.width, PROSE_WIDTH), len(indent) + 20)
+    lead = f"{indent}{plain(first, console)}"
+    for line in textwrap.wrap(
+        kept,
+        width,
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ):
+        console.print(Text(line.replace(_NO_BREAK, " "), style), soft_wrap=True)
+
+
+@lru_cache(maxsize=4096)
+def _shown(character: str, encoding: str) -> str:
+    if not character.isprintable():
+        return " " if character.isspace() else "?"
+    if _has(character, encoding):
+        return character
+    return _SPELLED.get(character, "?")
+
+
+@lru_cache(maxsize=4096)
+def _has(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
