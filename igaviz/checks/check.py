@@ -18,7 +18,7 @@ class Check:
     """One check.
 
     `title` is what a figure says. `metrics` are the numbers it needs, its first condition's
-    first; `formula` names the thresholds in braces. `scope`: a check decides per map; one of
+    first; `formula` is a format string over the thresholds. `scope`: a check decides per map; one of
     scope `map` is judged by the share of heads that show it, one of scope `layer` speaks only
     from a share of heads on (its threshold `heads`), one of scope `item` is said once per batch
     item, one of scope `run` is a line of information and never a finding (`rule` is None).

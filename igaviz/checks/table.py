@@ -21,7 +21,7 @@ CHECKS: tuple[Check, ...] = (
         invariant=True,
         metrics=("nonfinite",),
         thresholds={"count": 0},
-        formula="nonfinite > {count}",
+        formula="nonfinite > {count:g}",
         meaning="The layer's numbers are broken: NaN or infinity in logits, bias or weights.",
         remedy="Look at σ and the log-determinant of the covariances first, then at the learning "
         "rate and at what runs in half precision.",
@@ -37,7 +37,7 @@ CHECKS: tuple[Check, ...] = (
         invariant=True,
         metrics=("row_sum_error",),
         thresholds={"float32": 1e-4, "float16": 2e-3, "bfloat16": 6e-3},
-        formula="row_sum_error > {float32} in float32, {float16} in float16, {bfloat16} in "
+        formula="row_sum_error > {float32:g} in float32, {float16:g} in float16, {bfloat16:g} in "
         "bfloat16 (the type of the attention)",
         meaning="What was recorded as attention is not a softmax over keys.",
         remedy="Record the weights before dropout; don't cut the map after the softmax; check "
@@ -55,8 +55,8 @@ CHECKS: tuple[Check, ...] = (
         invariant=True,
         metrics=("failed_row_share", "replay_error"),
         thresholds={"rows": 0.05, "tolerance": 0.1},
-        formula="more than {rows} of the rows differ from softmax(S + G) by more than their "
-        "tolerance; not judged where the tolerance exceeds {tolerance}",
+        formula="more than {rows:.0%} of the rows differ from softmax(S + G) by more than their "
+        "tolerance; not judged where the tolerance exceeds {tolerance:g}",
         meaning="The recorded terms don't make the recorded attention: γ is not applied, a term "
         "is missing, or a sign is wrong. Nothing that is said about geometry can be trusted.",
         remedy="Compare what is recorded with what the layer adds up: every term, γ applied, the "
@@ -73,7 +73,7 @@ CHECKS: tuple[Check, ...] = (
         scope="item",
         metrics=("ca_step",),
         thresholds={"within": 0.1},
-        formula="median distance of consecutive Cα within {within} (as a share) of 38 or 0.38 Å",
+        formula="median distance of consecutive Cα within {within:.0%} of 38 or 0.38 Å",
         meaning="Å were recorded as nm or the reverse: every distance is off by a factor of ten.",
         remedy="Give the recorder the unit of the coordinates that the layer receives; layers of "
         "the AlphaFold family get Å ÷ 10, which is nanometer.",
@@ -89,7 +89,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("geometry_effect", "geo_bias_std_near", "gamma"),
         thresholds={"effect": 0.08, "spread": 0.05},
-        formula="geometry_effect < {effect} and geo_bias_std_near < {spread}",
+        formula="geometry_effect < {effect:g} and geo_bias_std_near < {spread:g}",
         meaning="γ × spread of the bias is too small for geometry to move attention. γ alone "
         "proves nothing: small γ with a wide spread is healthy.",
         remedy="Where γ is what is small: start it larger, give it its own learning rate, check "
@@ -108,7 +108,7 @@ CHECKS: tuple[Check, ...] = (
         scope="run",
         metrics=("gamma",),
         thresholds={"low": 0.5, "high": 2.0},
-        formula="γ outside {low}–{high}",
+        formula="γ outside {low:g}–{high:g}",
         meaning="A rule of thumb says 0.5–2.0. Healthy trained runs have 0.016–0.021 or 1.3: what "
         "counts is the effect that geometry has.",
         remedy="Nothing, unless gamma-too-small or geometry-dominates speaks.",
@@ -121,7 +121,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("geo_bias_std_near",),
         thresholds={"spread": 0.02},
-        formula="geo_bias_std_near < {spread}, and gamma-too-small does not fire",
+        formula="geo_bias_std_near < {spread:g}, and gamma-too-small does not fire",
         meaning="The bias doesn't tell near pairs apart, though geometry moves attention farther "
         "out.",
         remedy="Look at the widths of the Gaussians: far wider than the distances between "
@@ -139,7 +139,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("geometry_ratio_near", "content_effect"),
         thresholds={"ratio": 5.0},
-        formula="geometry_ratio_near > {ratio}",
+        formula="geometry_ratio_near > {ratio:g}",
         meaning="Geometry drowns Q·K: only the nearest residues are left, and learning slows.",
         remedy="Start γ smaller; bound σ from below; check that the overlap is scaled by 1/√P and "
         "not normalised to unit variance.",
@@ -155,7 +155,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("neighbour_shift", "bias_trend"),
         thresholds={"shift": 0.0, "trend": 0.3},
-        formula="neighbour_shift < {shift} and bias_trend > {trend}",
+        formula="neighbour_shift < {shift:g} and bias_trend > {trend:g}",
         meaning="Geometry drives attention away from neighbours.",
         remedy="Add the overlap instead of subtracting it; where the layer does subtract it, "
         "record `geo_bias_sign = -1`.",
@@ -171,7 +171,7 @@ CHECKS: tuple[Check, ...] = (
         scope="run",
         metrics=("gamma",),
         thresholds={"change": 0.01},
-        formula="no head's γ changes by more than {change} (as a share) over the recorded steps",
+        formula="no head's γ changes by more than {change:.0%} over the recorded steps",
         meaning="γ moves slowly in healthy runs too.",
         remedy="Nothing, unless gamma-too-small speaks: then check that γ gets a gradient.",
     ),
@@ -183,7 +183,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("geo_range",),
         thresholds={"range": 6.0},
-        formula="geo_range < {range} Å",
+        formula="geo_range < {range:g} Å",
         meaning="Geometry reaches no further than the next residue: σ is at its floor, or γ is "
         "too large.",
         remedy="Look at σ (sigma-collapse, where it is recorded); widen it at the start, or start "
@@ -200,7 +200,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("uniform_kl", "local_enrichment"),
         thresholds={"kl": 0.01, "enrichment": 1.15},
-        formula="uniform_kl < {kl} and local_enrichment < {enrichment}",
+        formula="uniform_kl < {kl:g} and local_enrichment < {enrichment:g}",
         meaning="Attention has no structure at all: every residue averages over the protein.",
         remedy="Check that Q, K and γ get gradients, and that the temperature is not too high.",
         rule=rules.attention_uniform,
@@ -215,7 +215,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("self_mass",),
         thresholds={"mass": 0.5},
-        formula="self_mass > {mass}",
+        formula="self_mass > {mass:g}",
         meaning="Each residue sees only itself.",
         remedy="The bias is too steep, γ too large, or the temperature too low: start γ smaller, "
         "bound σ from below.",
@@ -231,7 +231,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("saturation", "content_saturation"),
         thresholds={"share": 0.3},
-        formula="saturation > {share}",
+        formula="saturation > {share:g}",
         meaning="One-hot attention: gradients vanish through the softmax, and losses spike.",
         remedy="Tame the term that does it: for geometry a smaller γ or a wider σ, for content a "
         "norm on Q and K or a smaller scale.",
@@ -248,7 +248,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("geo_bias_std_near",),
         thresholds={"spread": 8.0},
-        formula="geo_bias_std_near > {spread}",
+        formula="geo_bias_std_near > {spread:g}",
         meaning="The bias is so steep that no content can make up for it.",
         remedy="Bound σ from below, clamp the log-determinant, scale by 1/√P, start γ small.",
         rule=rules.bias_explodes,
@@ -263,7 +263,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("sigma_floor_share", "log_det_min"),
         thresholds={"floor": 0.5, "log_det": -16.0},
-        formula="sigma_floor_share > {floor} or log_det_min < {log_det} in ln nm⁶ (in ln Å⁶ add "
+        formula="sigma_floor_share > {floor:g} or log_det_min < {log_det:g} in ln nm⁶ (in ln Å⁶ add "
         "13.8)",
         meaning="The Gaussians have shrunk to points: geometry sees only residues on top of each "
         "other.",
@@ -280,7 +280,7 @@ CHECKS: tuple[Check, ...] = (
         scope="layer",
         metrics=("local_enrichment",),
         thresholds={"enrichment": 1.1, "heads": 0.5},
-        formula="local_enrichment < {enrichment}, in at least {heads} (as a share) of the heads",
+        formula="local_enrichment < {enrichment:g}, in at least {heads:.0%} of the heads",
         meaning="Content and geometry both ignore space.",
         remedy="See whether geometry has an effect at all (gamma-too-small), and whether the "
         "layer's input still tells residues apart.",
@@ -296,7 +296,7 @@ CHECKS: tuple[Check, ...] = (
         scope="run",
         metrics=("geometry_ratio",),
         thresholds={"low": 2.0, "high": 5.0},
-        formula="geometry_ratio outside {low}–{high}",
+        formula="geometry_ratio outside {low:g}–{high:g}",
         meaning="A rule of thumb says 2–5. The ratio grows with the protein, and four in five "
         "maps of a healthy run lie outside.",
         remedy="Nothing, unless gamma-too-small or geometry-dominates speaks.",
@@ -309,7 +309,7 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("sink",),
         thresholds={"share": 0.2, "keys": 10.0},
-        formula="sink > {share}, and > {keys} ÷ N",
+        formula="sink > {share:g}, and > {keys:g} ÷ N",
         meaning="One key draws attention from all queries, whatever they ask for.",
         remedy="Look at that residue: an end of the chain or a residue that should be masked. A "
         "sink that training uses as a way to attend to nothing can be given a null key.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,13 +42,21 @@ class AttentionAxis:
         """`values`, those beyond an end moved to it, where they are still seen."""
         return np.clip(values, self.low, self.high)
 
+    def ends(self) -> tuple[float, float]:
+        """Where on an axis that shows this scale `low` and `high` lie, from 0 to 1."""
+        first, last = self._limits()
+        low, high = self.low, self.high
+        if self.log:
+            first, last, low, high = (math.log(value) for value in (first, last, low, high))
+        return (low - first) / (last - first), (high - first) / (last - first)
+
     def set_y(self, axes: Axes) -> None:
         """Make this the vertical axis of `axes`."""
         axes.set_yscale("log" if self.log else "linear")
         axes.set_ylim(*self._limits())
         ticks, labels = self._ticks()
         if self.log:
-            labels[0] = f"≤ {labels[0]}"  # what lies below is drawn there, see `clip`
+            labels[0] = f"≤{labels[0]}"  # what lies below is drawn there, see `clip`
         theme.set_ticks(axes.yaxis, ticks, labels)
 
     def set_x(self, axes: Axes) -> None:

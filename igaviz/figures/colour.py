@@ -23,7 +23,8 @@ RELATIVE_FLOOR = -10.0
 """Nats below the row's maximum: a key weighs 5e-5 of the strongest there."""
 
 _TAIL = 0.1  # per cent of values on each side that may set no limit
-_SLACK = 0.25  # a tail no longer than this share of the body is kept
+_SLACK = 0.25  # a tail no longer than this share of the body is kept …
+_FEW = 10.0  # … or than this by the number of values: two or three of them have no outlier
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,11 @@ def attention_limits(attention: Floats, *, log: bool) -> tuple[float, float]:
     return ATTENTION_FLOOR if log else 0.0, min(max(high, 10.0 / max(n, 1)), 1.0)
 
 
-def robust_limits(values: Floats) -> tuple[float, float]:
+def robust_limits(values: Floats, slack: float = _SLACK) -> tuple[float, float]:
     """The smallest and largest of the finite `values` but for outliers; (0, 0) without any.
 
     The 0.1st and 99.9th percentile, each rounded inwards so that one outlier never counts, and
-    let out to the extreme where that is close.
+    let out to the extreme where that is no farther off than `slack` of what lies between them.
     """
     finite = _finite(values)
     if not finite.size:
@@ -124,10 +125,10 @@ def robust_limits(values: Floats) -> tuple[float, float]:
     low = float(np.percentile(finite, _TAIL, method="higher"))
     high = max(low, float(np.percentile(finite, 100 - _TAIL, method="lower")))
     smallest, largest = float(finite.min()), float(finite.max())
-    slack = _SLACK * (high - low)
+    reach = max(slack, _FEW / finite.size) * (high - low)
     return (
-        smallest if low - smallest <= slack else low,
-        largest if largest - high <= slack else high,
+        smallest if low - smallest <= reach else low,
+        largest if largest - high <= reach else high,
     )
 
 

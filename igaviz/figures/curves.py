@@ -12,25 +12,29 @@ from matplotlib.lines import Line2D
 
 from igaviz.figures import colour, text, theme
 from igaviz.figures.attention_axis import AttentionAxis
-from igaviz.figures.panels import Key, Panel, value_ticks
+from igaviz.figures.panels import Key, Panel, scaled_ticks, value_ticks
 from igaviz.figures.view import View, few_residues
 from igaviz.metrics.profiles import Array, Curve, Curves, Profiles
 from igaviz.metrics.table import BEYOND, LONG_RANGE
 
+FOR_THE_KEY = 3 * Key.ROW + 0.04
+"""Inches between title and axes, in all panels of the statistics."""
+
 _FULL = 0.34
 _PALE = 0.15
-_SPREAD = "median, 10–90 % band"
+_SPREAD = "median, 10–90 %"
 _BIAS_MARGIN = 0.06
-_FOR_THE_KEY = 0.3  # of the height, kept free for the legend
+_MEAN = "mean of all pairs"
+_MANY_BINS = 60
 
 
 class CurvesPanel(Panel):
     """Medians and bands by distance of sequence neighbours and of long-range pairs."""
 
     def __init__(self, axes: Axes, ink: str, unit: str) -> None:
-        super().__init__(axes)
+        super().__init__(axes, FOR_THE_KEY)
         theme.plain(axes)
-        axes.set_xlabel("Cα distance (Å)")
+        axes.set_xlabel("Cα distance (Å, 1 Å bins)")
         axes.set_ylabel(unit)
         self.near_band = self._band(ink, _PALE)
         self.far_band = self._band(ink, _FULL)
@@ -59,11 +63,13 @@ class CurvesPanel(Panel):
             (self.near, curves.neighbours, f"|Δ residue| < {LONG_RANGE}"),
         ):
             line.set_data(*gapped(curve, clip(curve.median)))
+            line.set_markersize(4.4 if len(curves.everything.bins) <= _MANY_BINS else 2.8)
             key.say(line, f"{name} (n = {int(curve.count.sum()):,})")
         self.mean.set_data(*gapped(curves.everything, clip(curves.everything.mean)))
         self.near_band.set_verts(band(curves.neighbours, clip))
         self.far_band.set_verts(band(curves.longrange, clip))
         self.radius.set_data([radius, radius], [0, 1])
+        key.say(self.radius, f"local: < {radius:g} Å")
         farthest = float(curves.everything.bins[-1] + 1)
         self.axes.set_xlim(0, farthest)
         theme.set_ticks(self.axes.xaxis, *value_ticks(0, farthest))
@@ -83,14 +89,19 @@ class AttentionCurvesPanel(CurvesPanel):
     def __init__(self, axes: Axes) -> None:
         super().__init__(axes, theme.ATTENTION, "attention weight")
         self.content = self.line(color=theme.CONTENT, linewidth=2.0, zorder=1.8)
+        self.near_content = self.line(
+            color=theme.CONTENT, linewidth=1.6, linestyle="--", zorder=1.8
+        )
         self.uniform = self.line(color=theme.INK, linestyle=":", linewidth=1.4)
-        labels = {self.mean: "mean of all pairs", self.uniform: "uniform, 1/N"}
-        self.key = Key(axes, [self.far, self.near, self.mean, self.content, self.uniform], labels)
+        self.level = theme.level_label(axes)
+        handles = {self.far: "", self.near: "", self.radius: "", self.mean: _MEAN, self.content: ""}
+        self.key = Key(axes, handles)
 
     def update(self, profiles: Profiles, view: View) -> None:
         """Draw the attention of `profiles`."""
         curves, attention = profiles.attention_curves, profiles.map.attention
         self.clear()
+        self.level.set_text("")
         drawn = self.say("Attention by distance", _SPREAD, _missing(curves, profiles, "Attention"))
         self.key.set_visible(drawn)
         if not drawn or curves is None or attention is None:
@@ -98,15 +109,17 @@ class AttentionCurvesPanel(CurvesPanel):
         axis = AttentionAxis.of(attention, view)
         farthest = self.draw(curves, self.key, profiles.pairs.radius, axis)
         content = profiles.content_curves
+        self.key.say(self.content, "① not recorded" if content is None else "softmax of ①")
         if content is not None:
-            self.content.set_data(
-                *gapped(content.everything, axis.clip(content.everything.median))
-            )
-        self.key.say(
-            self.content, "softmax of ① not recorded" if content is None else "median, softmax of ①"
-        )
+            for line, curve in (
+                (self.near_content, content.neighbours),
+                (self.content, content.longrange),
+            ):
+                line.set_data(*gapped(curve, axis.clip(curve.median)))
         level = 1 / profiles.map.n_residues
         self.uniform.set_data([0, farthest], [level, level])
+        self.level.set_text("1/N")
+        self.level.set_y(level)
         axis.set_y(self.axes)
 
 
@@ -117,9 +130,8 @@ class BiasCurvesPanel(CurvesPanel):
         super().__init__(axes, theme.BIAS, "geometric bias (nat)")
         self.reach = self.line(color=theme.QUERY, linestyle="-.", linewidth=1.6)
         self.reach.set_transform(axes.get_xaxis_transform())
-        self.key = Key(
-            axes, [self.far, self.near, self.mean, self.reach], {self.mean: "mean of all pairs"}
-        )
+        handles = {self.far: "", self.near: "", self.radius: "", self.mean: _MEAN, self.reach: ""}
+        self.key = Key(axes, handles)
 
     def update(self, profiles: Profiles) -> None:
         """Draw the geometric bias of `profiles`."""
@@ -135,29 +147,26 @@ class BiasCurvesPanel(CurvesPanel):
         if isinstance(reach, float):
             self.reach.set_data([reach, reach], [0, 1])
         self.key.say(self.reach, _reach_in_words(reach))
-        self.key.legend.set_loc("lower right" if subtracted else "upper right")
-        self._fit_y(curves, falling=not subtracted)
+        self._fit_y(curves)
 
-    def _fit_y(self, curves: Curves, *, falling: bool) -> None:
+    def _fit_y(self, curves: Curves) -> None:
         drawn = [part for c in (curves.neighbours, curves.longrange) for part in (c.low, c.high)]
         low, high = colour.robust_limits(np.concatenate(drawn))
-        extent = (high - low) or 1.0
-        low, high = low - _BIAS_MARGIN * extent, high + _BIAS_MARGIN * extent
-        if falling:
-            high += _FOR_THE_KEY * extent
-        else:
-            low -= _FOR_THE_KEY * extent
+        margin = _BIAS_MARGIN * (high - low) or 1.0
+        low, high = low - margin, high + margin
+        ticks, labels, power = scaled_ticks(low, high)
         self.axes.set_ylim(low, high)
-        theme.set_ticks(self.axes.yaxis, *value_ticks(low, high))
+        self.axes.set_ylabel(f"geometric bias (nat{power})")
+        theme.set_ticks(self.axes.yaxis, ticks, labels)
 
 
 def _reach_in_words(reach: float | str | None) -> str:
     if reach is None:
         return "geo_range has no value"
     if reach == BEYOND:
-        return "geo_range beyond: never 1 nat down"
+        return "geo_range: beyond"
     assert isinstance(reach, float)
-    return f"geo_range {text.decimal(reach)} Å: 1 nat down"
+    return f"geo_range {text.decimal(reach)} Å"
 
 
 def _missing(curves: Curves | None, profiles: Profiles, name: str) -> str:

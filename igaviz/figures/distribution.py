@@ -9,20 +9,21 @@ from matplotlib.patches import StepPatch
 
 from igaviz.figures import text, theme
 from igaviz.figures.attention_axis import AttentionAxis
+from igaviz.figures.curves import FOR_THE_KEY
 from igaviz.figures.panels import Key, Panel, mean_in_words, value_ticks
 from igaviz.figures.view import View, few_residues
 from igaviz.metrics.profiles import Array, Counted, Distribution, Level, Profiles
 
 _BINS = 36
-_CONTENT = "softmax of ① (dotted: global)"
-_HEADROOM = 1.42  # for the legend above the bars
+_CONTENT = "softmax of ① (global: ···)"
+_HEADROOM = 1.14  # for the words above the bars
 
 
 class DistributionPanel(Panel):
     """Histograms of attention over shared bins, each in per cent of its own group."""
 
     def __init__(self, axes: Axes) -> None:
-        super().__init__(axes)
+        super().__init__(axes, FOR_THE_KEY)
         theme.plain(axes)
         axes.set_xlabel("attention weight")
         axes.set_ylabel("pairs of the group per bin (%)")
@@ -41,11 +42,22 @@ class DistributionPanel(Panel):
             self.content_local, self.content_distant,
         ]  # fmt: skip
         self.lines = [self.local_mean, self.global_mean, self.uniform]
-        self.key = Key(
-            axes,
-            [self.local, self.local_far, self.distant, self.content_local, self.uniform],
-            {self.uniform: "uniform, 1/N", self.local_far: "of these, long-range"},
-        )
+        labels = {
+            self.local: "",
+            self.local_far: "of these, long-range",
+            self.distant: "",
+            self.local_mean: "",
+            self.global_mean: "",
+            self.content_local: "",
+        }
+        self.key = Key(axes, labels)
+        beyond = {"transform": axes.transAxes, "va": "top", "color": theme.FAINT}
+        self.below = axes.text(0.015, 0.985, "", size=theme.SMALL - 0.5, ha="left", **beyond)
+        self.above = axes.text(0.985, 0.985, "", size=theme.SMALL - 0.5, ha="right", **beyond)
+        self.level = axes.text(
+            0, 0, "", transform=axes.get_xaxis_transform(), size=theme.SMALL - 1, ha="left",
+            va="top", color=theme.INK,
+        )  # fmt: skip
 
     def _bars(self, **style: object) -> StepPatch:
         return self.axes.stairs([0.0], [0.0, 1.0], **style)  # type: ignore[arg-type]
@@ -62,6 +74,8 @@ class DistributionPanel(Panel):
             bars.set_visible(False)
         for line in self.lines:
             line.set_data([], [])
+        for words in (self.below, self.above, self.level):
+            words.set_text("")
         drawn = self.say("Local against global", "", _missing(profiles))
         self.key.set_visible(drawn)
         if not drawn or attention is None:
@@ -72,14 +86,18 @@ class DistributionPanel(Panel):
         assert shared is not None
         assert local is not None
         assert distant is not None
-        self.aside.set_text(_beyond(shared, local, distant))
+        self.below.set_text(_beyond(shared.local.below, local, shared.distant.below, distant, "← {}"))
+        self.above.set_text(_beyond(shared.local.above, local, shared.distant.above, distant, "{} →"))
         self.key.say(
             self.content_local,
-            "not recorded: softmax of ①" if shared.content_local is None else _CONTENT,
+            "① not recorded" if shared.content_local is None else _CONTENT,
         )
         highest = self._draw_bars(shared, local, distant)
         self._draw_means(local, distant, axis)
-        self.uniform.set_data([1 / profiles.map.n_residues] * 2, [0, 1 / _HEADROOM])
+        level = 1 / profiles.map.n_residues
+        self.uniform.set_data([level, level], [0, 1 / _HEADROOM])
+        self.level.set_text(" 1/N")
+        self.level.set_position((level, 1 / _HEADROOM))
         axis.set_x(self.axes)
         top = _HEADROOM * highest
         self.axes.set_ylim(0, top)
@@ -112,20 +130,15 @@ class DistributionPanel(Panel):
         ):
             if level.mean is not None:
                 line.set_data([axis.clip(np.array(level.mean))] * 2, [0, 1 / _HEADROOM])
-            self.key.say(bars, mean_in_words(name, level))
+            self.key.say(bars, f"{name} (n = {level.n:,})")
+            self.key.say(line, mean_in_words(name, level))
 
 
-def _beyond(shared: Distribution, local: Level, distant: Level) -> str:
-    """What part of each group lies below the axis, in words; empty where nothing does."""
-    parts = [
-        f"{name} {text.share(counted.below, level.n)}"
-        for name, counted, level in (
-            ("local", shared.local, local),
-            ("global", shared.distant, distant),
-        )
-        if counted.below
-    ]
-    return f"below: {', '.join(parts)}" if parts else ""
+def _beyond(local: int, of_local: Level, distant: int, of_distant: Level, words: str) -> str:
+    """What part of each group lies beyond an end of the axis; empty where nothing does."""
+    groups = (("local", local, of_local.n), ("global", distant, of_distant.n))
+    parts = [f"{name} {text.share(count, n)}" for name, count, n in groups if count]
+    return words.format(", ".join(parts)) if parts else ""
 
 
 def _missing(profiles: Profiles) -> str:

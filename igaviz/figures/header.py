@@ -12,10 +12,10 @@ from igaviz.figures.view import Window
 from igaviz.format import DEFAULT_PHASE
 from igaviz.metrics.profiles import NonFinite, Profiles
 
-HEIGHT = 0.95
+HEIGHT = 0.84
 """Inches that the header takes from the page."""
 
-_MARGIN = 0.3
+_MARGIN = 0.26
 _VERDICT_SHARE = 0.45  # of the page's width, at most
 _ROOM_BETWEEN = 0.4
 
@@ -28,19 +28,27 @@ class Header:
     def __init__(self, page: theme.Page) -> None:
         self.page = page
         left, right = page.x(_MARGIN), page.x(page.width - _MARGIN)
-        line, bottom = {"va": "baseline"}, page.y(page.height - 0.14)
+        line, bottom = {"va": "baseline"}, page.y(page.height - 0.12)
         put = page.figure.text
-        self.head: Text = put(left, page.y(0.42), "", size=theme.HEADLINE, weight="bold", **line)
-        self.details: Text = put(left, page.y(0.7), "", size=theme.BODY, color=theme.FAINT, **line)
+        self.head: Text = put(left, page.y(0.37), "", size=theme.HEADLINE, weight="bold", **line)
+        self.details: Text = put(left, page.y(0.62), "", size=theme.BODY, color=theme.FAINT, **line)
         self.verdict: Text = put(
-            right, page.y(0.42), "", size=theme.VERDICT, weight="bold", ha="right", **line
+            right, page.y(0.37), "", size=theme.VERDICT, weight="bold", ha="right", **line
         )
         self.caption: Text = put(left, bottom, "", size=theme.SMALL, color=theme.FAINT, **line)
 
     def update(
-        self, profiles: Profiles, window: Window, verdict: str, severity: Severity
+        self,
+        profiles: Profiles,
+        window: Window,
+        verdict: str,
+        severity: Severity,
+        remark: str = "",
     ) -> None:
-        """Say which map this is, what the checks found, and what the picture leaves out."""
+        """Say which map this is, what the checks found, and what the picture leaves out.
+
+        `remark` is a sentence for the caption.
+        """
         width = self.page.width - 2 * _MARGIN
         glyph, colour = theme.VERDICTS[severity]
         words = f"{glyph} {verdict}".strip()
@@ -50,7 +58,7 @@ class Header:
         self.verdict.set_color(colour)
         self.head.set_text(text.fit(_head(profiles.map), width - taken, theme.HEADLINE, bold=True))
         self.details.set_text(text.fit(_details(profiles.map, profiles.pairs.radius), width, theme.BODY))
-        self.caption.set_text(text.fit(_caption(profiles, window), width, theme.SMALL))
+        self.caption.set_text(text.fit(_caption(profiles, window, remark), width, theme.SMALL))
 
 
 def _head(map: AttentionMap) -> str:
@@ -72,12 +80,12 @@ def _details(map: AttentionMap, radius: float) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _caption(profiles: Profiles, window: Window) -> str:
-    parts = []
+def _caption(profiles: Profiles, window: Window, remark: str) -> str:
+    parts = [remark] if remark else []
     if not window.whole and window.size:
         parts.append(
             f"{window.size} of {window.structure.n_residues} residues are shown, "
-            f"{window.label_of(window.positions[0])} to {window.label_of(window.positions[-1])}; numbers and scales speak of all."
+            f"{window.label_of(window.positions[0])} to {window.label_of(window.positions[-1])}; numbers and colour scales speak of all."
         )
     counted = [
         f"{name.replace('_', ' ').replace('geo ', 'geometric ')} {_kinds(count)}"

@@ -23,23 +23,29 @@ MOST_POINTS = 4000
 """More pairs than this are drawn as an image of counted cells: points would hide each other."""
 
 _CELLS = 60
-_FAINTEST = 0.35
+_FAINTEST = 0.5
+_MARGIN = 1.02  # beyond the farthest pair
+_FOR_THE_KEY = 3 * Key.ROW + 0.04
 _NO_BIAS = "#6f7c8a"
-_BACKGROUND = "#e6eaee"  # not white, which stands for a bias of zero
+_BACKGROUND = "#dde2e8"  # not white, which stands for a bias of zero
 
 
 class InteractionPanel(Panel):
     """Every pair by distance and attention; medians, the means, the uniform level on top."""
 
     def __init__(self, page: theme.Page, left: float, top: float, side: float) -> None:
-        super().__init__(page.axes(left, top, side, side))
+        height = side - _FOR_THE_KEY
+        top = top + _FOR_THE_KEY
+        super().__init__(page.axes(left, top, side, height), _FOR_THE_KEY)
         axes = self.axes
         axes.set_xlabel("Cα distance (Å)")
-        axes.set_ylabel("attention weight", labelpad=2)
+        axes.set_ylabel("attention weight")
         self.bar = ColourBar(
-            page.axes(left + side + BAR_GAP, top, BAR_WIDTH, side), label="geometric bias (nat)"
+            page.axes(left + side + BAR_GAP, top, BAR_WIDTH, height), label="geometric bias (nat{})"
         )
-        self.image = axes.imshow(np.zeros((1, 1, 4)), aspect="auto", origin="lower", zorder=1)
+        self.image = axes.imshow(
+            np.zeros((1, 1, 4)), aspect="auto", origin="lower", transform=axes.transAxes, zorder=1
+        )  # an image can't be drawn on a logarithmic axis, but on the paper it is linear
         axes.set_facecolor(_BACKGROUND)
         self.near_points = self._points(zorder=1.5)
         self.far_points = self._points(zorder=1.6)
@@ -47,23 +53,29 @@ class InteractionPanel(Panel):
         self.border = self._line(color=theme.LOCAL, linestyle="--", linewidth=1.4)
         self.border.set_transform(axes.get_xaxis_transform())
         self.content = self._line(color=theme.CONTENT, linewidth=2.0)
+        self.near_content = self._line(color=theme.CONTENT, linewidth=1.6, linestyle="--")
         median = {"color": theme.INK, "linewidth": 1.1, "markersize": 4.2, "marker": "o"}
         self.neighbours = self._line(markerfacecolor=theme.PAPER, **median)
         self.longrange = self._line(**median)
         self.local_mean = self._line(color=theme.LOCAL, linewidth=2.6)
         self.global_mean = self._line(color=theme.DISTANT, linewidth=2.6)
-        for line in (self.content, self.local_mean, self.global_mean):
+        for line in (self.content, self.near_content, self.local_mean, self.global_mean):
+            line.set_zorder(2.5)  # under the medians
             line.set_path_effects([withStroke(linewidth=4.2, foreground=theme.PAPER)])
         self.lines = [
-            self.neighbours, self.longrange, self.content,
-            self.local_mean, self.global_mean, self.uniform,
+            self.uniform, self.border, self.content, self.near_content,
+            self.neighbours, self.longrange, self.local_mean, self.global_mean,
         ]  # fmt: skip
         labels = {
-            self.uniform: "uniform, 1/N",
-            self.neighbours: f"median, |Δ residue| < {LONG_RANGE}",
             self.longrange: "median, long-range",
+            self.neighbours: f"median, |Δ residue| < {LONG_RANGE}",
+            self.content: "",
+            self.local_mean: "",
+            self.global_mean: "",
+            self.border: "",
         }
-        self.key = Key(axes, self.lines, labels)
+        self.key = Key(axes, labels)
+        self.level = theme.level_label(axes)
 
     def _line(self, **style: object) -> Line2D:
         (line,) = self.axes.plot([], [], **style)  # type: ignore[arg-type]
@@ -80,8 +92,9 @@ class InteractionPanel(Panel):
         attention = profiles.map.attention
         sentence = _missing(profiles)
         drawn = self.say("⑥ Local interaction analysis", "", sentence)
-        for line in (*self.lines, self.border):
+        for line in self.lines:
             line.set_data([], [])
+        self.level.set_text("")
         self.image.set_visible(False)
         for points in (self.near_points, self.far_points):
             points.set_visible(False)
@@ -94,14 +107,17 @@ class InteractionPanel(Panel):
         self._draw_pairs(profiles, axis, farthest)
         self._draw_medians(profiles, axis)
         self._draw_means(profiles, axis, farthest)
-        self.axes.set_xlim(0, farthest)
+        self.axes.set_xlim(0, farthest * _MARGIN)
         theme.set_ticks(self.axes.xaxis, *value_ticks(0, farthest))
         axis.set_y(self.axes)
 
     def _draw_pairs(self, profiles: Profiles, axis: AttentionAxis, farthest: float) -> None:
-        bias = profiles.map.geo_bias
+        attention, bias = profiles.map.attention, profiles.map.geo_bias
+        assert attention is not None
         known = profiles.known_pairs
-        shades = None if bias is None else colour.signed(bias[known])
+        # far below the axis the bias is often far below all that matters on it
+        seen = known & (attention > axis.low)
+        shades = None if bias is None else colour.signed(bias[seen])
         self.bar.update(shades)
         if shades is None:
             self.aside.set_text("no bias")
@@ -110,7 +126,7 @@ class InteractionPanel(Panel):
             assert grid is not None
             self.image.set_visible(True)
             self.image.set_data(_cell_colours(grid, shades))
-            self.image.set_extent((0, farthest, axis.low, axis.high))
+            self.image.set_extent((0.0, 1.0 / _MARGIN, *axis.ends()))
             return
         longrange = profiles.pairs.longrange
         self._draw_points(self.near_points, profiles, axis, known & ~longrange, shades)
@@ -146,17 +162,22 @@ class InteractionPanel(Panel):
             (self.longrange, attention.longrange),
         ):
             line.set_data(*gapped(curve, axis.clip(curve.median)))
-        said = "softmax of ① not recorded" if content is None else "median, softmax of ①"
-        self.key.say(self.content, said)
+        self.key.say(self.content, "① not recorded" if content is None else "medians, softmax of ①")
         if content is not None:
-            every = content.everything
-            self.content.set_data(*gapped(every, axis.clip(every.median)))
+            for line, curve in (
+                (self.near_content, content.neighbours),
+                (self.content, content.longrange),
+            ):
+                line.set_data(*gapped(curve, axis.clip(curve.median)))
 
     def _draw_means(self, profiles: Profiles, axis: AttentionAxis, farthest: float) -> None:
         radius = profiles.pairs.radius
         uniform = 1 / profiles.map.n_residues
-        self.uniform.set_data([0, farthest], [uniform, uniform])
+        self.uniform.set_data([0, farthest * _MARGIN], [uniform, uniform])
+        self.level.set_text("1/N")
+        self.level.set_position((0.985, uniform))
         self.border.set_data([radius, radius], [0, 1])
+        self.key.say(self.border, f"local: < {radius:g} Å")
         for line, level, name, stretch in (
             (self.local_mean, profiles.local_level, "local", [0, radius]),
             (self.global_mean, profiles.global_level, "global", [radius, farthest]),

@@ -13,24 +13,21 @@ from igaviz.figures.view import NO_RESIDUES, View, Window, profiles_of
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.profiles import Profiles
 
-_LEFT = 0.82
-_SIDE = 3.5
-_PITCH = 4.95  # from one map to the next: the colour bar, its labels, the next map's ticks
-_ABOVE = 0.36  # the panel's title
-_BELOW = 0.62  # ticks and the axis label
-_BOTTOM = 0.38  # the caption
-_ROW = _ABOVE + _SIDE + _BELOW
+_LEFT = 0.73
+_SIDE = 2.94
+_PITCH = 4.16  # from one map to the next: the colour bar, its labels, the next map's ticks
+_ROW = theme.TITLE_ROOM + _SIDE + theme.AXIS_ROOM
 
 
 class OverviewFigure:
     """The figure, built once and drawn anew with each `update`."""
 
     def __init__(self) -> None:
-        page = theme.Page(_LEFT + 3 * _PITCH - 0.22, HEIGHT + 2 * _ROW + _BOTTOM)
+        page = theme.Page(_LEFT + 3 * _PITCH - 0.2, HEIGHT + 2 * _ROW + theme.CAPTION_ROOM)
         self.figure = page.figure
         self.header = Header(page)
         corners = [
-            (_LEFT + column * _PITCH, HEIGHT + row * _ROW + _ABOVE)
+            (_LEFT + column * _PITCH, HEIGHT + row * _ROW + theme.TITLE_ROOM)
             for row in range(2)
             for column in range(3)
         ]
@@ -49,14 +46,15 @@ class OverviewFigure:
         """Draw the map of `profiles` as `view` wants it; nothing stays of what was drawn before."""
         map, pairs = profiles.map, profiles.pairs
         window = Window.of(map.structure, view)
-        self.header.update(profiles, window, verdict, severity)
+        remark = "①–③: each row minus its maximum." if view.relative else ""
+        self.header.update(profiles, window, verdict, severity, remark)
         content = "Q·K" if map.pair_bias is None else "Q·K + pair bias"
         _draw_logits(self.before, "① Logits before", content, map.logits_before, window, view)
         subtracted = map.geo_bias_sign == -1
         bias = map.effective_bias if view.relative else map.geo_bias
         aside = "γ × overlap"
         if subtracted:
-            aside = "turned to its sign −1" if view.relative else "as stored, sign −1"
+            aside = "−1 × stored" if view.relative else "sign −1"
         _draw_logits(self.bias, "② Geometric bias", aside, bias, window, view)
         after = f"③ Logits after = ① {'−' if subtracted else '+'} ②"
         _draw_logits(self.after, after, "", map.logits_after, window, view)
@@ -89,8 +87,7 @@ def overview(
 def _draw_logits(
     panel: MapPanel, title: str, aside: str, values: Floats | None, window: Window, view: View
 ) -> None:
-    unit = "nat below row maximum" if view.relative else "nat"
-    aside = f"{aside}, {unit}" if aside else unit
+    aside = f"{aside}, nat" if aside else "nat"
     if not panel.say(title, aside, _missing(values, window, title[2:].split(" = ")[0])):
         panel.clear()
         return
@@ -103,7 +100,7 @@ def _draw_logits(
 
 def _draw_attention(panel: MapPanel, map: AttentionMap, window: Window, view: View) -> None:
     values = map.attention
-    aside = "line: uniform, 1/N" if map.attention_recorded else "not recorded: softmax of ③"
+    aside = "line: 1/N" if map.attention_recorded else "softmax of ③"
     if not panel.say("④ Attention weights", aside, _missing(values, window, "Attention")):
         panel.clear()
         return

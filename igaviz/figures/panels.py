@@ -24,21 +24,32 @@ from igaviz.metrics.profiles import Level
 FEW_MARKS = 60
 """Up to so many non-finite cells are marked one by one, to be seen where cells are tiny."""
 
-BAR_GAP = 0.09
-BAR_WIDTH = 0.15
+_CRISP = 300
+"""Up to so many residues a cell is drawn as a square; beyond, cells smaller than a pixel blend."""
+
+_APART = 0.12  # inches between a title and its aside
+
+BAR_GAP = 0.08
+BAR_WIDTH = 0.13
+_LABEL_BESIDE_BAR = 1 + 0.49 / BAR_WIDTH
 
 
 class Panel:
-    """Axes with a title above, a second line to its right, and room for a plain sentence."""
+    """Axes with a title above, an aside to its right, and room for a plain sentence.
 
-    def __init__(self, axes: Axes) -> None:
+    `between` inches are kept free between the title and the axes, for a key.
+    """
+
+    def __init__(self, axes: Axes, between: float = 0.0) -> None:
         self.axes = axes
+        self.width = axes.get_position().width * axes.get_figure().get_figwidth()
+        up = 6 + 72 * between
         above = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
         self.title: Text = axes.annotate(
-            "", (0, 1), (0, 7), ha="left", size=theme.TITLE, weight="bold", **above
+            "", (0, 1), (0, up), ha="left", size=theme.TITLE, weight="bold", **above
         )
         self.aside: Text = axes.annotate(
-            "", (1, 1), (0, 7), ha="right", size=theme.SMALL, color=theme.FAINT, **above
+            "", (1, 1), (0, up), ha="right", size=theme.SMALL, color=theme.FAINT, **above
         )
         self.sentence = axes.text(
             0.5, 0.5, "", transform=axes.transAxes, ha="center", va="center",
@@ -51,8 +62,11 @@ class Panel:
         Returns whether there is data to draw.
         """
         self.title.set_text(title)
-        self.aside.set_text(aside)
+        taken = text.width(title, theme.TITLE, bold=True) + _APART
+        self.aside.set_text(text.fit(aside, self.width - taken, theme.SMALL))
         self.sentence.set_text(sentence)
+        for axis in (self.axes.xaxis, self.axes.yaxis):
+            axis.label.set_visible(not sentence)
         if sentence:
             theme.set_ticks(self.axes.xaxis, [], [])
             theme.set_ticks(self.axes.yaxis, [], [])
@@ -60,26 +74,28 @@ class Panel:
 
 
 class Key:
-    """A legend inside axes whose words change from one map to the next."""
+    """A legend in two columns above axes, where it hides no data; its words change by map."""
 
-    def __init__(
-        self, axes: Axes, handles: Sequence[Artist], labels: Mapping[Artist, str] | None = None
-    ) -> None:
-        self.handles = list(handles)
+    ROW = 0.172
+    """Inches that a row takes."""
+
+    def __init__(self, axes: Axes, labels: Mapping[Artist, str]) -> None:
+        self.handles = list(labels)
         self.legend = axes.legend(
             handles=self.handles,
-            labels=[(labels or {}).get(handle, "") for handle in self.handles],
-            loc="upper right",
-            fontsize=theme.SMALL - 1,
-            framealpha=0.93,
-            edgecolor=theme.RULE,
-            borderpad=0.45,
-            borderaxespad=0.4,
-            handlelength=1.7,
+            labels=list(labels.values()),
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            ncols=2,
+            fontsize=theme.SMALL - 0.5,
+            frameon=False,
+            borderpad=0.0,
+            borderaxespad=0.35,
+            handlelength=1.6,
             handletextpad=0.6,
             labelspacing=0.3,
+            columnspacing=1.3,
         )
-        self.legend.set_zorder(10)
 
     def say(self, handle: Artist, label: str) -> None:
         """Set the words beside `handle`."""
@@ -91,22 +107,27 @@ class Key:
 
 
 class ColourBar:
-    """A colour scale beside a panel: ticks, what lies beyond its ends, and one marked level."""
+    """A colour scale beside a panel: ticks, what lies beyond its ends, and one marked level.
+
+    `label` stands beside it, with `{}` where a power of ten belongs.
+    """
 
     _STEPS = 256
 
     def __init__(self, axes: Axes, label: str = "") -> None:
         self.axes = axes
         axes.yaxis.set_label_position("right")
-        axes.set_ylabel(label)
+        self.label = label
+        axes.yaxis.set_label_coords(_LABEL_BESIDE_BAR, 0.5)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.xaxis.set_visible(False)
         axes.yaxis.tick_right()
         ramp = np.linspace(0, 1, self._STEPS)[:, None]
         self.image = axes.imshow(
-            ramp, extent=(0, 1, 0, 1), origin="lower", aspect="auto", vmin=0, vmax=1
-        )
+            ramp, extent=(0, 1, 0, 1), origin="lower", aspect="auto", vmin=0, vmax=1,
+            interpolation="nearest",
+        )  # fmt: skip
         ends = {"closed": True, "clip_on": False, "edgecolor": theme.FAINT, "linewidth": 0.8}
         self.over = Polygon([(0, 1), (1, 1), (0.5, 1.035)], **ends)
         self.under = Polygon([(0, 0), (1, 0), (0.5, -0.035)], **ends)
@@ -114,7 +135,7 @@ class ColourBar:
         axes.add_patch(self.under)
         beside = {"clip_on": False, "size": theme.SMALL - 1, "color": theme.FAINT, "ha": "left"}
         self.above = axes.text(0.0, 1.045, "", va="bottom", **beside)
-        self.below = axes.text(0.0, -0.045, "", va="top", **beside)
+        self.below = axes.text(-0.2, -0.085, "", va="top", **beside)
         (self.level,) = axes.plot([], [], color=theme.INK, linewidth=1.4, solid_capstyle="butt")
 
     def update(self, shades: Shades | None, level: float | None = None) -> None:
@@ -131,7 +152,11 @@ class ColourBar:
         self.above.set_text(_beyond(shades.above, shades.total, "above"))
         self.below.set_text(_beyond(shades.below, shades.total, "below"))
         norm = shades.norm()
-        values, labels = value_ticks(shades.low, shades.high, log=shades.log)
+        if self.label:
+            values, labels, power = scaled_ticks(shades.low, shades.high)
+            self.axes.set_ylabel(self.label.format(power), rotation=270, va="bottom")
+        else:
+            values, labels = value_ticks(shades.low, shades.high, log=shades.log)
         theme.set_ticks(self.axes.yaxis, [float(norm(value)) for value in values], labels)
         marked = level is not None and shades.low < level < shades.high
         self.level.set_data(([0, 1], [norm(level)] * 2) if marked else ([], []))
@@ -143,7 +168,9 @@ class MapPanel(Panel):
     def __init__(self, page: theme.Page, left: float, top: float, side: float) -> None:
         super().__init__(page.axes(left, top, side, side))
         self.bar = ColourBar(page.axes(left + side + BAR_GAP, top, BAR_WIDTH, side))
-        self.image: AxesImage = self.axes.imshow(np.zeros((1, 1)), aspect="auto", zorder=1)
+        self.image: AxesImage = self.axes.imshow(
+            np.zeros((1, 1)), aspect="auto", interpolation_stage="data", zorder=1
+        )
         self.breaks = self._line(color=theme.INK, linewidth=0.7, alpha=0.75, zorder=3)
         self.outline = self._line(color=theme.INK, linewidth=0.9, zorder=4)
         self.marks = self._line(
@@ -171,12 +198,14 @@ class MapPanel(Panel):
         edge = window.size - 0.5
         self.image.set_visible(True)
         self.image.set_data(shades.drawable(values))
+        self.image.set_interpolation("nearest" if window.size <= _CRISP else "auto")
         self.image.set_extent((-0.5, edge, edge, -0.5))
         self.image.set_cmap(shades.colormap())
         self.image.set_norm(shades.norm())
         self.bar.update(shades, level)
         self.breaks.set_data(*_grid_lines(window.breaks, edge))
         self.outline.set_data(*(([], []) if around is None else outline(around)))
+        self.outline.set_linewidth(1.0 if window.size <= _CRISP else 0.6)
         self.marks.set_data(*_few_places(~np.isfinite(values)))
         for axis in (self.axes.xaxis, self.axes.yaxis):
             theme.set_ticks(axis, *window.ticks(6))
@@ -204,11 +233,22 @@ def value_ticks(
     return inside, _round_labels(inside)
 
 
+def scaled_ticks(low: float, high: float) -> tuple[list[float], list[str], str]:
+    """Ticks between two values, and what to write after the unit: a power of ten, or nothing.
+
+    The labels stay short, whatever the values are.
+    """
+    largest = max(abs(low), abs(high))
+    if largest == 0 or 0.02 <= largest < 10_000:
+        return *value_ticks(low, high), ""
+    exponent = 3 * math.floor(math.log10(largest) / 3)
+    ticks, labels = value_ticks(low / 10.0**exponent, high / 10.0**exponent)
+    return [t * 10.0**exponent for t in ticks], labels, f" × 10{text.superscript(exponent)}"
+
+
 def mean_in_words(name: str, level: Level) -> str:
     """The line of a legend about the mean attention of a group of pairs."""
-    if level.mean is None:
-        return f"no {name} pair"
-    return f"{name} mean {text.decimal(level.mean)} (n = {level.n:,})"
+    return f"no {name} pair" if level.mean is None else f"{name} mean {text.decimal(level.mean)}"
 
 
 def _decade(exponent: int) -> str:
@@ -230,7 +270,10 @@ def _round_labels(ticks: Sequence[float]) -> list[str]:
 
 
 def _beyond(count: int, total: int, word: str) -> str:
-    return f"{text.share(count, total)} {word}" if count else ""
+    """A note on what is cut off: in per cent, or as a number where that would say nothing."""
+    if not count:
+        return ""
+    return f"{count:,} {word}" if count < 0.001 * total else f"{text.share(count, total)} {word}"
 
 
 def _grid_lines(places: npt.NDArray[np.float64], edge: float) -> tuple[Floats, Floats]:

@@ -23,34 +23,31 @@ from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.profiles import Profiles
 from igaviz.metrics.table import LONG_RANGE
 
-_LEFT = 0.95
-_PITCH = 7.15
-_LEGEND = 0.42
-_ABOVE = 0.38
-_BELOW = 0.64
-_BOTTOM = 0.38
+_LEFT = 0.84
+_PITCH = 6.3
+_LEGEND = 0.37
 
 
 class ProfilesFigure:
     """The figure, built once and drawn anew with each `update`."""
 
     def __init__(self) -> None:
-        row = _ABOVE + query.HEIGHT + _BELOW
-        page = theme.Page(2 * _PITCH + 0.3, header.HEIGHT + _LEGEND + 2 * row + _BOTTOM)
+        row = theme.TITLE_ROOM + query.HEIGHT + theme.AXIS_ROOM
+        page = theme.Page(2 * _PITCH + 0.26, header.HEIGHT + _LEGEND + 2 * row + theme.CAPTION_ROOM)
         self.figure = page.figure
         self.header = Header(page)
         self.panels = [
             QueryPanel(
                 page,
                 _LEFT + (slot % 2) * _PITCH,
-                header.HEIGHT + _LEGEND + (slot // 2) * row + _ABOVE,
+                header.HEIGHT + _LEGEND + (slot // 2) * row + theme.TITLE_ROOM,
             )
             for slot in range(MAX_QUERIES)
         ]
         self.legend = page.figure.legend(
             handles=self._keys(),
             loc="center left",
-            bbox_to_anchor=(page.x(0.2), page.y(header.HEIGHT + 0.14)),
+            bbox_to_anchor=(page.x(0.18), page.y(header.HEIGHT + 0.12)),
             ncols=6,
             fontsize=theme.SMALL,
             frameon=False,

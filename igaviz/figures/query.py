@@ -9,12 +9,12 @@ from matplotlib.patheffects import withStroke
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.figures import colour, text, theme
-from igaviz.figures.panels import Panel, value_ticks
+from igaviz.figures.panels import Panel, scaled_ticks
 from igaviz.figures.view import NO_RESIDUES, Window
 from igaviz.metrics.profiles import Array, Profiles, Row
 
-WIDTH = 5.6
-HEIGHT = 2.75
+WIDTH = 4.94
+HEIGHT = 2.2
 
 FULL = 0.5
 PALE = 0.2
@@ -27,6 +27,7 @@ _ALONE = 3.0
 """A query's attention to itself sets no limit where it is this many times any other's."""
 
 _MARGIN = 1.08
+_TAIL = 1.0  # the lowest bias of a row may be as far off as all others are spread
 
 
 class QueryPanel(Panel):
@@ -44,6 +45,7 @@ class QueryPanel(Panel):
         self.right.xaxis.set_visible(False)
         self.right.yaxis.tick_right()
         self.right.yaxis.set_label_position("right")
+        self.right.yaxis.set_label_coords(1 + theme.LABEL_BESIDE / WIDTH, 0.5)
         self.right.tick_params(axis="y", labelcolor=theme.BIAS)
         for spines in (axes.spines, self.right.spines):
             spines["top"].set_visible(False)
@@ -96,7 +98,10 @@ class QueryPanel(Panel):
             shapes.set_verts([])
         self.own.set_text("")
         theme.set_ticks(self.right.yaxis, [], [])
-        self.right.set_ylabel("")
+        self._name_right("", theme.BIAS)
+
+    def _name_right(self, words: str, ink: str) -> None:
+        self.right.set_ylabel(words, color=ink, rotation=270, va="bottom")
 
     def _draw_frame(self, row: Row, window: Window) -> None:
         edge = window.size - 0.5
@@ -114,9 +119,11 @@ class QueryPanel(Panel):
             line.set_markersize(2.6 if window.size <= _FEW else 0.0)
 
     def _draw_attention(self, row: Row, window: Window) -> None:
-        top = _top(row)
+        top = _top(row, window)
+        ticks, labels, power = scaled_ticks(0, top * _MARGIN)
         self.axes.set_ylim(0, top * _MARGIN)
-        theme.set_ticks(self.axes.yaxis, *value_ticks(0, top * _MARGIN))
+        self.axes.set_ylabel(f"attention weight{power}")
+        theme.set_ticks(self.axes.yaxis, ticks, labels)
         if row.content is not None:
             self.content.set_data(*_broken(row.content, window))
         if row.attention is None:
@@ -139,53 +146,57 @@ class QueryPanel(Panel):
 
     def _draw_bias(self, row: Row, sign: int, window: Window) -> None:
         if row.bias is None:
-            self.right.set_ylabel("geometric bias not recorded", color=theme.FAINT)
+            self._name_right("geometric bias not recorded", theme.FAINT)
             return
-        low, high = colour.robust_limits(row.bias)
+        shown = row.bias[window.positions]
+        low, high = colour.robust_limits(shown, slack=_TAIL)
         if low == high:
             low, high = low - 1.0, high + 1.0
         margin = 0.05 * (high - low)
         low, high = low - margin, high + margin
         self.right.set_ylim(low, high)
-        theme.set_ticks(self.right.yaxis, *value_ticks(low, high))
-        finite = row.bias[np.isfinite(row.bias)]
+        ticks, labels, power = scaled_ticks(low, high)
+        theme.set_ticks(self.right.yaxis, ticks, labels)
+        finite = shown[np.isfinite(shown)]
         beyond = int(np.count_nonzero((finite < low) | (finite > high)))
-        unit = "nat" if sign == 1 else "nat, sign −1"
+        unit = f"nat{power}" if sign == 1 else f"nat{power}, sign −1"
         unit = f"{unit}; {beyond} beyond" if beyond else unit
-        self.right.set_ylabel(f"geometric bias ({unit})", color=theme.BIAS)
+        self._name_right(f"geometric bias ({unit})", theme.BIAS)
         self.bias.set_data(*_broken(row.bias, window))
 
 
 def _title(row: Row, window: Window) -> str:
     structure = window.structure
-    number = window.label_of(row.query)
+    title = f"Query {window.label_of(row.query)}"
     sequence = structure.sequence or ""
-    letter = sequence[row.query] if len(sequence) == structure.n_residues else ""
-    return f"Query {text.clean(letter)}{number}" if letter.isalpha() else f"Query {number}"
+    if len(sequence) != structure.n_residues or not text.clean(sequence[row.query]):
+        return title
+    return f"{title} ({text.clean(sequence[row.query])})"
 
 
 def _aside(row: Row, window: Window) -> str:
     parts = []
     if window.place(row.query) is None:
-        parts.append("query outside the view")
+        parts.append("outside the view")
     if row.attention is None:
         parts.append("attention not recorded")
     elif row.local_mass is None or not np.isfinite(row.attention[row.query]):
         parts.append("attention is not finite")
     else:
         own = float(row.attention[row.query])
-        parts.append(f"local keys get {row.local_mass:.0%}, itself {own:.0%}".replace("%", " %"))
+        parts.append(f"local keys {row.local_mass:.0%}, itself {own:.0%}".replace("%", " %"))
     return " · ".join(parts)
 
 
-def _top(row: Row) -> float:
-    """The upper limit of attention: that of the row, without the query where it stands alone."""
-    weights = row.attention if row.attention is not None else row.content
-    if weights is None:
+def _top(row: Row, window: Window) -> float:
+    """The largest weight that is shown, without the query's own where that stands alone."""
+    terms = [term[window.positions] for term in (row.attention, row.content) if term is not None]
+    if not terms:
         return 1.0
-    finite = np.where(np.isfinite(weights), weights, 0.0)
-    own = float(finite[row.query])
-    others = float(np.delete(finite, row.query).max(initial=0.0))
+    highest = np.where(np.isfinite(terms), terms, 0.0).max(axis=0)
+    itself = window.positions == row.query
+    own = float(highest[itself].max(initial=0.0))
+    others = float(highest[~itself].max(initial=0.0))
     alone = others > 0 and own > _ALONE * others
     return (others if alone else max(own, others)) or 1.0
 

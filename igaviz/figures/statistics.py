@@ -6,28 +6,25 @@ from matplotlib.figure import Figure
 
 from igaviz.dump.data import AttentionMap
 from igaviz.figures import header, theme
-from igaviz.figures.curves import AttentionCurvesPanel, BiasCurvesPanel
+from igaviz.figures.curves import FOR_THE_KEY, AttentionCurvesPanel, BiasCurvesPanel
 from igaviz.figures.distribution import DistributionPanel
 from igaviz.figures.header import Header, Severity
 from igaviz.figures.view import View, Window, profiles_of
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.profiles import Profiles
 
-_LEFT = 0.9
-_WIDTH = 4.05
-_HEIGHT = 4.1
-_PITCH = 4.98
-_ABOVE = 0.38
-_BELOW = 0.66
-_BOTTOM = 0.38
+_LEFT = 0.8
+_WIDTH = 3.58
+_HEIGHT = 3.26
+_PITCH = 4.4
 
 
 class StatisticsFigure:
     """The figure, built once and drawn anew with each `update`."""
 
     def __init__(self) -> None:
-        top = header.HEIGHT + _ABOVE
-        page = theme.Page(3 * _PITCH + 0.1, top + _HEIGHT + _BELOW + _BOTTOM)
+        top = header.HEIGHT + theme.TITLE_ROOM + FOR_THE_KEY
+        page = theme.Page(3 * _PITCH + 0.09, top + _HEIGHT + theme.AXIS_ROOM + theme.CAPTION_ROOM)
         self.figure = page.figure
         self.header = Header(page)
         axes = [page.axes(_LEFT + slot * _PITCH, top, _WIDTH, _HEIGHT) for slot in range(3)]

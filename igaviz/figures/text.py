@@ -45,7 +45,7 @@ def fit(text: str, inches: float, size: float, *, bold: bool = False) -> str:
 
 
 def decimal(value: float, digits: int = 3) -> str:
-    """`value` with `digits` significant digits, a true minus sign, and powers of ten written out.
+    """`value` with at most `digits` significant digits, a true minus sign, powers of ten raised.
 
     0.0183, 1,204, 2.4×10⁷, −3.5, "not finite".
     """
@@ -57,6 +57,7 @@ def decimal(value: float, digits: int = 3) -> str:
     if -4 <= exponent < 5:
         places = max(0, digits - 1 - exponent)
         text = f"{value:,.{places}f}"
+        text = text.rstrip("0").rstrip(".") if places else text
     else:
         mantissa = f"{value / 10.0**exponent:.{digits - 1}f}".rstrip("0").rstrip(".")
         power = f"10{superscript(exponent)}"
@@ -70,11 +71,13 @@ def superscript(exponent: int) -> str:
 
 
 def share(count: int, total: int) -> str:
-    """What part `count` is of `total`, in words that never round something to nothing."""
+    """What part `count` is of `total`, in per cent, never rounded to nothing or to all."""
     percent = 100.0 * count / total
-    if percent >= 0.095:
-        return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
-    return f"{count:,} of {total:,}"
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    if percent < 9.95:
+        return f"{percent:.1f} %"
+    return f"{percent:.0f} %" if percent < 99.5 or count == total else "> 99 %"
 
 
 _UNDRAWABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Mc"})

@@ -177,6 +177,7 @@ def few_residues(n_residues: int) -> str:
 
 
 def _nice_stride(least: float) -> int:
-    """The smallest of 1, 2, 5, 10, 20, … that is at least `least`."""
+    """The smallest of 1, 2, 5, 10, 20, 25, 50, 100, 200, 250, … that is at least `least`."""
     decade = 10 ** math.floor(math.log10(max(least, 1.0)))
-    return next(decade * step for step in (1, 2, 5, 10) if decade * step >= least)
+    steps = (1, 2, 5, 10) if decade == 1 else (1, 2, 2.5, 5, 10)
+    return next(int(decade * step) for step in steps if decade * step >= least)

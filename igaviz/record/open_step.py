@@ -13,6 +13,7 @@ from igaviz.errors import RecordingError
 from igaviz.format import MAP_TERMS
 from igaviz.record.active import TapCall
 from igaviz.record.attach import Layers
+from igaviz.record.batch import BatchItems
 from igaviz.record.capture import MapCapture, Moment
 from igaviz.record.recording import Recording
 from igaviz.record.scalars import ScalarCapture
@@ -39,6 +40,7 @@ class OpenStep:
         self.moment = moment
         self._layers = layers
         self._recording = recording
+        self._batch = BatchItems(moment.per_item)
         self._maps = MapCapture(moment, settings) if maps else None
         echo = maps and settings.echo
         self._scalars = (
@@ -58,10 +60,11 @@ class OpenStep:
             self.seen.add(name.number)
             sizes = check_call(call)
             with _outside_of_training(call):
+                items = self._batch.of(call, sizes)
                 if self._maps is not None:
-                    self._maps.take(call, sizes, name)
+                    self._maps.take(call, sizes, name, items)
                 if self._scalars is not None:
-                    self._scalars.take(call, sizes, name)
+                    self._scalars.take(call, sizes, name, items)
 
     def note(self, numbers: Mapping[str, float | Tensor]) -> None:
         """Add numbers of the step."""

@@ -16,7 +16,7 @@ Arrays = Tensor | npt.NDArray[Any] | Sequence[Any]
 """One array per item: stacked and padded, or a sequence of them."""
 
 
-class ItemFields(TypedDict, total=False):
+class ItemFields(TypedDict):
     """The fields of an `ItemRecord` that a step gives."""
 
     name: str | None

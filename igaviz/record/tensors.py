@@ -86,24 +86,17 @@ def _float_name(tensor: Tensor) -> str:
         ) from None
 
 
-def valid_residues(mask: Tensor | None, item: int, n_residues: int) -> npt.NDArray[np.int64]:
-    """The positions of the valid residues of one item, in rising order."""
-    if mask is None:
-        return np.arange(n_residues)
-    return np.flatnonzero(mask[item].detach().cpu().to(torch.bool).numpy())
-
-
-def host_copy(
+def device_cut(
     tensor: Tensor,
     *,
     heads: Sequence[int] | None = None,
     residues: npt.NDArray[np.int64] | None = None,
     axes: int = 0,
-    dtype: torch.dtype = torch.float32,
-) -> npt.NDArray[Any]:
-    """A copy of `tensor` on the host as `dtype`, cut on the device it lives on.
+) -> Tensor:
+    """`tensor` without its history, cut on the device it lives on.
 
-    `heads` are taken along the first axis, `residues` along the last `axes` axes.
+    `heads` are taken along the first axis, `residues` along the last 2 axes, or the first if
+    `axes` is 1. Shares memory with `tensor` where nothing is cut.
     """
     tensor = tensor.detach()
     if heads is not None:
@@ -111,7 +104,10 @@ def host_copy(
     if residues is not None:
         keep = torch.as_tensor(residues, device=tensor.device)
         tensor = tensor[..., keep[:, None], keep] if axes == 2 else tensor[keep]
-    # Training may change its tensors in place: what was not cut must still be copied.
-    cut = heads is not None or residues is not None
-    array: npt.NDArray[Any] = tensor.to("cpu", dtype, copy=not cut).numpy()
+    return tensor
+
+
+def host_copy(tensor: Tensor, dtype: torch.dtype = torch.float32) -> npt.NDArray[Any]:
+    """A copy of `tensor` on the host: training may change its tensors in place."""
+    array: npt.NDArray[Any] = tensor.to("cpu", dtype, copy=True).numpy()
     return array

@@ -84,7 +84,7 @@ def _facts(check: Check) -> list[tuple[str, str]]:
 
 def formula(check: Check) -> str:
     """When the check fires, with the table's thresholds filled in."""
-    return check.formula.format(**{name: f"{v:g}" for name, v in check.thresholds.items()})
+    return check.formula.format(**check.thresholds)
 
 
 def _severity(check: Check) -> str:

@@ -83,11 +83,11 @@ def _ignore(_: Damage) -> None:
 
 def _phases(run: Run, choice: Choice) -> list[str]:
     there = {entry.id.phase for entry in run.entries}
+    if DEFAULT_PHASE in there and choice.phase is None:
+        return [DEFAULT_PHASE]
     there |= {line.phase for line in run.scalar_lines()}
     if choice.phase not in (None, ALL_PHASES):
         return [phase for phase in there if phase == choice.phase]
-    if choice.phase is None and DEFAULT_PHASE in there:
-        return [DEFAULT_PHASE]
     return sorted(there)
 
 

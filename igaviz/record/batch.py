@@ -1,0 +1,73 @@
+"""The items of one step's batch: which residues are valid, and what the step says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from igaviz.errors import RecordingError
+from igaviz.record.active import TapCall
+from igaviz.record.per_item import ItemFields, PerItem
+from igaviz.record.tensors import Sizes
+
+
+@dataclass(frozen=True, eq=False)
+class BatchItem:
+    """One item: its position in the batch and its valid residues, in rising order."""
+
+    position: int
+    residues: npt.NDArray[np.int64]
+    is_cut: bool
+    per_item: PerItem
+
+    @cached_property
+    def fields(self) -> ItemFields:
+        """What the step says of this item, cut to its valid residues."""
+        return self.per_item.pick(self.position, self.residues)
+
+    @property
+    def kept(self) -> npt.NDArray[np.int64] | None:
+        """The residues to cut to, None where that is all of them."""
+        return self.residues if self.is_cut else None
+
+
+class BatchItems:
+    """The items as the layers of one step show them; all layers must show the same."""
+
+    def __init__(self, per_item: PerItem) -> None:
+        self._per_item = per_item
+        self._seen: dict[int, BatchItem] = {}
+
+    def of(self, call: TapCall, sizes: Sizes) -> Mapping[int, BatchItem]:
+        """Position → item, for the items of this call that have a valid residue.
+
+        Raises `RecordingError` where another layer showed other residues.
+        """
+        valid = np.ones((sizes.items, sizes.residues), dtype=bool)
+        if call.mask is not None:
+            valid = call.mask.detach().to("cpu", torch.bool).numpy()
+        found = {}
+        for position, row in enumerate(valid):
+            residues = np.flatnonzero(row)
+            if len(residues):
+                found[position] = self._item(position, residues, call.layer, sizes)
+        return found
+
+    def _item(
+        self, position: int, residues: npt.NDArray[np.int64], layer: int, sizes: Sizes
+    ) -> BatchItem:
+        item = self._seen.setdefault(
+            position,
+            BatchItem(position, residues, len(residues) < sizes.residues, self._per_item),
+        )
+        if not np.array_equal(item.residues, residues):
+            raise RecordingError(
+                f"item {position}: layer {layer} has other valid residues than a layer before it",
+                hint="layers that see different residues belong to different recorders",
+            )
+        return item
