@@ -37,7 +37,8 @@ def provenance() -> dict[str, Any]:
             "numpy": _version_of("numpy"),
             "h5py": _version_of("h5py"),
         },
-        "command": sys.argv,
+        # as typed: sys.argv[0] of `python -m` would be a path of this machine
+        "command": sys.orig_argv,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "git_commit": _git_commit(),
