@@ -1,4 +1,3 @@
-# ruff: noqa: SIM117 (what happens inside a step is what is tested)
 import json
 
 import numpy as np
