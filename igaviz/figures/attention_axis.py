@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from igaviz.dump.data import Floats
 from igaviz.figures import colour, theme
-from igaviz.figures.panels import value_ticks
+from igaviz.figures.ticks import value_ticks
 from igaviz.figures.view import View
 from igaviz.metrics.profiles import Array
 
@@ -38,9 +38,9 @@ class AttentionAxis:
             return np.geomspace(self.low, self.high, n_bins + 1)
         return np.linspace(self.low, self.high, n_bins + 1)
 
-    def clip(self, values: Array) -> Array:
+    def clip(self, values: Floats) -> Array:
         """`values`, those beyond an end moved to it, where they are still seen."""
-        return np.clip(values, self.low, self.high)
+        return np.clip(values.astype(np.float64), self.low, self.high)
 
     def ends(self) -> tuple[float, float]:
         """Where on an axis that shows this scale `low` and `high` lie, from 0 to 1."""

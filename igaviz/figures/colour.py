@@ -83,7 +83,9 @@ def below_row_maximum(values: Floats) -> npt.NDArray[np.float64]:
     finite = np.isfinite(values)
     known = np.where(finite, values, -np.inf).astype(np.float64)
     top = known.max(axis=1, keepdims=True, initial=-np.inf)
-    return np.subtract(known, top, out=np.full(known.shape, np.nan), where=finite)
+    below = np.full(known.shape, np.nan)
+    np.subtract(known, top, out=below, where=finite)
+    return below
 
 
 def weights(values: Floats, *, log: bool) -> Shades:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.lines import Line2D
 
 from igaviz.figures import colour, text, theme
 from igaviz.figures.attention_axis import AttentionAxis
-from igaviz.figures.panels import Key, Panel, scaled_ticks, value_ticks
-from igaviz.figures.view import View, few_residues
+from igaviz.figures.panels import Key, Panel
+from igaviz.figures.ticks import scaled_ticks, value_ticks
+from igaviz.figures.view import View, why_no_pairs
 from igaviz.metrics.profiles import Array, Curve, Curves, Profiles
 from igaviz.metrics.table import BEYOND, LONG_RANGE
 
@@ -41,7 +42,7 @@ class CurvesPanel(Panel):
         self.radius = self.line(color=theme.LOCAL, linestyle="--", linewidth=1.4)
         self.radius.set_transform(axes.get_xaxis_transform())
         self.mean = self.line(color=theme.INK, linewidth=1.3, linestyle=(0, (5, 2)))
-        median = {"color": ink, "linewidth": 1.3, "marker": "o", "markersize": 4.4}
+        median: dict[str, Any] = {"color": ink, "linewidth": 1.3, "marker": "o", "markersize": 4.4}
         self.far = self.line(**median)
         self.near = self.line(markerfacecolor=theme.PAPER, **median)
 
@@ -49,11 +50,6 @@ class CurvesPanel(Panel):
         shapes = PolyCollection([], facecolor=ink, alpha=opacity, linewidth=0, zorder=1.5)
         self.axes.add_collection(shapes, autolim=False)
         return shapes
-
-    def line(self, **style: object) -> Line2D:
-        """A new line of the panel, without data."""
-        (line,) = self.axes.plot([], [], **style)  # type: ignore[arg-type]
-        return line
 
     def draw(self, curves: Curves, key: Key, radius: float, limits: AttentionAxis | None) -> float:
         """Draw `curves`, what lies beyond `limits` at their ends; gives the largest distance."""
@@ -102,7 +98,7 @@ class AttentionCurvesPanel(CurvesPanel):
         curves, attention = profiles.attention_curves, profiles.map.attention
         self.clear()
         self.level.set_text("")
-        drawn = self.say("Attention by distance", _SPREAD, _missing(curves, profiles, "Attention"))
+        drawn = self.say("Attention by distance", _SPREAD, _empty("Attention", profiles, curves))
         self.key.set_visible(drawn)
         if not drawn or curves is None or attention is None:
             return
@@ -138,7 +134,7 @@ class BiasCurvesPanel(CurvesPanel):
         curves, subtracted = profiles.bias_curves, profiles.map.geo_bias_sign == -1
         self.clear()
         title = "Bias by distance" + (", sign −1" if subtracted else "")
-        drawn = self.say(title, _SPREAD, _missing(curves, profiles, "Geometric bias"))
+        drawn = self.say(title, _SPREAD, _empty("Geometric bias", profiles, curves))
         self.key.set_visible(drawn)
         if not drawn or curves is None:
             return
@@ -169,15 +165,9 @@ def _reach_in_words(reach: float | str | None) -> str:
     return f"geo_range {text.decimal(reach)} Å"
 
 
-def _missing(curves: Curves | None, profiles: Profiles, name: str) -> str:
-    """Why there is no curve, in a sentence; empty where there is one."""
-    if curves is None:
-        return f"{name} not recorded."
-    if profiles.map.n_residues < 2:
-        return few_residues(profiles.map.n_residues)
-    if not len(curves.everything.bins):
-        return "No pair has both a finite distance\nand a finite value."
-    return ""
+def _empty(name: str, profiles: Profiles, curves: Curves | None) -> str:
+    n_bins = None if curves is None else len(curves.everything.bins)
+    return why_no_pairs(name, profiles, n_bins)
 
 
 def _as_is(values: Array) -> Array:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
 
 from igaviz.figures import text, theme
 from igaviz.figures.attention_axis import AttentionAxis
 from igaviz.figures.curves import FOR_THE_KEY
-from igaviz.figures.panels import Key, Panel, mean_in_words, value_ticks
-from igaviz.figures.view import View, few_residues
-from igaviz.metrics.profiles import Array, Counted, Distribution, Level, Profiles
+from igaviz.figures.panels import Key, Panel, mean_in_words
+from igaviz.figures.ticks import value_ticks
+from igaviz.figures.view import View, why_no_pairs
+from igaviz.metrics.profiles import Distribution, Level, Profiles
 
 _BINS = 36
 _CONTENT = "softmax of ① (global: ···)"
@@ -34,9 +37,10 @@ class DistributionPanel(Panel):
         self.local_edge = self._bars(edgecolor=theme.LOCAL, linewidth=1.5)
         self.content_local = self._bars(edgecolor=theme.CONTENT, linewidth=1.2)
         self.content_distant = self._bars(edgecolor=theme.CONTENT, linewidth=1.2, linestyle=":")
-        self.local_mean = self._line(color=theme.LOCAL, linestyle="--")
-        self.global_mean = self._line(color=theme.DISTANT, linestyle="--")
-        self.uniform = self._line(color=theme.INK, linestyle=":")
+        upright: dict[str, Any] = {"linewidth": 1.6, "transform": axes.get_xaxis_transform()}
+        self.local_mean = self.line(color=theme.LOCAL, linestyle="--", **upright)
+        self.global_mean = self.line(color=theme.DISTANT, linestyle="--", **upright)
+        self.uniform = self.line(color=theme.INK, linestyle=":", **upright)
         self.bars = [
             self.distant, self.local, self.local_far, self.distant_edge, self.local_edge,
             self.content_local, self.content_distant,
@@ -51,7 +55,7 @@ class DistributionPanel(Panel):
             self.content_local: "",
         }
         self.key = Key(axes, labels)
-        beyond = {"transform": axes.transAxes, "va": "top", "color": theme.FAINT}
+        beyond: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "color": theme.FAINT}
         self.below = axes.text(0.015, 0.985, "", size=theme.SMALL - 0.5, ha="left", **beyond)
         self.above = axes.text(0.985, 0.985, "", size=theme.SMALL - 0.5, ha="right", **beyond)
         self.level = axes.text(
@@ -62,11 +66,6 @@ class DistributionPanel(Panel):
     def _bars(self, **style: object) -> StepPatch:
         return self.axes.stairs([0.0], [0.0, 1.0], **style)  # type: ignore[arg-type]
 
-    def _line(self, **style: object) -> Line2D:
-        (line,) = self.axes.plot([], [], linewidth=1.6, **style)  # type: ignore[arg-type]
-        line.set_transform(self.axes.get_xaxis_transform())
-        return line
-
     def update(self, profiles: Profiles, view: View) -> None:
         """Draw the attention of `profiles`."""
         attention = profiles.map.attention
@@ -76,18 +75,20 @@ class DistributionPanel(Panel):
             line.set_data([], [])
         for words in (self.below, self.above, self.level):
             words.set_text("")
-        drawn = self.say("Local against global", "", _missing(profiles))
+        local, distant = profiles.local_level, profiles.global_level
+        n_pairs = None if local is None or distant is None else local.n + distant.n
+        sentence = why_no_pairs("Attention", profiles, n_pairs)
+        drawn = self.say("Local against global", "", sentence)
         self.key.set_visible(drawn)
-        if not drawn or attention is None:
+        if not drawn or attention is None or local is None or distant is None:
             return
         axis = AttentionAxis.of(attention, view)
         shared = profiles.distribution(axis.edges(_BINS))
-        local, distant = profiles.local_level, profiles.global_level
         assert shared is not None
-        assert local is not None
-        assert distant is not None
-        self.below.set_text(_beyond(shared.local.below, local, shared.distant.below, distant, "← {}"))
-        self.above.set_text(_beyond(shared.local.above, local, shared.distant.above, distant, "{} →"))
+        below = (("local", shared.local.below, local), ("global", shared.distant.below, distant))
+        above = (("local", shared.local.above, local), ("global", shared.distant.above, distant))
+        self.below.set_text(_beyond("← {}", below))
+        self.above.set_text(_beyond("{} →", above))
         self.key.say(
             self.content_local,
             "① not recorded" if shared.content_local is None else _CONTENT,
@@ -129,25 +130,12 @@ class DistributionPanel(Panel):
             (self.global_mean, self.distant, distant, "global"),
         ):
             if level.mean is not None:
-                line.set_data([axis.clip(np.array(level.mean))] * 2, [0, 1 / _HEADROOM])
+                line.set_data([float(axis.clip(np.array(level.mean)))] * 2, [0, 1 / _HEADROOM])
             self.key.say(bars, f"{name} (n = {level.n:,})")
             self.key.say(line, mean_in_words(name, level))
 
 
-def _beyond(local: int, of_local: Level, distant: int, of_distant: Level, words: str) -> str:
+def _beyond(words: str, groups: Sequence[tuple[str, int, Level]]) -> str:
     """What part of each group lies beyond an end of the axis; empty where nothing does."""
-    groups = (("local", local, of_local.n), ("global", distant, of_distant.n))
-    parts = [f"{name} {text.share(count, n)}" for name, count, n in groups if count]
+    parts = [f"{name} {text.share(count, level.n)}" for name, count, level in groups if count]
     return words.format(", ".join(parts)) if parts else ""
-
-
-def _missing(profiles: Profiles) -> str:
-    """Why there is nothing to draw, in a sentence; empty where there is something."""
-    local, distant = profiles.local_level, profiles.global_level
-    if local is None or distant is None:
-        return "Attention not recorded."
-    if profiles.map.n_residues < 2:
-        return few_residues(profiles.map.n_residues)
-    if local.n + distant.n == 0:
-        return "No pair has both a finite distance\nand a finite attention."
-    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.text import Text
 
@@ -28,7 +28,8 @@ class Header:
     def __init__(self, page: theme.Page) -> None:
         self.page = page
         left, right = page.x(_MARGIN), page.x(page.width - _MARGIN)
-        line, bottom = {"va": "baseline"}, page.y(page.height - 0.12)
+        line: dict[str, Any] = {"va": "baseline"}
+        bottom = page.y(page.height - 0.12)
         put = page.figure.text
         self.head: Text = put(left, page.y(0.37), "", size=theme.HEADLINE, weight="bold", **line)
         self.details: Text = put(left, page.y(0.62), "", size=theme.BODY, color=theme.FAINT, **line)
@@ -57,7 +58,8 @@ class Header:
         self.verdict.set_text(words)
         self.verdict.set_color(colour)
         self.head.set_text(text.fit(_head(profiles.map), width - taken, theme.HEADLINE, bold=True))
-        self.details.set_text(text.fit(_details(profiles.map, profiles.pairs.radius), width, theme.BODY))
+        details = _details(profiles.map, profiles.pairs.radius)
+        self.details.set_text(text.fit(details, width, theme.BODY))
         self.caption.set_text(text.fit(_caption(profiles, window, remark), width, theme.SMALL))
 
 
@@ -83,9 +85,10 @@ def _details(map: AttentionMap, radius: float) -> str:
 def _caption(profiles: Profiles, window: Window, remark: str) -> str:
     parts = [remark] if remark else []
     if not window.whole and window.size:
+        first, last = (window.label_of(position) for position in window.positions[[0, -1]])
         parts.append(
-            f"{window.size} of {window.structure.n_residues} residues are shown, "
-            f"{window.label_of(window.positions[0])} to {window.label_of(window.positions[-1])}; numbers and colour scales speak of all."
+            f"{window.size} of {window.structure.n_residues} residues are shown, {first} to "
+            f"{last}; numbers and colour scales speak of all."
         )
     counted = [
         f"{name.replace('_', ' ').replace('geo ', 'geometric ')} {_kinds(count)}"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from igaviz.dump.data import Booleans
 from igaviz.figures import colour, theme
-from igaviz.figures.colour import Shades
 from igaviz.figures.attention_axis import AttentionAxis
+from igaviz.figures.colour import Shades
 from igaviz.figures.curves import gapped
-from igaviz.figures.panels import BAR_GAP, BAR_WIDTH, ColourBar, Key, Panel, mean_in_words, value_ticks
-from igaviz.figures.view import View, few_residues
+from igaviz.figures.panels import BAR_GAP, BAR_WIDTH, ColourBar, Key, Panel, mean_in_words
+from igaviz.figures.ticks import value_ticks
+from igaviz.figures.view import View, why_no_pairs
 from igaviz.metrics.profiles import Density, Profiles
 from igaviz.metrics.table import LONG_RANGE
 
@@ -49,16 +51,22 @@ class InteractionPanel(Panel):
         axes.set_facecolor(_BACKGROUND)
         self.near_points = self._points(zorder=1.5)
         self.far_points = self._points(zorder=1.6)
-        self.uniform = self._line(color=theme.INK, linestyle=":", linewidth=1.2)
-        self.border = self._line(color=theme.LOCAL, linestyle="--", linewidth=1.4)
+        self.uniform = self.line(color=theme.INK, linestyle=":", linewidth=1.2)
+        self.border = self.line(color=theme.LOCAL, linestyle="--", linewidth=1.4)
         self.border.set_transform(axes.get_xaxis_transform())
-        self.content = self._line(color=theme.CONTENT, linewidth=2.0)
-        self.near_content = self._line(color=theme.CONTENT, linewidth=1.6, linestyle="--")
-        median = {"color": theme.INK, "linewidth": 1.1, "markersize": 4.2, "marker": "o"}
-        self.neighbours = self._line(markerfacecolor=theme.PAPER, **median)
-        self.longrange = self._line(**median)
-        self.local_mean = self._line(color=theme.LOCAL, linewidth=2.6)
-        self.global_mean = self._line(color=theme.DISTANT, linewidth=2.6)
+        self.content = self.line(color=theme.CONTENT, linewidth=2.0)
+        self.near_content = self.line(color=theme.CONTENT, linewidth=1.6, linestyle="--")
+        median: dict[str, Any] = {
+            "color": theme.INK,
+            "zorder": 3,
+            "linewidth": 1.1,
+            "markersize": 4.2,
+            "marker": "o",
+        }
+        self.neighbours = self.line(markerfacecolor=theme.PAPER, **median)
+        self.longrange = self.line(**median)
+        self.local_mean = self.line(color=theme.LOCAL, linewidth=2.6)
+        self.global_mean = self.line(color=theme.DISTANT, linewidth=2.6)
         for line in (self.content, self.near_content, self.local_mean, self.global_mean):
             line.set_zorder(2.5)  # under the medians
             line.set_path_effects([withStroke(linewidth=4.2, foreground=theme.PAPER)])
@@ -77,11 +85,6 @@ class InteractionPanel(Panel):
         self.key = Key(axes, labels)
         self.level = theme.level_label(axes)
 
-    def _line(self, **style: object) -> Line2D:
-        (line,) = self.axes.plot([], [], **style)  # type: ignore[arg-type]
-        line.set_zorder(3)
-        return line
-
     def _points(self, zorder: float) -> PathCollection:
         points = self.axes.scatter([], [], s=13, linewidths=0.8, zorder=zorder)
         points.set_rasterized(True)
@@ -90,7 +93,8 @@ class InteractionPanel(Panel):
     def update(self, profiles: Profiles, view: View) -> None:
         """Draw the pairs of `profiles`, all of them whatever residues `view` shows."""
         attention = profiles.map.attention
-        sentence = _missing(profiles)
+        n_pairs = None if attention is None else int(np.count_nonzero(profiles.known_pairs))
+        sentence = why_no_pairs("Attention", profiles, n_pairs)
         drawn = self.say("⑥ Local interaction analysis", "", sentence)
         for line in self.lines:
             line.set_data([], [])
@@ -148,7 +152,7 @@ class InteractionPanel(Panel):
             np.column_stack([profiles.pairs.distance[pairs], axis.clip(attention[pairs])])
         )
         if shades is None or bias is None:
-            colours: npt.ArrayLike = _NO_BIAS
+            colours: Any = _NO_BIAS
         else:
             colours = shades.colormap()(shades.norm()(shades.drawable(bias[pairs])))
         points.set_facecolor(colours)
@@ -184,19 +188,8 @@ class InteractionPanel(Panel):
         ):
             assert level is not None
             if level.mean is not None:
-                line.set_data(stretch, [axis.clip(np.array(level.mean))] * 2)
+                line.set_data(stretch, [float(axis.clip(np.array(level.mean)))] * 2)
             self.key.say(line, mean_in_words(name, level))
-
-
-def _missing(profiles: Profiles) -> str:
-    """Why there is nothing to draw, in a sentence; empty where there is something."""
-    if profiles.map.attention is None:
-        return "Attention not recorded."
-    if profiles.map.n_residues < 2:
-        return few_residues(profiles.map.n_residues)
-    if not profiles.known_pairs.any():
-        return "No pair has both a finite distance\nand a finite attention."
-    return ""
 
 
 def _cell_colours(grid: Density, shades: Shades | None) -> npt.NDArray[np.float64]:

@@ -115,9 +115,7 @@ def _draw_distance(panel: MapPanel, pairs: Pairs, window: Window) -> None:
         panel.clear()
         return
     distance = window.cut(pairs.distance)
-    panel.update(
-        distance, colour.lengths(pairs.distance), window, around=distance < pairs.radius
-    )
+    panel.update(distance, colour.lengths(pairs.distance), window, around=distance < pairs.radius)
 
 
 def _missing(values: Floats | None, window: Window, name: str) -> str:

@@ -53,6 +53,9 @@ FORMATS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """What each file format is written with: nothing that changes from run to run."""
 
+DPI_RANGE = (20, 600)
+"""Dots per inch: more than that is more memory than a picture may take."""
+
 
 class Painter:
     """Draws map after map on figures that are built once; one per process (or thread)."""
@@ -102,11 +105,13 @@ class Painter:
     def save(figure: Figure, path: Path, format: str = "png", dpi: int = theme.DPI) -> None:
         """Write `figure` to `path`, whole or not at all, with the same bytes every time.
 
-        Raises `UsageError` for a format that is not in `FORMATS`, `OutputError` where the file
-        can't be written.
+        Raises `UsageError` for a format that is not in `FORMATS` or a resolution out of
+        `DPI_RANGE`, `OutputError` where the file can't be written.
         """
         if format not in FORMATS:
             raise UsageError(f"no format {format!r}", hint=f"there are {', '.join(FORMATS)}")
+        if not DPI_RANGE[0] <= dpi <= DPI_RANGE[1]:
+            raise UsageError(f"{dpi} dots per inch", hint="write a number from 20 to 600")
         path = Path(path)
         aside = path.with_name(temporary_name(path.name))
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,11 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.figures import text, theme
 from igaviz.figures.colour import Shades
+from igaviz.figures.ticks import scaled_ticks, value_ticks
 from igaviz.figures.view import Window
 from igaviz.metrics.profiles import Level
 
@@ -42,9 +42,13 @@ class Panel:
 
     def __init__(self, axes: Axes, between: float = 0.0) -> None:
         self.axes = axes
-        self.width = axes.get_position().width * axes.get_figure().get_figwidth()
+        self.width = axes.bbox.width / theme.DPI
         up = 6 + 72 * between
-        above = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
+        above: dict[str, Any] = {
+            "xycoords": "axes fraction",
+            "textcoords": "offset points",
+            "va": "baseline",
+        }
         self.title: Text = axes.annotate(
             "", (0, 1), (0, up), ha="left", size=theme.TITLE, weight="bold", **above
         )
@@ -55,6 +59,11 @@ class Panel:
             0.5, 0.5, "", transform=axes.transAxes, ha="center", va="center",
             size=theme.BODY, color=theme.FAINT, linespacing=1.5, zorder=20,
         )  # fmt: skip
+
+    def line(self, **style: object) -> Line2D:
+        """A new line in the panel, without data."""
+        (line,) = self.axes.plot([], [], **style)  # type: ignore[arg-type]
+        return line
 
     def say(self, title: str, aside: str = "", sentence: str = "") -> bool:
         """Set the words; with a `sentence` instead of data, the axes are left without ticks.
@@ -79,8 +88,8 @@ class Key:
     ROW = 0.172
     """Inches that a row takes."""
 
-    def __init__(self, axes: Axes, labels: Mapping[Artist, str]) -> None:
-        self.handles = list(labels)
+    def __init__(self, axes: Axes, labels: Mapping[Any, str]) -> None:
+        self.handles: list[Artist] = list(labels)
         self.legend = axes.legend(
             handles=self.handles,
             labels=list(labels.values()),
@@ -128,12 +137,22 @@ class ColourBar:
             ramp, extent=(0, 1, 0, 1), origin="lower", aspect="auto", vmin=0, vmax=1,
             interpolation="nearest",
         )  # fmt: skip
-        ends = {"closed": True, "clip_on": False, "edgecolor": theme.FAINT, "linewidth": 0.8}
+        ends: dict[str, Any] = {
+            "closed": True,
+            "clip_on": False,
+            "edgecolor": theme.FAINT,
+            "linewidth": 0.8,
+        }
         self.over = Polygon([(0, 1), (1, 1), (0.5, 1.035)], **ends)
         self.under = Polygon([(0, 0), (1, 0), (0.5, -0.035)], **ends)
         axes.add_patch(self.over)
         axes.add_patch(self.under)
-        beside = {"clip_on": False, "size": theme.SMALL - 1, "color": theme.FAINT, "ha": "left"}
+        beside: dict[str, Any] = {
+            "clip_on": False,
+            "size": theme.SMALL - 1,
+            "color": theme.FAINT,
+            "ha": "left",
+        }
         self.above = axes.text(0.0, 1.045, "", va="bottom", **beside)
         self.below = axes.text(-0.2, -0.085, "", va="top", **beside)
         (self.level,) = axes.plot([], [], color=theme.INK, linewidth=1.4, solid_capstyle="butt")
@@ -158,8 +177,9 @@ class ColourBar:
         else:
             values, labels = value_ticks(shades.low, shades.high, log=shades.log)
         theme.set_ticks(self.axes.yaxis, [float(norm(value)) for value in values], labels)
-        marked = level is not None and shades.low < level < shades.high
-        self.level.set_data(([0, 1], [norm(level)] * 2) if marked else ([], []))
+        self.level.set_data([], [])
+        if level is not None and shades.low < level < shades.high:
+            self.level.set_data([0, 1], [norm(level)] * 2)
 
 
 class MapPanel(Panel):
@@ -171,16 +191,12 @@ class MapPanel(Panel):
         self.image: AxesImage = self.axes.imshow(
             np.zeros((1, 1)), aspect="auto", interpolation_stage="data", zorder=1
         )
-        self.breaks = self._line(color=theme.INK, linewidth=0.7, alpha=0.75, zorder=3)
-        self.outline = self._line(color=theme.INK, linewidth=0.9, zorder=4)
-        self.marks = self._line(
+        self.breaks = self.line(color=theme.INK, linewidth=0.7, alpha=0.75, zorder=3)
+        self.outline = self.line(color=theme.INK, linewidth=0.9, zorder=4)
+        self.marks = self.line(
             linestyle="none", marker="s", markersize=3.2, markeredgewidth=0.5,
             markerfacecolor=theme.NON_FINITE, markeredgecolor=theme.INK, zorder=5,
         )  # fmt: skip
-
-    def _line(self, **style: object) -> Line2D:
-        (line,) = self.axes.plot([], [], **style)  # type: ignore[arg-type]
-        return line
 
     def update(
         self,
@@ -204,7 +220,8 @@ class MapPanel(Panel):
         self.image.set_norm(shades.norm())
         self.bar.update(shades, level)
         self.breaks.set_data(*_grid_lines(window.breaks, edge))
-        self.outline.set_data(*(([], []) if around is None else outline(around)))
+        border = ((), ()) if around is None else outline(around)
+        self.outline.set_data(border[0], border[1])
         self.outline.set_linewidth(1.0 if window.size <= _CRISP else 0.6)
         self.marks.set_data(*_few_places(~np.isfinite(values)))
         for axis in (self.axes.xaxis, self.axes.yaxis):
@@ -220,53 +237,9 @@ class MapPanel(Panel):
             line.set_data([], [])
 
 
-def value_ticks(
-    low: float, high: float, *, log: bool = False, most: int = 5
-) -> tuple[list[float], list[str]]:
-    """Places and labels of ticks between two values: decades, or round numbers."""
-    if log:
-        first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
-        exponents = range(first, last + 1, max(1, math.ceil((last - first) / most)))
-        return [10.0**e for e in exponents], [_decade(e) for e in exponents]
-    ticks = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    inside = [float(tick) for tick in ticks if low <= tick <= high]
-    return inside, _round_labels(inside)
-
-
-def scaled_ticks(low: float, high: float) -> tuple[list[float], list[str], str]:
-    """Ticks between two values, and what to write after the unit: a power of ten, or nothing.
-
-    The labels stay short, whatever the values are.
-    """
-    largest = max(abs(low), abs(high))
-    if largest == 0 or 0.02 <= largest < 10_000:
-        return *value_ticks(low, high), ""
-    exponent = 3 * math.floor(math.log10(largest) / 3)
-    ticks, labels = value_ticks(low / 10.0**exponent, high / 10.0**exponent)
-    return [t * 10.0**exponent for t in ticks], labels, f" × 10{text.superscript(exponent)}"
-
-
 def mean_in_words(name: str, level: Level) -> str:
     """The line of a legend about the mean attention of a group of pairs."""
     return f"no {name} pair" if level.mean is None else f"{name} mean {text.decimal(level.mean)}"
-
-
-def _decade(exponent: int) -> str:
-    return {0: "1", -1: "0.1", -2: "0.01"}.get(exponent, f"10{text.superscript(exponent)}")
-
-
-def _round_labels(ticks: Sequence[float]) -> list[str]:
-    """Labels of evenly spaced ticks, with as many digits as their spacing needs."""
-    largest = max((abs(tick) for tick in ticks), default=0.0)
-    if largest >= 1e5 or 0 < largest < 1e-3:
-        return [text.decimal(tick) for tick in ticks]
-    spacing = ticks[1] - ticks[0] if len(ticks) > 1 else largest or 1.0
-    places = max(0, 1 - math.floor(math.log10(spacing)))
-    labels = [f"{tick:,.{places}f}" for tick in ticks]
-    while places and all(label.endswith("0") for label in labels):
-        places -= 1
-        labels = [label[:-1] for label in labels]
-    return [label.rstrip(".").replace("-", "−") for label in labels]
 
 
 def _beyond(count: int, total: int, word: str) -> str:

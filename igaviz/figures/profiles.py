@@ -63,9 +63,7 @@ class ProfilesFigure:
             Line2D([], [], color=theme.BIAS, linestyle="--", linewidth=1.5, label="geometric bias"),
             Line2D([], [], color=theme.QUERY, linestyle="--", linewidth=1.5, label="the query"),
             Patch(facecolor=theme.LOCAL, alpha=FULL, label="local, long-range"),
-            Patch(
-                facecolor=theme.LOCAL, alpha=PALE, label=f"local, |Δ residue| < {LONG_RANGE}"
-            ),
+            Patch(facecolor=theme.LOCAL, alpha=PALE, label=f"local, |Δ residue| < {LONG_RANGE}"),
         ]
 
     def update(

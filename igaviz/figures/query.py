@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.collections import PolyCollection
@@ -9,7 +11,8 @@ from matplotlib.patheffects import withStroke
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.figures import colour, text, theme
-from igaviz.figures.panels import Panel, scaled_ticks
+from igaviz.figures.panels import Panel
+from igaviz.figures.ticks import scaled_ticks
 from igaviz.figures.view import NO_RESIDUES, Window
 from igaviz.metrics.profiles import Array, Profiles, Row
 
@@ -50,24 +53,27 @@ class QueryPanel(Panel):
         for spines in (axes.spines, self.right.spines):
             spines["top"].set_visible(False)
         across = axes.get_xaxis_transform()
-        bands = {"facecolor": theme.LOCAL, "linewidth": 0, "transform": across, "zorder": 0.5}
+        bands: dict[str, Any] = {
+            "facecolor": theme.LOCAL,
+            "linewidth": 0,
+            "transform": across,
+            "zorder": 0.5,
+        }
         self.far_bands = PolyCollection([], alpha=FULL, **bands)
         self.near_bands = PolyCollection([], alpha=PALE, **bands)
         self.fill = PolyCollection([], facecolor=theme.ATTENTION, alpha=0.4, linewidth=0, zorder=2)
         for shapes in (self.far_bands, self.near_bands, self.fill):
             axes.add_collection(shapes, autolim=False)
-        (self.breaks,) = axes.plot([], [], color=theme.INK, linewidth=0.8, transform=across)
-        (self.gaps,) = axes.plot(
-            [], [], color=theme.FAINT, linewidth=0.7, linestyle=":", transform=across
-        )
-        dots = {"marker": "o", "markersize": 0.0}
-        (self.content,) = axes.plot([], [], color=theme.CONTENT, linewidth=1.1, **dots)
-        (self.attention,) = axes.plot([], [], color=theme.ATTENTION, linewidth=1.4, **dots)
+        self.breaks = self.line(color=theme.INK, linewidth=0.8, transform=across)
+        self.gaps = self.line(color=theme.FAINT, linewidth=0.7, linestyle=":", transform=across)
+        dots: dict[str, Any] = {"marker": "o", "markersize": 0.0}
+        self.content = self.line(color=theme.CONTENT, linewidth=1.1, **dots)
+        self.attention = self.line(color=theme.ATTENTION, linewidth=1.4, **dots)
         (self.bias,) = self.right.plot(
             [], [], color=theme.BIAS, linewidth=1.4, linestyle=(0, (4, 2)), **dots
         )
-        (self.query,) = axes.plot(
-            [], [], color=theme.QUERY, linewidth=1.5, linestyle="--", transform=across, zorder=4
+        self.query = self.line(
+            color=theme.QUERY, linewidth=1.5, linestyle="--", transform=across, zorder=4
         )
         self.own = axes.text(
             0, 0, "", transform=across, va="top", size=theme.SMALL, color=theme.ATTENTION, zorder=5

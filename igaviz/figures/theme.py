@@ -88,7 +88,7 @@ def style() -> Iterator[None]:
     The settings are global to a process, so only one thread at a time is let in; afterwards they
     are what they were.
     """
-    with _STYLE_LOCK, matplotlib.rc_context(_RC):  # type: ignore[arg-type]
+    with _STYLE_LOCK, matplotlib.rc_context(_RC):
         yield
 
 
@@ -156,4 +156,3 @@ def plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
     axes.grid(axis="y", color=RULE, linewidth=0.8)
-

@@ -78,8 +78,8 @@ class Window:
         return cls(
             structure,
             positions,
-            np.flatnonzero(other_chain) + 0.5,
-            np.flatnonzero(skipped) + 0.5,
+            np.flatnonzero(other_chain).astype(np.float64) + 0.5,
+            np.flatnonzero(skipped).astype(np.float64) + 0.5,
         )
 
     @cached_property
@@ -115,10 +115,7 @@ class Window:
 
     def ticks(self, most: int) -> tuple[list[float], list[str]]:
         """Places and labels of at most `most` ticks, at round residue numbers where there are."""
-        if self.size <= most:
-            chosen = list(range(self.size))
-        else:
-            chosen = self._round_places(most)
+        chosen = list(range(self.size)) if self.size <= most else self._round_places(most)
         return [float(place) for place in chosen], [
             self.label_of(self.positions[place]) for place in chosen
         ]
@@ -133,7 +130,8 @@ class Window:
                 chosen.append(place)
         if len(chosen) * 3 >= most:
             return chosen
-        return np.linspace(0, self.size - 1, max(2, most // 2)).astype(int).tolist()
+        even = np.linspace(0, self.size - 1, max(2, most // 2))
+        return [int(place) for place in even]
 
 
 def profiles_of(map: AttentionMap, pairs: Pairs | None, view: View) -> Profiles:
@@ -171,9 +169,17 @@ def default_queries(n_residues: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(quarters))
 
 
-def few_residues(n_residues: int) -> str:
-    """The sentence for an item without a pair of residues."""
-    return NO_RESIDUES if n_residues == 0 else "One residue: there is no pair."
+def why_no_pairs(name: str, profiles: Profiles, n_pairs: int | None) -> str:
+    """Why a panel about pairs has none, in a sentence; empty where it has some.
+
+    `n_pairs` of them have the term `name`; None stands for a term that is missing.
+    """
+    n_residues = profiles.map.n_residues
+    if n_pairs is None:
+        return f"{name} not recorded."
+    if n_residues < 2:
+        return NO_RESIDUES if n_residues == 0 else "One residue: there is no pair."
+    return "" if n_pairs else "No pair has both a finite distance\nand a finite value."
 
 
 def _nice_stride(least: float) -> int:

@@ -1,0 +1,54 @@
+"""Where an axis has its ticks, and what is written there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.ticker import MaxNLocator
+
+from igaviz.figures import text
+
+
+def value_ticks(
+    low: float, high: float, *, log: bool = False, most: int = 5
+) -> tuple[list[float], list[str]]:
+    """Places and labels of ticks between two values: decades, or round numbers."""
+    if log:
+        first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+        exponents = range(first, last + 1, max(1, math.ceil((last - first) / most)))
+        return [10.0**e for e in exponents], [_decade(e) for e in exponents]
+    ticks = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    inside = [float(tick) for tick in ticks if low <= tick <= high]
+    return inside, _round_labels(inside)
+
+
+def scaled_ticks(low: float, high: float) -> tuple[list[float], list[str], str]:
+    """Ticks between two values, and what to write after the unit: a power of ten, or nothing.
+
+    The labels stay short, whatever the values are.
+    """
+    largest = max(abs(low), abs(high))
+    if largest == 0 or 0.02 <= largest < 10_000:
+        return *value_ticks(low, high), ""
+    exponent = 3 * math.floor(math.log10(largest) / 3)
+    ticks, labels = value_ticks(low / 10.0**exponent, high / 10.0**exponent)
+    return [t * 10.0**exponent for t in ticks], labels, f" × 10{text.superscript(exponent)}"
+
+
+def _decade(exponent: int) -> str:
+    return {0: "1", -1: "0.1", -2: "0.01"}.get(exponent, f"10{text.superscript(exponent)}")
+
+
+def _round_labels(ticks: Sequence[float]) -> list[str]:
+    """Labels of evenly spaced ticks, with as many digits as their spacing needs."""
+    largest = max((abs(tick) for tick in ticks), default=0.0)
+    if largest >= 1e5 or 0 < largest < 1e-3:
+        return [text.decimal(tick) for tick in ticks]
+    spacing = ticks[1] - ticks[0] if len(ticks) > 1 else largest or 1.0
+    places = max(0, 1 - math.floor(math.log10(spacing)))
+    labels = [f"{tick:,.{places}f}" for tick in ticks]
+    while places and all(label.endswith("0") for label in labels):
+        places -= 1
+        labels = [label[:-1] for label in labels]
+    return [label.rstrip(".").replace("-", "−") for label in labels]
