@@ -20,12 +20,12 @@ from igaviz.reference.data import Batch, Chain, draw_batch, load_chains, make_ba
 from igaviz.reference.model import Denoiser, backbone_error
 from igaviz.reference.recipes import RECIPES, Recipe
 
-HELD_OUT = ("1lpbA", "1i8nA", "1eteA", "3so6A")
+HELD_OUT = ("2xcjA", "1i8nA", "1eteA", "3so6A")
 """Chains that no run trains on; the first is the one that is recorded."""
 
 PROBE_FLOW_TIME = 0.9
 FIRST_RECORDED_STEP = 100
-SCALARS_INTERVAL = 25
+SCALARS_INTERVAL = 30
 REPORT_INTERVAL = 100
 
 _GRADIENT_NORM = 1.0
@@ -47,7 +47,7 @@ def train(recipe: Recipe, chains: Sequence[Chain], out: Path, *, seed: int = 0) 
 
     What is recorded is a probe: one held-out chain with the same light noise at every recorded
     step, run in eval mode after the optimiser's step, as phase `probe`. Full maps come from step
-    100 and the last step, per-head numbers from every 25th step.
+    100 and the last step, per-head numbers from every 30th step.
     """
     training, held_out = split_chains(chains, HELD_OUT)
     torch.manual_seed(seed)

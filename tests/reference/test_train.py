@@ -40,7 +40,7 @@ def test_full_maps_are_of_one_held_out_chain_at_two_steps(run: Path) -> None:
     assert {entry.id.step for entry in entries} == {2, 22}
     assert {entry.id.layer for entry in entries} == {0, 1}
     assert {(entry.id.phase, entry.item, entry.n_residues) for entry in entries} == {
-        ("probe", HELD_OUT[0], 85)
+        ("probe", HELD_OUT[0], 84)
     }
     assert all(entry.flow_time == pytest.approx(0.9) for entry in entries)
     assert all(entry.training is False for entry in entries)
