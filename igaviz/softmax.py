@@ -20,7 +20,7 @@ def softmax(logits: Floats) -> Floats:
     if logits.shape[-1] == 0:
         return logits.copy()
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        weights = logits - logits.max(axis=-1, keepdims=True)
+        weights: Floats = logits - logits.max(axis=-1, keepdims=True)
         np.exp(weights, out=weights)
         weights /= weights.sum(axis=-1, keepdims=True)
     return weights

@@ -42,7 +42,7 @@ BACKGROUND = {
     ),
     "D102": Background(
         "The guide that users of the layer know.",
-        "The healthiest run that was measured learned γ of 0.016–0.021.",
+        "γ of 0.016–0.021, and geometry moves 25 % of attention.",
     ),
     "D103": Background(
         "Proposed: well below the least spread of a healthy map (0.046). The guide asks for 0.1 "

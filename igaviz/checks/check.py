@@ -18,10 +18,10 @@ class Check:
     """One check.
 
     `title` is what a figure says. `metrics` are the numbers it needs, its first condition's
-    first; `formula` is a format string over the thresholds. `scope`: a check decides per map; one of
-    scope `map` is judged by the share of heads that show it, one of scope `layer` speaks only
-    from a share of heads on (its threshold `heads`), one of scope `item` is said once per batch
-    item, one of scope `run` is a line of information and never a finding (`rule` is None).
+    first; `formula` is a format string over the thresholds. A check decides per map: one of scope
+    `map` is judged by the share of heads that show it, one of scope `layer` speaks only from a
+    share of heads on (its threshold `heads`), one of scope `item` is said once per batch item,
+    one of scope `run` is a line of information and never a finding (`rule` is None).
     `invariant`: it holds on every map of every sound recording, so one map that breaks it counts
     in full. `silences` are keys of `silence.SILENCES`. It doesn't fire on a map where one of
     `unless` does, and is told under a check of `consequence_of` that explains it.

@@ -152,7 +152,7 @@ def _where(case: Case, judgements: Sequence[Judgement]) -> str:
     if case.check.scope == "item":
         parts.append(f"item {worst.id.batch}" + (f", {worst.item}" if worst.item else ""))
     elif len(case.fired) > 1:
-        place = f"worst: head {worst.id.head}"
+        place = f"worst on head {worst.id.head}"
         if len({(i.rank, i.batch) for i in identities}) > 1:
             place += f" of item {worst.id.batch}" + (f", {worst.item}" if worst.item else "")
         if len({i.rank for i in identities}) > 1:
@@ -162,7 +162,8 @@ def _where(case: Case, judgements: Sequence[Judgement]) -> str:
         parts.append(f"from {counted(len(identities), 'map')}")
         if len({i.head for i in identities}) == 1 and not case.check.invariant:
             parts.append("one head alone can't tell a peculiar head from a sick layer")
-    return f"({'; '.join(parts)})" if parts else ""
+    said = "; ".join(parts)
+    return f"{said[:1].upper()}{said[1:]}." if said else ""
 
 
 def _finding(case: Case, message: str, settings: Settings) -> Finding:

@@ -123,7 +123,7 @@ def gamma_moved(
         return f"γ has not moved since step {first_step:,}."
     before, now = span(first[head] for head in heads), span(last[head] for head in heads)
     if before == now:
-        return f"γ has hardly moved since step {first_step:,}."
+        return f"γ has moved since step {first_step:,}, within {now}."
     return f"γ went from {before} at step {first_step:,} to {now}."
 
 

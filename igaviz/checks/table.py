@@ -109,8 +109,8 @@ CHECKS: tuple[Check, ...] = (
         metrics=("gamma",),
         thresholds={"low": 0.5, "high": 2.0},
         formula="γ outside {low:g}–{high:g}",
-        meaning="A rule of thumb says 0.5–2.0. Healthy trained runs have 0.016–0.021 or 1.3: what "
-        "counts is the effect that geometry has.",
+        meaning="A rule of thumb says 0.5–2.0. The healthiest run that was measured learned "
+        "0.016–0.021: what counts is the effect that geometry has.",
         remedy="Nothing, unless gamma-too-small or geometry-dominates speaks.",
     ),
     Check(
@@ -263,8 +263,8 @@ CHECKS: tuple[Check, ...] = (
         scope="map",
         metrics=("sigma_floor_share", "log_det_min"),
         thresholds={"floor": 0.5, "log_det": -16.0},
-        formula="sigma_floor_share > {floor:g} or log_det_min < {log_det:g} in ln nm⁶ (in ln Å⁶ add "
-        "13.8)",
+        formula="sigma_floor_share > {floor:g} or log_det_min < {log_det:g} in ln nm⁶ (add "
+        "13.8 for ln Å⁶)",
         meaning="The Gaussians have shrunk to points: geometry sees only residues on top of each "
         "other.",
         remedy="Raise the floor of σ, regularise its logarithm, or lower its learning rate.",

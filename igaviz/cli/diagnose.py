@@ -50,6 +50,7 @@ def diagnose(
     """Say which layers and heads are sick, by which number, why, and what to do."""
     from igaviz.checks import Settings
     from igaviz.cli import console
+    from igaviz.dump import Damage
     from igaviz.report.diagnosis import diagnosis_json, print_diagnosis
     from igaviz.survey.diagnose import diagnose as judge
 
@@ -71,5 +72,6 @@ def diagnose(
         console.print_json(diagnosis_json(diagnosis))
     else:
         print_diagnosis(diagnosis, console.out(), by=by.value)
-    damaged = console.report_damage(diagnosis.damaged, opened.warnings)
+    pieces = (Damage(piece.path, piece.where, piece.reason) for piece in diagnosis.damaged)
+    damaged = console.report_damage(pieces, opened.warnings)
     return int(damaged or diagnosis.fails(settings.fail_on))

@@ -50,10 +50,11 @@ class Shades:
         """The colour map, with a colour of its own for what isn't finite."""
         return _colormap(self.cmap)
 
-    def drawable(self, values: Floats) -> npt.NDArray[np.float64]:
-        """`values` within the limits; what isn't finite stays NaN."""
-        finite = np.isfinite(values)
-        return np.where(finite, np.clip(values.astype(np.float64), self.low, self.high), np.nan)
+    def drawable(self, values: Floats) -> npt.NDArray[np.float32]:
+        """`values` within the limits, as float32; what isn't finite is NaN."""
+        clipped = np.clip(values, self.low, self.high).astype(np.float32)
+        clipped[~np.isfinite(values)] = np.nan
+        return clipped
 
 
 def signed(values: Floats) -> Shades:
@@ -134,8 +135,8 @@ def robust_limits(values: Floats, slack: float = _SLACK) -> tuple[float, float]:
     )
 
 
-def _finite(values: Floats) -> npt.NDArray[np.float64]:
-    return values[np.isfinite(values)].astype(np.float64)
+def _finite(values: Floats) -> Floats:
+    return values[np.isfinite(values)]
 
 
 def _high_percentile(values: Floats) -> float:
@@ -143,7 +144,7 @@ def _high_percentile(values: Floats) -> float:
     return float(np.percentile(finite, 100 - _TAIL)) if finite.size else 0.0
 
 
-def _counted(finite: npt.NDArray[np.float64], shades: Shades) -> Shades:
+def _counted(finite: Floats, shades: Shades) -> Shades:
     return replace(
         shades,
         below=int(np.count_nonzero(finite < shades.low)),

@@ -48,7 +48,6 @@ class InteractionPanel(Panel):
         self.image = axes.imshow(
             np.zeros((1, 1, 4)), aspect="auto", origin="lower", transform=axes.transAxes, zorder=1
         )  # an image can't be drawn on a logarithmic axis, but on the paper it is linear
-        axes.set_facecolor(_BACKGROUND)
         self.near_points = self._points(zorder=1.5)
         self.far_points = self._points(zorder=1.6)
         self.uniform = self.line(color=theme.INK, linestyle=":", linewidth=1.2)
@@ -67,8 +66,9 @@ class InteractionPanel(Panel):
         self.longrange = self.line(**median)
         self.local_mean = self.line(color=theme.LOCAL, linewidth=2.6)
         self.global_mean = self.line(color=theme.DISTANT, linewidth=2.6)
-        for line in (self.content, self.near_content, self.local_mean, self.global_mean):
-            line.set_zorder(2.5)  # under the medians
+        self.near_content.set_zorder(2.5)  # under the medians
+        for line in (self.content, self.local_mean, self.global_mean):
+            line.set_zorder(2.5)
             line.set_path_effects([withStroke(linewidth=4.2, foreground=theme.PAPER)])
         self.lines = [
             self.uniform, self.border, self.content, self.near_content,
@@ -84,6 +84,10 @@ class InteractionPanel(Panel):
         }
         self.key = Key(axes, labels)
         self.level = theme.level_label(axes)
+        self.no_bias = axes.text(
+            1.03, 0.5, "", transform=axes.transAxes, rotation=270, va="center",
+            size=theme.SMALL, color=theme.FAINT,
+        )  # fmt: skip
 
     def _points(self, zorder: float) -> PathCollection:
         points = self.axes.scatter([], [], s=13, linewidths=0.8, zorder=zorder)
@@ -99,6 +103,8 @@ class InteractionPanel(Panel):
         for line in self.lines:
             line.set_data([], [])
         self.level.set_text("")
+        self.no_bias.set_text("")
+        self.axes.set_facecolor(_BACKGROUND if drawn else theme.PAPER)
         self.image.set_visible(False)
         for points in (self.near_points, self.far_points):
             points.set_visible(False)
@@ -124,7 +130,7 @@ class InteractionPanel(Panel):
         shades = None if bias is None else colour.signed(bias[seen])
         self.bar.update(shades)
         if shades is None:
-            self.aside.set_text("no bias")
+            self.no_bias.set_text("geometric bias not recorded")
         if np.count_nonzero(known) > MOST_POINTS:
             grid = profiles.density(np.linspace(0, farthest, _CELLS + 1), axis.edges(_CELLS))
             assert grid is not None

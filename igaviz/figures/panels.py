@@ -66,10 +66,11 @@ class Panel:
         return line
 
     def say(self, title: str, aside: str = "", sentence: str = "") -> bool:
-        """Set the words; with a `sentence` instead of data, the axes are left without ticks.
+        """Set the words; with a `sentence` instead of data, axes and aside are left empty.
 
         Returns whether there is data to draw.
         """
+        aside = "" if sentence else aside
         self.title.set_text(title)
         taken = text.width(title, theme.TITLE, bold=True) + _APART
         self.aside.set_text(text.fit(aside, self.width - taken, theme.SMALL))
@@ -158,8 +159,8 @@ class ColourBar:
         (self.level,) = axes.plot([], [], color=theme.INK, linewidth=1.4, solid_capstyle="butt")
 
     def update(self, shades: Shades | None, level: float | None = None) -> None:
-        """Show `shades`, with a line across at the value `level`; nothing at all for None."""
-        self.axes.set_visible(shades is not None)
+        """Show `shades`, with a line across at `level`; nothing for None and for no values."""
+        self.axes.set_visible(shades is not None and shades.total > 0)
         if shades is None:
             return
         colormap = shades.colormap()

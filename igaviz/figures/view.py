@@ -15,7 +15,7 @@ from igaviz.errors import SelectionError, UsageError
 from igaviz.format import chain_label
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.profiles import Profiles
-from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.metrics.table import BIN_LIMIT, LOCAL_RADIUS
 
 Scale = Literal["log", "linear"]
 MAX_QUERIES = 4
@@ -179,7 +179,7 @@ def why_no_pairs(name: str, profiles: Profiles, n_pairs: int | None) -> str:
         return f"{name} not recorded."
     if n_residues < 2:
         return NO_RESIDUES if n_residues == 0 else "One residue: there is no pair."
-    return "" if n_pairs else "No pair has both a finite distance\nand a finite value."
+    return "" if n_pairs else f"No pair below {BIN_LIMIT:,} Å has a finite value."
 
 
 def _nice_stride(least: float) -> int:

@@ -152,7 +152,8 @@ class Groups:
 
     def offset_sums(self, values: Floats) -> Doubles:
         """The sums of [Q, N] `values` over each residue offset, in float64."""
-        return np.bincount(self.offsets, values.ravel(), minlength=NO_OFFSET + 1)[:NO_OFFSET]
+        sums = np.bincount(self.offsets, values.ravel(), minlength=NO_OFFSET + 1)
+        return sums[:NO_OFFSET].astype(np.float64, copy=False)
 
     @property
     def _n_classes(self) -> int:
@@ -186,6 +187,6 @@ def _offsets(structure: Structure) -> Indices:
     """The class of each pair's residue offset [N, N]: clipped to ±32, another chain its own."""
     number = structure.residue_index.astype(np.int64)
     chain = structure.chain_index
-    offset = np.clip(number[None, :] - number[:, None], -OFFSET_LIMIT, OFFSET_LIMIT) + OFFSET_LIMIT
+    offset: Indices = np.clip(number[None, :] - number[:, None], -OFFSET_LIMIT, OFFSET_LIMIT) + OFFSET_LIMIT
     offset[chain[None, :] != chain[:, None]] = OTHER_CHAIN
     return offset.astype(np.intp)

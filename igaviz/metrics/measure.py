@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from igaviz.dump.data import AttentionMap
 from igaviz.metrics import attention as weights
 from igaviz.metrics import geometry
@@ -16,6 +18,8 @@ from igaviz.metrics.values import Missing, Results, settle
 _OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
 
 
+# Hostile numbers overflow on the way; what comes out not finite has no value.
+@np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
 def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
     """All metrics of `map`, with None and a reason where one has no value.
 

@@ -249,7 +249,7 @@ class Profiles:
         )
 
     @cached_property
-    def _order(self) -> tuple[npt.NDArray[np.intp], Counts]:
+    def _order(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint16]]:
         """Flat indices of the pairs by bin, sequence neighbours first in each; and their keys.
 
         A key is twice the bin, plus one for long-range pairs.
@@ -259,13 +259,13 @@ class Profiles:
         # 16 bits hold twice the farthest bin, and numpy sorts them by radix, in linear time
         keys = (2 * bins[pairs] + self.pairs.longrange.ravel()[pairs]).astype(np.uint16)
         order = np.argsort(keys, kind="stable")
-        return pairs[order], keys[order].astype(np.int64)
+        return pairs[order], keys[order]
 
     def _curves(self, values: Floats | None) -> Curves | None:
         if values is None:
             return None
         order, keys = self._order
-        ordered = values.ravel()[order].astype(np.float64)
+        ordered = values.ravel()[order]
         finite = np.isfinite(ordered)
         if not finite.all():
             ordered, keys = ordered[finite], keys[finite]
@@ -283,27 +283,28 @@ def _non_finite(values: Floats) -> NonFinite:
     return NonFinite(*(int(np.count_nonzero(kind)) for kind in kinds))
 
 
-def _curve(values: Array, bins: Counts) -> Curve:
+def _curve(values: Floats, bins: npt.NDArray[np.uint16]) -> Curve:
     """The curve of `values` [P] in ascending `bins` [P]; sorts `values` in place."""
     occupied, starts, count = np.unique(bins, return_index=True, return_counts=True)
     if not len(values):
         empty = np.empty(0)
-        return Curve(occupied, count, empty, empty, empty, empty)
-    mean = np.add.reduceat(values, starts) / count
+        return Curve(occupied.astype(np.int64), count, empty, empty, empty, empty)
+    mean = np.add.reduceat(values, starts, dtype=np.float64) / count
     for start, size in zip(starts.tolist(), count.tolist(), strict=True):
         values[start : start + size].sort()
     low, median, high = (_quantile(values, starts, count, share) for share in BAND)
-    return Curve(occupied, count, mean, median, low, high)
+    return Curve(occupied.astype(np.int64), count, mean, median, low, high)
 
 
-def _quantile(values: Array, starts: npt.NDArray[np.intp], count: Counts, share: float) -> Array:
+def _quantile(values: Floats, starts: npt.NDArray[np.intp], count: Counts, share: float) -> Array:
     """The quantile `share`, linear in between, of each sorted stretch of `values`."""
     place = share * (count - 1)
     lower = np.floor(place).astype(np.int64)
     upper = np.minimum(lower + 1, count - 1)
     weight = place - lower
-    quantile: Array = values[starts + lower] * (1 - weight) + values[starts + upper] * weight
-    return quantile
+    at_lower = values[starts + lower].astype(np.float64)
+    at_upper = values[starts + upper].astype(np.float64)
+    return at_lower * (1 - weight) + at_upper * weight
 
 
 def _level(values: Floats) -> Level:

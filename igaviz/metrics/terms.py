@@ -55,7 +55,9 @@ class Logits:
     def n_keys(self) -> Doubles:
         """[Q]: how many keys are not masked."""
         n_queries, n_keys = self.values.shape
-        return n_keys - np.bincount(self.masked // max(n_keys, 1), minlength=n_queries) * 1.0
+        masked = np.bincount(self.masked // max(n_keys, 1), minlength=n_queries)
+        left: Doubles = (n_keys - masked).astype(np.float64)
+        return left
 
     @cached_property
     def row_sums(self) -> Doubles:
@@ -198,7 +200,7 @@ def _finite_rows(
 
     A derived attention spoils its rows but isn't counted: its NaN come from the terms'.
     """
-    rows = ~mask.all(axis=1)
+    rows: Booleans = np.logical_not(mask.all(axis=1))
     nonfinite = 0
     for term, counted in ((S, True), (G, True), (A, count_attention)):
         if term is not None:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import cast
 
 from igaviz.checks import Settings, Verdict, map_verdicts
 from igaviz.dump import Damage, Dump, LayerEntry, read_maps
 from igaviz.errors import IgavizError, OutputError, SelectionError, UsageError
 from igaviz.figures import FIGURES, Painter, View
+from igaviz.figures.header import Severity as SeverityName
 from igaviz.format import DEFAULT_PHASE, MapId
 from igaviz.selection import Numbers, Residues
 from igaviz.survey.measured import Progress, measure_layers, pairs_of
@@ -237,7 +239,7 @@ def _draw(task: _HeadTask, style: Style) -> _Drawn:
     for found in read_maps(task.task.entry, task.task.heads, report=damaged.append):
         pairs = pairs_of(found.structure, style.view.radius)
         view = _resolve(found.structure.residue_index, found.structure.chain_index, style)
-        severity = str(task.verdict.severity)
+        severity = cast(SeverityName, str(task.verdict.severity))
         for name, path in task.paths:
             try:
                 figure = painter.paint(name, found, pairs, view, task.verdict.words, severity)

@@ -35,7 +35,9 @@ HEALTHY_VALUES = {
 }
 
 
-def measure(head=0, *, layer=0, step=2000, batch=0, rank=0, run="healthy", phase="train", **changes):
+def measure(
+    head=0, *, layer=0, step=2000, batch=0, rank=0, run="healthy", phase="train", **changes
+):
     """A measurement of a healthy map of 84 residues; `changes` are values, or its own fields."""
     fields = {key: changes.pop(key) for key in list(changes) if key in Measurement.__annotations__}
     healthy = Measurement(

@@ -6,6 +6,7 @@ import bare
 import numpy as np
 import pytest
 import torch
+
 from igaviz.dump.data import AttentionMap, Structure
 from igaviz.format import MapId
 from igaviz.metrics import Pairs, measure

@@ -1,0 +1,85 @@
+"""Messages name the cause that the numbers point to, with numbers that people can read."""
+
+import pytest
+
+from igaviz.checks import judge_layer
+from igaviz.checks.settings import Settings
+from igaviz.checks.wording import number, percent, ranges, span
+from igaviz.metrics.data import Replay
+
+
+def message(maps):
+    (finding,) = judge_layer(maps, Settings()).findings
+    return finding.message
+
+
+@pytest.mark.parametrize(
+    ("gamma", "spread", "says"),
+    [
+        (0.0001, 0.02, "γ is too small"),
+        (1.0, 0.01, "the bias's spread, not γ, is too small"),
+        (0.01, 0.01, "γ and the bias's spread are both too small"),
+        (0.0, 0.0, "γ is 0"),
+        (None, 0.01, "γ was not recorded"),
+    ],
+)
+def test_which_of_gamma_and_spread_is_too_small(layer, gamma, spread, says):
+    sick = layer(range(8), gamma=gamma, geo_bias_std_near=spread, geometry_effect=0.008)
+    assert says in message(sick)
+
+
+def test_how_far_gamma_would_have_to_grow(layer):
+    sick = layer(range(8), gamma=0.0001, geo_bias_std_near=0.02, geometry_effect=0.008)
+    assert "grow about 10-fold (γ alone: to about 0.001) for geometry to move 8 %" in message(sick)
+
+
+@pytest.mark.parametrize(
+    ("fits", "says"),
+    [
+        ("without geometry", "softmax(S) alone gives it"),
+        ("geometry subtracted", "softmax(S − G) gives it"),
+        ("geometry alone", "softmax(G) alone gives it"),
+        ("without pair bias", "without the pair bias"),
+        (None, "no other reading"),
+    ],
+)
+def test_which_reading_of_the_terms_fits(layer, fits, says):
+    said = message(layer(range(8), replay=Replay(0.45, 80, 84, 5e-3, fits)))
+    assert says in said
+    assert "95 % of rows, by up to 0.45" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(0.7, "so content does it"), (0.02, "so geometry does it"), (None, "to one key. Worst")],
+)
+def test_which_term_saturates(layer, content, says):
+    assert says in message(layer(range(8), saturation=0.8, content_saturation=content))
+
+
+def test_content_that_is_left_under_a_dominating_geometry(layer):
+    said = message(layer(range(8), geometry_ratio_near=15.5, content_effect=0.03))
+    assert "15.5 times as far as Q·K; content moves 3 % of attention" in said
+
+
+def test_numbers_are_rounded_for_people():
+    assert [number(x) for x in (0, 0.0001, 0.01234, 12.345, 12600, 3e8, float("nan"))] == [
+        "0",
+        "0.0001",
+        "0.0123",
+        "12.3",
+        "12,600",
+        "3e+08",
+        "not finite",
+    ]
+    assert [percent(x) for x in (0.0083, 0.025, 0.0996, 0.25, 1.0)] == [
+        "0.83 %",
+        "2.5 %",
+        "10 %",
+        "25 %",
+        "100 %",
+    ]
+    assert span([0.008, 0.025], percent) == "0.8–2.5 %"
+    assert span([-0.5, -0.2]) == "-0.5 to -0.2"
+    assert span([0.30001, 0.30002]) == "0.3"
+    assert ranges([5, 0, 1, 2, 2]) == "0-2, 5"
