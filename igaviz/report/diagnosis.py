@@ -84,7 +84,8 @@ def _print_headline(diagnosis: Diagnosis, console: Console) -> None:
     elif all(v == NOT_JUDGED for row in diagnosis.layers for _, v in row.heads):
         print_line(console, f"Nothing could be judged in {maps}.")
     else:
-        print_line(console, (f"Nothing wrong in {maps}.", "green"))
+        when = " at the last step" if diagnosis.history else ""
+        print_line(console, (f"Nothing wrong{when} in {maps}.", "green"))
 
 
 def _print_information(diagnosis: Diagnosis, console: Console) -> None:
@@ -98,6 +99,7 @@ def _print_information(diagnosis: Diagnosis, console: Console) -> None:
 
 def _by_check(findings: Iterable[Finding]) -> list[Finding]:
     """Findings of one check, run and phase together; the groups and their members worst first."""
+    findings = list(findings)
     worst: dict[tuple[object, ...], int] = {}
     for finding in findings:
         key = _check_key(finding)
@@ -165,19 +167,17 @@ def _print_first(diagnosis: Diagnosis, console: Console) -> None:
         text = "Nothing to do: a few heads that differ are normal in healthy networks."
         print_paragraph(console, text)
         return
-    worst = [f for f in diagnosis.findings if f.severity == diagnosis.verdict]
-    ids = list(dict.fromkeys(finding.id for finding in _by_check(worst)))
-    check = find_check(ids[0])
-    layers = {finding.layer for finding in worst if finding.id == check.id} - {None}
-    where = (
-        f" in layer{'s' if len(layers) > 1 else ''} {ranges(x for x in layers if x is not None)}"
-    )
-    then = f", then {listed(ids[1:])}" if len(ids) > 1 else ""
-    why = ": while it stands, the other numbers of these layers can't be trusted"
-    print_paragraph(
-        console,
-        f"Begin with {check}{where if layers else ''}{why if check.invariant else ''}{then}.",
-    )
+    worst = _by_check(f for f in diagnosis.findings if f.severity == diagnosis.verdict)
+    check = find_check(worst[0].id)
+    alike = [f for f in worst if _check_key(f) == _check_key(worst[0])]
+    layers = [finding.layer for finding in alike if finding.layer is not None]
+    where = f" in layer{'s' if len(layers) > 1 else ''} {ranges(layers)}" if layers else ""
+    if len({row.run for row in diagnosis.layers}) > 1:
+        where += f" of {worst[0].run}"
+    why = ": while it stands, the other numbers there can't be trusted" if check.invariant else ""
+    others = [f.id for f in worst if f.id != check.id]
+    then = f", then {listed(list(dict.fromkeys(others)))}" if others else ""
+    print_paragraph(console, f"Begin with {check}{where}{then}{why}.")
 
 
 def _print_history(history: Sequence[Finding], console: Console) -> None:
@@ -187,12 +187,8 @@ def _print_history(history: Sequence[Finding], console: Console) -> None:
     print_line(console, ("At earlier steps only", "bold"))
     for finding in history:
         layer = "" if finding.layer is None else f", layer {finding.layer}"
-        print_paragraph(
-            console,
-            finding.message,
-            indent=_INDENT,
-            first=f"{finding.id} {find_check(finding.id).name}{layer}: ",
-        )
+        text = f"{find_check(finding.id)}{layer}: {finding.message}"
+        print_paragraph(console, text, indent=_INDENT)
 
 
 def _print_skipped(diagnosis: Diagnosis, console: Console) -> None:

@@ -29,7 +29,6 @@ _ASCII = {
     Severity.ERROR: "X",
 }
 _UNKNOWN = "?"
-_LEAD = "  layer  "
 _EVERY = (1, 2, 5, 10, 20, 50)
 
 
@@ -56,15 +55,18 @@ def print_verdict_table(rows: Sequence[LayerRow], console: Console) -> None:
 def _print_layers(rows: Sequence[LayerRow], console: Console) -> None:
     """One block of lines; several where the heads are too many for the width."""
     heads = sorted({head for row in rows for head, _ in row.heads})
-    room = max(console.width - len(_LEAD), 10)
+    digits = max(len(str(row.layer)) for row in rows)
+    lead = len("  layer   ") + digits
+    room = max(console.width - lead, 10)
     cell = 2 if 2 * len(heads) <= room else 1
     for start in range(0, len(heads), room // cell):
         block = heads[start : start + room // cell]
-        print_line(console, ("   head  " + _header(block, cell), "dim"))
+        print_line(console, (f"{'head':>{lead - 2}}  {_header(block, cell)}", "dim"))
         last = block[-1] == heads[-1]
         for row in rows:
-            words = _words(row, room - cell * len(block) - 2) if last else ""
-            print_line(console, *_line(row, block, cell, console), f"  {words}")
+            words = _words(row, room - cell * len(block) - 1) if last else ""
+            signs = _signs(row, block, cell, console)
+            print_line(console, f"  layer {row.layer:>{digits}}  ", *signs, f" {words}")
 
 
 def _header(heads: Sequence[int], cell: int) -> str:
@@ -74,15 +76,12 @@ def _header(heads: Sequence[int], cell: int) -> str:
     return "".join(str(head).ljust(every * cell) for head in heads[::every]).rstrip()
 
 
-def _line(
+def _signs(
     row: LayerRow, heads: Sequence[int], cell: int, console: Console
-) -> list[str | tuple[str, str]]:
+) -> list[tuple[str, str]]:
     verdicts = dict(row.heads)
-    line: list[str | tuple[str, str]] = [f"{row.layer:>{len(_LEAD) - 2}}  "]
-    for head in heads:
-        sign, style = _sign(verdicts.get(head), console)
-        line.append((sign.ljust(cell), style))
-    return line
+    signs = (_sign(verdicts.get(head), console) for head in heads)
+    return [(sign.ljust(cell), style) for sign, style in signs]
 
 
 def _sign(verdict: Verdict | None, console: Console) -> tuple[str, str]:

@@ -1,0 +1,33 @@
+"""docs/checks.md is what the table says."""
+
+from pathlib import Path
+
+import pytest
+
+from igaviz.checks import CHECKS
+from igaviz.checks.background import BACKGROUND
+from igaviz.checks.silence import SILENCES
+from igaviz.report.explain import checks_markdown
+
+PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
+
+
+def test_the_page_is_current():
+    """If this fails, write what `checks_markdown()` returns to the page anew."""
+    assert PAGE.read_text("utf-8") == checks_markdown()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=str)
+def test_the_table_holds_together(check):
+    ids = {other.id for other in CHECKS}
+    assert check.id in BACKGROUND
+    assert set(check.silences) <= set(SILENCES)
+    assert {*check.unless, *check.consequence_of} <= ids
+    assert (check.rule is None) == (check.say is None) == (check.scope == "run")
+    assert check.scope != "layer" or "heads" in check.thresholds
+    assert check.formula.format(**check.thresholds)
+
+
+def test_ids_are_in_order_and_names_unique():
+    assert [check.id for check in CHECKS] == sorted({check.id for check in CHECKS})
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
