@@ -27,25 +27,6 @@ FINDING_KEYS = [
     *("id", "name", "severity", "run", "phase", "step", "rank", "batch", "layer", "head"),
     *("heads", "maps", "of", "value", "threshold", "also", "message", "remedy"),
 ]
-    "id",
-    "name",
-    "severity",
-    "run",
-    "phase",
-    "step",
-    "rank",
-    "batch",
-    "layer",
-    "head",
-    "heads",
-    "maps",
-    "of",
-    "value",
-    "threshold",
-    "also",
-    "message",
-    "remedy",
-]
 
 
 @dataclass
