@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from igaviz.checks.check import Check
 from igaviz.checks.finding import Severity
@@ -62,7 +63,7 @@ class Settings:
         """The thresholds of `check`: the table's, and the user's where they differ."""
         return {**check.thresholds, **self.thresholds.get(check.id, {})}
 
-    @property
+    @cached_property
     def checks(self) -> tuple[Check, ...]:
         """The checks that may speak, without those that are information only."""
         return tuple(check for check in CHECKS if check.rule is not None and self.runs(check))

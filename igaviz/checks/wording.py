@@ -19,10 +19,12 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """`share` (0 to 1) in percent: whole from 10 % on, two digits below."""
+    """`share` (0 to 1) in percent: whole from 10 % on, two digits below, none below 0.01 %."""
     if not math.isfinite(share):
         return "not finite"
     value = 100 * share
+    if 0 < value < 0.01:
+        return "<0.01 %"
     return f"{value:.0f} %" if abs(value) >= 9.95 else f"{value:.2g} %"
 
 

@@ -72,7 +72,9 @@ def test_numbers_are_rounded_for_people():
         "3e+08",
         "not finite",
     ]
-    assert [percent(x) for x in (0.0083, 0.025, 0.0996, 0.25, 1.0)] == [
+    assert [percent(x) for x in (0.0, 1e-20, 0.0083, 0.025, 0.0996, 0.25, 1.0)] == [
+        "0 %",
+        "<0.01 %",
         "0.83 %",
         "2.5 %",
         "10 %",
