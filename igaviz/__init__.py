@@ -6,13 +6,40 @@ from typing import TYPE_CHECKING
 from igaviz._version import __version__
 
 if TYPE_CHECKING:
+    from igaviz.dump import open_dump, read_maps
+    from igaviz.metrics import measure
     from igaviz.record import Recorder, tap
+    from igaviz.survey.diagnose import diagnose
+    from igaviz.survey.info import info
+    from igaviz.survey.render import render
+    from igaviz.survey.summary import summary_rows
+    from igaviz.survey.verify import verify
 
-__all__ = ["Recorder", "__version__", "tap"]
+__all__ = [
+    "Recorder",
+    "__version__",
+    "diagnose",
+    "info",
+    "measure",
+    "open_dump",
+    "read_maps",
+    "render",
+    "summary_rows",
+    "tap",
+    "verify",
+]
 
 _HOME = {
     "Recorder": "igaviz.record",
+    "diagnose": "igaviz.survey.diagnose",
+    "info": "igaviz.survey.info",
+    "measure": "igaviz.metrics",
+    "open_dump": "igaviz.dump",
+    "read_maps": "igaviz.dump",
+    "render": "igaviz.survey.render",
+    "summary_rows": "igaviz.survey.summary",
     "tap": "igaviz.record",
+    "verify": "igaviz.survey.verify",
 }
 """Where each name lives: imported at its first use, so that nobody pays for the other side."""
 

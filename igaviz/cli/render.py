@@ -54,7 +54,7 @@ def render(
         bool, typer.Option("--relative", help="Draw logits as each row minus its maximum.")
     ] = False,
     format: Annotated[Format, typer.Option(help="The format of the pictures.")] = Format.PNG,
-    dpi: Annotated[int, typer.Option(min=20, max=1200, help="Dots per inch.")] = 150,
+    dpi: Annotated[int, typer.Option(min=20, max=600, help="Dots per inch.")] = 150,
     out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("attention_vis"),
     jobs: options.Jobs = None,
     force: options.Force = False,

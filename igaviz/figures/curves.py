@@ -152,7 +152,7 @@ class BiasCurvesPanel(CurvesPanel):
         low, high = low - margin, high + margin
         ticks, labels, power = scaled_ticks(low, high)
         self.axes.set_ylim(low, high)
-        self.axes.set_ylabel(f"geometric bias (nat{power})")
+        self.axes.set_ylabel(f"geometric bias ({power}nat)")
         theme.set_ticks(self.axes.yaxis, ticks, labels)
 
 

@@ -13,7 +13,7 @@ from igaviz.dump.data import Booleans, Floats
 from igaviz.figures import colour, text, theme
 from igaviz.figures.panels import Panel
 from igaviz.figures.ticks import scaled_ticks
-from igaviz.figures.view import NO_RESIDUES, Window
+from igaviz.figures.view import Window
 from igaviz.metrics.profiles import Array, Profiles, Row
 
 WIDTH = 4.94
@@ -89,7 +89,6 @@ class QueryPanel(Panel):
         terms = (row.attention, row.content, row.bias)
         missing = "Neither attention nor logits recorded."
         sentence = missing if all(term is None for term in terms) else ""
-        sentence = sentence if window.size else NO_RESIDUES
         if not self.say(_title(row, window), _aside(row, window), sentence):
             return
         self._draw_frame(row, window)
@@ -113,7 +112,7 @@ class QueryPanel(Panel):
         edge = window.size - 0.5
         self.axes.set_xlim(-0.5, edge)
         self.right.set_xlim(-0.5, edge)
-        theme.set_ticks(self.axes.xaxis, *window.ticks(10))
+        theme.set_ticks(self.axes.xaxis, *window.ticks(8))
         self.breaks.set_data(*_uprights(window.breaks))
         self.gaps.set_data(*_uprights(window.gaps))
         self.far_bands.set_verts(_bands(row.longrange[window.positions]))
@@ -128,7 +127,9 @@ class QueryPanel(Panel):
         top = _top(row, window)
         ticks, labels, power = scaled_ticks(0, top * _MARGIN)
         self.axes.set_ylim(0, top * _MARGIN)
-        self.axes.set_ylabel(f"attention weight{power}")
+        self.axes.set_ylabel(
+            f"attention weight (× {power.strip()})" if power else "attention weight"
+        )
         theme.set_ticks(self.axes.yaxis, ticks, labels)
         if row.content is not None:
             self.content.set_data(*_broken(row.content, window))
@@ -165,7 +166,7 @@ class QueryPanel(Panel):
         theme.set_ticks(self.right.yaxis, ticks, labels)
         finite = shown[np.isfinite(shown)]
         beyond = int(np.count_nonzero((finite < low) | (finite > high)))
-        unit = f"nat{power}" if sign == 1 else f"nat{power}, sign −1"
+        unit = f"{power}nat" if sign == 1 else f"{power}nat, sign −1"
         unit = f"{unit}; {beyond} beyond" if beyond else unit
         self._name_right(f"geometric bias ({unit})", theme.BIAS)
         self.bias.set_data(*_broken(row.bias, window))

@@ -24,16 +24,16 @@ def value_ticks(
 
 
 def scaled_ticks(low: float, high: float) -> tuple[list[float], list[str], str]:
-    """Ticks between two values, and what to write after the unit: a power of ten, or nothing.
+    """Ticks between two values, and what to write before the unit: a power of ten, or nothing.
 
-    The labels stay short, whatever the values are.
+    The labels are in units of it and stay short, whatever the values are.
     """
     largest = max(abs(low), abs(high))
     if largest == 0 or 0.02 <= largest < 10_000:
         return *value_ticks(low, high), ""
     exponent = 3 * math.floor(math.log10(largest) / 3)
     ticks, labels = value_ticks(low / 10.0**exponent, high / 10.0**exponent)
-    return [t * 10.0**exponent for t in ticks], labels, f" × 10{text.superscript(exponent)}"
+    return [t * 10.0**exponent for t in ticks], labels, f"10{text.superscript(exponent)} "
 
 
 def _decade(exponent: int) -> str:

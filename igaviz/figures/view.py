@@ -43,7 +43,11 @@ class View:
             raise UsageError(f"no scale {self.scale!r}", hint="write log or linear")
         if not (math.isfinite(self.radius) and self.radius > 0):
             raise UsageError(f"the radius must be a positive length in Å, not {self.radius:g}")
-        if self.residues is not None and not self.residues:
+        for name in ("residues", "queries"):
+            chosen = getattr(self, name)  # any sequence of numbers, an array too
+            if chosen is not None:
+                object.__setattr__(self, name, tuple(int(position) for position in chosen))
+        if self.residues == ():
             raise UsageError("no residue is chosen", hint="leave residues out to see all")
         if self.queries is not None and not 1 <= len(self.queries) <= MAX_QUERIES:
             raise UsageError(
@@ -73,7 +77,7 @@ class Window:
         positions = np.array(check_positions(chosen, n), dtype=np.intp)
         numbers = structure.residue_index[positions].astype(np.int64)
         chains = structure.chain_index[positions]
-        other_chain = np.diff(chains) != 0
+        other_chain = chains[1:] != chains[:-1]
         skipped = (np.diff(numbers) != 1) & ~other_chain
         return cls(
             structure,

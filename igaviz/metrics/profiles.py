@@ -304,7 +304,8 @@ def _quantile(values: Floats, starts: npt.NDArray[np.intp], count: Counts, share
     weight = place - lower
     at_lower = values[starts + lower].astype(np.float64)
     at_upper = values[starts + upper].astype(np.float64)
-    return at_lower * (1 - weight) + at_upper * weight
+    quantile: Array = at_lower * (1 - weight) + at_upper * weight
+    return quantile
 
 
 def _level(values: Floats) -> Level:
@@ -313,8 +314,9 @@ def _level(values: Floats) -> Level:
 
 
 def _counted(values: Floats, edges: Array) -> Counted:
-    below, above = values < edges[0], values > edges[-1]
-    inside = values[np.isfinite(values) & ~below & ~above]
+    finite = values[np.isfinite(values)]
+    below, above = finite < edges[0], finite > edges[-1]
+    inside = finite[~below & ~above]
     return Counted(
         counts=np.bincount(_cell(inside, edges), minlength=len(edges) - 1).astype(np.int64),
         below=int(np.count_nonzero(below)),

@@ -15,15 +15,13 @@ from typing import cast
 from igaviz.checks import Settings, Verdict, map_verdicts
 from igaviz.dump import Damage, Dump, LayerEntry, read_maps
 from igaviz.errors import IgavizError, OutputError, SelectionError, UsageError
-from igaviz.figures import FIGURES, Painter, View
-from igaviz.figures.header import Severity as SeverityName
+from igaviz.figures import FIGURES, Painter, Severity, View
 from igaviz.format import DEFAULT_PHASE, MapId
 from igaviz.selection import Numbers, Residues
 from igaviz.survey.measured import Progress, measure_layers, pairs_of
 from igaviz.survey.plan import Choice, LayerTask, plan
 from igaviz.survey.workers import run_tasks
 
-FORMATS = ("png", "svg", "pdf")
 DEFAULT_OUT = Path("attention_vis")
 DEFAULT_DPI = 150
 DEFAULT_CHOICE = Choice(step=Numbers.parse("last"), batch=Numbers.parse("0"))
@@ -239,7 +237,7 @@ def _draw(task: _HeadTask, style: Style) -> _Drawn:
     for found in read_maps(task.task.entry, task.task.heads, report=damaged.append):
         pairs = pairs_of(found.structure, style.view.radius)
         view = _resolve(found.structure.residue_index, found.structure.chain_index, style)
-        severity = cast(SeverityName, str(task.verdict.severity))
+        severity = cast(Severity, str(task.verdict.severity))
         for name, path in task.paths:
             try:
                 figure = painter.paint(name, found, pairs, view, task.verdict.words, severity)

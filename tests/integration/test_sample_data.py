@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from igaviz.dump import open_dump, read_maps
 from igaviz.metrics import Pairs, measure
 from igaviz.survey.summary import summary_rows
