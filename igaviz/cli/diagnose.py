@@ -69,7 +69,7 @@ def diagnose(
             progress=advance,
         )
     if json:
-        console.print_json(diagnosis_json(diagnosis))
+        console.print_json(diagnosis_json(diagnosis, by=by.value))
     else:
         print_diagnosis(diagnosis, console.out(), by=by.value)
     pieces = (Damage(piece.path, piece.where, piece.reason) for piece in diagnosis.damaged)

@@ -23,8 +23,8 @@ RELATIVE_FLOOR = -10.0
 """Nats below the row's maximum: a key weighs 5e-5 of the strongest there."""
 
 _TAIL = 0.1  # per cent of values on each side that may set no limit
-_SLACK = 0.25  # a tail no longer than this share of the body is kept …
-_FEW = 10.0  # … or than this by the number of values: two or three of them have no outlier
+_SLACK = 0.25  # a tail no longer than this share of the body is no outlier …
+_FEW = 10.0  # … or than this by the number of values: two or three of them have none
 
 
 @dataclass(frozen=True)
@@ -119,20 +119,17 @@ def attention_limits(attention: Floats, *, log: bool) -> tuple[float, float]:
 def robust_limits(values: Floats, slack: float = _SLACK) -> tuple[float, float]:
     """The smallest and largest of the finite `values` but for outliers; (0, 0) without any.
 
-    The 0.1st and 99.9th percentile, each rounded inwards so that one outlier never counts, and
-    let out to the extreme where that is no farther off than `slack` of what lies between them.
+    Outliers are those farther from the 0.1st or 99.9th percentile than `slack` of what lies
+    between these; each is rounded inwards, so that one outlier never counts.
     """
     finite = _finite(values)
     if not finite.size:
         return 0.0, 0.0
     low = float(np.percentile(finite, _TAIL, method="higher"))
     high = max(low, float(np.percentile(finite, 100 - _TAIL, method="lower")))
-    smallest, largest = float(finite.min()), float(finite.max())
     reach = max(slack, _FEW / finite.size) * (high - low)
-    return (
-        smallest if low - smallest <= reach else low,
-        largest if largest - high <= reach else high,
-    )
+    kept = finite[(finite >= low - reach) & (finite <= high + reach)]
+    return float(kept.min()), float(kept.max())
 
 
 def _finite(values: Floats) -> Floats:

@@ -53,6 +53,7 @@ def decimal(value: float, digits: int = 3) -> str:
         return "not finite"
     if value == 0:
         return "0"
+    value = float(f"{value:.{digits - 1}e}")  # rounded first: 9.999 is 10
     exponent = math.floor(math.log10(abs(value)))
     if -4 <= exponent < 5:
         places = max(0, digits - 1 - exponent)

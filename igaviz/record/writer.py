@@ -84,7 +84,9 @@ class Writer:
 
     def append_scalars(self, lines: Sequence[Mapping[str, Any]]) -> bool:
         """Whether `lines` were appended to the scalars file: not, where they exceed `max_bytes`."""
-        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines).encode()
+        text = "".join(
+            json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n" for line in lines
+        ).encode()
         if not self._has_room(len(text)):
             return False
         path = self._folder / scalars_name(self._rank)

@@ -36,5 +36,5 @@ def diagnose(
             if group.measurements:
                 yield judge_layer(group.measurements, settings)
 
-    judged = tuple(verdicts())
-    return conclude(judged, settings, damaged=tuple(chain(dump.damaged, damaged)))
+    # `damaged` fills while the verdicts stream, and is read after them.
+    return conclude(verdicts(), settings, damaged=chain(dump.damaged, damaged))

@@ -1,0 +1,151 @@
+"""Reuse, files, and what drawing must leave alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+from igaviz.errors import OutputError, UsageError
+from igaviz.figures import FIGURES, Painter, View, overview, profiles, statistics
+from igaviz.figures.theme import style
+from igaviz.metrics import Pairs
+
+FUNCTIONS = {
+    "attention_overview": overview,
+    "attention_profiles": profiles,
+    "distance_statistics": statistics,
+}
+
+
+def pixels(figure):
+    with style():
+        figure.set_dpi(50)
+        figure.canvas.draw()
+        return np.asarray(figure.canvas.buffer_rgba()).copy()
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_a_reused_figure_is_a_fresh_one_pixel_for_pixel(name, odd_maps):
+    views = [View(), View(scale="linear", radius=12.0), View(relative=True)]
+    painter = Painter()
+    # forwards and backwards, so that each map follows and is followed by very different ones
+    order = [*odd_maps.items(), *reversed(odd_maps.items())]
+    for k, (kind, map) in enumerate(order):
+        view = views[k % len(views)]
+        if map.n_residues > 80:
+            view = View(residues=tuple(range(20, 70)), queries=(3, 40))
+        verdict, severity = [("fine", "healthy"), ("sick", "error"), ("", None)][k % 3]
+        reused = painter.paint(name, map, None, view, verdict, severity)
+        fresh = FUNCTIONS[name](map, view=view, verdict=verdict, severity=severity)
+        assert np.array_equal(pixels(reused), pixels(fresh)), kind
+
+
+def test_the_three_figures_of_a_map_share_what_is_computed(make_map):
+    painter = Painter()
+    map = make_map(20)
+    pairs = Pairs.of(map.structure)
+    painter.paint("attention_overview", map, pairs)
+    first = painter._profiles
+    painter.paint("distance_statistics", map, pairs)
+    assert painter._profiles is first
+    painter.paint("distance_statistics", map, view=View(radius=12.0))
+    assert painter._profiles.pairs.radius == 12
+    assert painter.paint("attention_overview", map) is painter.paint("attention_overview", map)
+
+
+SAVE = """
+import sys
+from pathlib import Path
+sys.path[:0] = [str(Path(sys.argv[1]).parent)]
+import conftest
+from igaviz.figures import FIGURES, Painter
+painter = Painter()
+map = conftest.build(70, name="<script>$x$</script>")
+for format in ("png", "svg", "pdf"):
+    for name in FIGURES:
+        figure = painter.paint(name, map, None, verdict="healthy", severity="healthy")
+        painter.save(figure, Path(sys.argv[2]) / f"{name}.{format}", format, 60)
+assert "matplotlib.pyplot" not in sys.modules
+"""
+
+
+def test_files_are_the_same_bytes_in_every_process(tmp_path):
+    helper = Path(__file__).with_name("conftest.py")
+    for run, seed in (("one", "1"), ("two", "2")):
+        (tmp_path / run).mkdir()
+        subprocess.run(
+            [sys.executable, "-c", SAVE, str(helper), str(tmp_path / run)],
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed, "SOURCE_DATE_EPOCH": seed},
+        )
+    written = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert len(written) == 9
+    for name in written:
+        one, two = ((tmp_path / run / name).read_bytes() for run in ("one", "two"))
+        assert one == two, name
+    drawing = (tmp_path / "one" / "attention_overview.svg").read_text()
+    assert "Logits before</text>" in drawing
+    assert "&lt;script&gt;$x$&lt;/script&gt;" in drawing
+    assert "<image" in drawing
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, make_map, monkeypatch):
+    painter = Painter()
+    figure = painter.paint("distance_statistics", make_map(10))
+    path = tmp_path / "picture.png"
+    painter.save(figure, path, "png", 40)
+    whole = path.read_bytes()
+    assert whole[:4] == b"\x89PNG"
+
+    def torn(target, **_):
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure, "savefig", torn)
+    with pytest.raises(OutputError, match="No space left"):
+        painter.save(figure, path, "png", 40)
+    assert path.read_bytes() == whole
+    assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match="nowhere"):
+        painter.save(figure, tmp_path / "nowhere" / "picture.png")
+
+
+def test_what_there_is_not_is_refused(tmp_path, make_map):
+    painter = Painter()
+    with pytest.raises(UsageError, match="attention_map"):
+        painter.paint("attention_map", make_map(5))
+    figure = painter.paint("attention_overview", make_map(5))
+    with pytest.raises(UsageError, match="bmp"):
+        painter.save(figure, tmp_path / "x.bmp", "bmp")
+    with pytest.raises(UsageError, match="5000"):
+        painter.save(figure, tmp_path / "x.png", dpi=5000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_users_settings_are_neither_used_nor_changed(make_map, tmp_path):
+    map = make_map(30)
+    plain = pixels(overview(map))
+    Painter.save(overview(map), tmp_path / "plain.png", dpi=40)
+    odd = {
+        "lines.linewidth": 9.0,
+        "font.family": ["serif"],
+        "axes.facecolor": "black",
+        "savefig.bbox": "tight",
+        "figure.autolayout": True,
+        "text.usetex": True,
+        "axes.formatter.useoffset": True,
+    }
+    with matplotlib.rc_context(odd):
+        before = dict(matplotlib.rcParams)
+        figure = overview(map)
+        Painter.save(figure, tmp_path / "odd.png", dpi=40)
+        assert dict(matplotlib.rcParams) == before
+        assert np.array_equal(pixels(figure), plain)
+    assert (tmp_path / "odd.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
