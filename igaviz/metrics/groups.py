@@ -187,6 +187,7 @@ def _offsets(structure: Structure) -> Indices:
     """The class of each pair's residue offset [N, N]: clipped to ±32, another chain its own."""
     number = structure.residue_index.astype(np.int64)
     chain = structure.chain_index
-    offset: Indices = np.clip(number[None, :] - number[:, None], -OFFSET_LIMIT, OFFSET_LIMIT) + OFFSET_LIMIT
+    apart = number[None, :] - number[:, None]
+    offset: Indices = np.clip(apart, -OFFSET_LIMIT, OFFSET_LIMIT) + OFFSET_LIMIT
     offset[chain[None, :] != chain[:, None]] = OTHER_CHAIN
     return offset.astype(np.intp)
