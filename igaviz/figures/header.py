@@ -28,7 +28,7 @@ class Header:
     def __init__(self, page: theme.Page) -> None:
         self.page = page
         left, right = page.x(_MARGIN), page.x(page.width - _MARGIN)
-        line: dict[str, Any] = {"va": "baseline"}
+        line: dict[str, Any] = {"va": "baseline", "parse_math": False}
         bottom = page.y(page.height - 0.12)
         put = page.figure.text
         self.head: Text = put(left, page.y(0.37), "", size=theme.HEADLINE, weight="bold", **line)

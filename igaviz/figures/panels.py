@@ -48,6 +48,7 @@ class Panel:
             "xycoords": "axes fraction",
             "textcoords": "offset points",
             "va": "baseline",
+            "parse_math": False,
         }
         self.title: Text = axes.annotate(
             "", (0, 1), (0, up), ha="left", size=theme.TITLE, weight="bold", **above
@@ -78,8 +79,7 @@ class Panel:
         for axis in (self.axes.xaxis, self.axes.yaxis):
             axis.label.set_visible(not sentence)
         if sentence:
-            theme.set_ticks(self.axes.xaxis, [], [])
-            theme.set_ticks(self.axes.yaxis, [], [])
+            theme.blank(self.axes)
         return not sentence
 
 

@@ -102,7 +102,7 @@ class QueryPanel(Panel):
         for shapes in (self.far_bands, self.near_bands, self.fill):
             shapes.set_verts([])
         self.own.set_text("")
-        theme.set_ticks(self.right.yaxis, [], [])
+        theme.blank(self.right)
         self._name_right("", theme.BIAS)
 
     def _name_right(self, words: str, ink: str) -> None:

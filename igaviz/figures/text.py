@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from bisect import bisect_left
 from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -29,19 +30,25 @@ def clean(text: str) -> str:
 def fit(text: str, inches: float, size: float, *, bold: bool = False) -> str:
     """`text`, cleaned, and cut with an ellipsis where it is wider than `inches` at `size` points.
 
-    The middle goes first: names that differ mostly differ at their end.
+    The middle goes first: names that differ mostly differ at their end. Empty where not even the
+    ellipsis has room.
     """
     text = clean(text)
     if width(text, size, bold=bold) <= inches:
         return text
-    keep = len(text)
-    while keep > 1:
-        keep = min(keep - 1, int(keep * 0.97))
-        tail = keep // 3
-        shorter = text[: keep - tail].rstrip() + "…" + text[len(text) - tail :].lstrip()
-        if width(shorter, size, bold=bold) <= inches:
-            return shorter
-    return "…"
+    if width("…", size, bold=bold) > inches:
+        return ""
+    lengths = range(len(text))
+    too_long = bisect_left(
+        lengths, True, key=lambda n: width(_shortened(text, n), size, bold=bold) > inches
+    )
+    return _shortened(text, max(0, too_long - 1))
+
+
+def _shortened(text: str, keep: int) -> str:
+    """`text` with `keep` of its characters: two thirds from its beginning, the rest its end."""
+    tail = keep // 3
+    return text[: keep - tail].rstrip() + "…" + text[len(text) - tail :].lstrip()
 
 
 def decimal(value: float, digits: int = 3) -> str:
@@ -53,8 +60,7 @@ def decimal(value: float, digits: int = 3) -> str:
         return "not finite"
     if value == 0:
         return "0"
-    value = float(f"{value:.{digits - 1}e}")  # rounded first: 9.999 is 10
-    exponent = math.floor(math.log10(abs(value)))
+    exponent = int(f"{value:.{digits - 1}e}".split("e")[1])  # of the rounded value: 9.999 is 10
     if -4 <= exponent < 5:
         places = max(0, digits - 1 - exponent)
         text = f"{value:,.{places}f}"

@@ -143,6 +143,16 @@ def set_ticks(axis: Axis, positions: list[float], labels: list[str]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def blank(axes: Axes) -> None:
+    """Leave `axes` without ticks, at limits that are always the same.
+
+    Even limits that nothing is drawn at show: they give the frame's lines their direction.
+    """
+    axes.set(xscale="linear", yscale="linear", xlim=(0, 1), ylim=(0, 1))
+    set_ticks(axes.xaxis, [], [])
+    set_ticks(axes.yaxis, [], [])
+
+
 def level_label(axes: Axes) -> Text:
     """Room for a word on a horizontal level, at the right end of `axes`; `x` is their fraction."""
     return axes.text(

@@ -118,7 +118,7 @@ class Window:
         return found if found < self.size and self.positions[found] == position else None
 
     def ticks(self, most: int) -> tuple[list[float], list[str]]:
-        """Places and labels of at most `most` ticks, at round residue numbers where there are."""
+        """Places and labels of about `most` ticks, at round residue numbers where there are."""
         chosen = list(range(self.size)) if self.size <= most else self._round_places(most)
         return [float(place) for place in chosen], [
             self.label_of(self.positions[place]) for place in chosen

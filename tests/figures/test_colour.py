@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -42,6 +42,7 @@ def test_signs_choose_the_colour_map(values, cmap):
         assert red[0] > red[2]
 
 
+@settings(deadline=None)
 @given(any_floats)
 def test_any_values_get_sound_limits(values):
     for shades in (colour.signed(values), colour.relative(values), colour.lengths(np.abs(values))):

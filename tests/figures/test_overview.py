@@ -49,7 +49,7 @@ def test_the_maps_are_the_terms(drawn, make_map):
         box = panel.axes.get_window_extent()
         assert box.width == pytest.approx(box.height)
         assert panel.axes.get_ylim() == (29.5, -0.5)
-        assert panel.image.get_extent() == (-0.5, 29.5, 29.5, -0.5)
+        assert list(panel.image.get_extent()) == [-0.5, 29.5, 29.5, -0.5]
 
 
 def test_the_line_goes_around_the_local_pairs_and_nothing_else(drawn, make_map):

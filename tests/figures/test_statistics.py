@@ -82,7 +82,7 @@ def test_the_range_of_geometry_is_marked(drawn, make_map):
     panel = drawn(make_map(80, gamma=1e-5)).bias
     assert len(panel.reach.get_xdata()) == 0
     assert "geo_range: beyond" in said(panel)
-    assert "10⁻³ nat" in panel.axes.get_ylabel()
+    assert "10⁻⁶ nat" in panel.axes.get_ylabel()
     subtracted = drawn(make_map(80, gamma=1.0, sign=-1)).bias
     assert subtracted.reach.get_xdata() == pytest.approx([wanted, wanted])
     assert "sign −1" in subtracted.title.get_text()
