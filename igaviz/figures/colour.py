@@ -128,7 +128,8 @@ def robust_limits(values: Floats, slack: float = _SLACK) -> tuple[float, float]:
     low = float(np.percentile(finite, _TAIL, method="higher"))
     high = max(low, float(np.percentile(finite, 100 - _TAIL, method="lower")))
     reach = max(slack, _FEW / finite.size) * (high - low)
-    kept = finite[(finite >= low - reach) & (finite <= high + reach)]
+    with np.errstate(over="ignore"):  # a limit beyond float32 leaves nothing out
+        kept = finite[(finite >= low - reach) & (finite <= high + reach)]
     return float(kept.min()), float(kept.max())
 
 
