@@ -26,6 +26,7 @@ _PALE = 0.15
 _SPREAD = "median, 10–90 %"
 _BIAS_MARGIN = 0.06
 _MEAN = "mean of all pairs"
+_WITHOUT = "no geometry"  # softmax of the logits before
 _MANY_BINS = 60
 
 
@@ -84,12 +85,13 @@ class AttentionCurvesPanel(CurvesPanel):
 
     def __init__(self, axes: Axes) -> None:
         super().__init__(axes, theme.ATTENTION, "attention weight")
-        self.content = self.line(color=theme.CONTENT, linewidth=2.0, zorder=1.8)
+        # wide, to be seen on both sides of a curve that is the same
+        self.content = self.line(color=theme.CONTENT, linewidth=3.4, alpha=0.75, zorder=1.8)
         self.near_content = self.line(
-            color=theme.CONTENT, linewidth=1.6, linestyle="--", zorder=1.8
+            color=theme.CONTENT, linewidth=2.8, alpha=0.75, linestyle="--", zorder=1.8
         )
         self.uniform = self.line(color=theme.INK, linestyle=":", linewidth=1.4)
-        self.level = theme.level_label(axes)
+        self.level = theme.level_label(axes, outside=True)
         handles = {self.far: "", self.near: "", self.radius: "", self.mean: _MEAN, self.content: ""}
         self.key = Key(axes, handles)
 
@@ -105,7 +107,7 @@ class AttentionCurvesPanel(CurvesPanel):
         axis = AttentionAxis.of(attention, view)
         farthest = self.draw(curves, self.key, profiles.pairs.radius, axis)
         content = profiles.content_curves
-        self.key.say(self.content, "① not recorded" if content is None else "softmax of ①")
+        self.key.say(self.content, _WITHOUT if content is not None else "no logits recorded")
         if content is not None:
             for line, curve in (
                 (self.near_content, content.neighbours),
@@ -134,7 +136,8 @@ class BiasCurvesPanel(CurvesPanel):
         curves, subtracted = profiles.bias_curves, profiles.map.geo_bias_sign == -1
         self.clear()
         title = "Bias by distance" + (", sign −1" if subtracted else "")
-        drawn = self.say(title, _SPREAD, _empty("Geometric bias", profiles, curves))
+        aside = "" if subtracted else _SPREAD  # there is no room for both
+        drawn = self.say(title, aside, _empty("Geometric bias", profiles, curves))
         self.key.set_visible(drawn)
         if not drawn or curves is None:
             return

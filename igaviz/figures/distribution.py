@@ -18,7 +18,7 @@ from igaviz.figures.view import View, why_no_pairs
 from igaviz.metrics.profiles import Distribution, Level, Profiles
 
 _BINS = 36
-_CONTENT = "softmax of ① (global: ···)"
+_CONTENT = "no geometry (global: ···)"
 _HEADROOM = 1.14  # for the words above the bars
 
 
@@ -91,7 +91,7 @@ class DistributionPanel(Panel):
         self.above.set_text(_beyond("{} →", above))
         self.key.say(
             self.content_local,
-            "① not recorded" if shared.content_local is None else _CONTENT,
+            "no logits recorded" if shared.content_local is None else _CONTENT,
         )
         highest = self._draw_bars(shared, local, distant)
         self._draw_means(local, distant, axis)

@@ -83,7 +83,7 @@ class InteractionPanel(Panel):
             self.border: "",
         }
         self.key = Key(axes, labels)
-        self.level = theme.level_label(axes)
+        self.level = theme.level_label(axes, outside=False)
         self.no_bias = axes.text(
             1.03, 0.5, "", transform=axes.transAxes, rotation=270, va="center",
             size=theme.SMALL, color=theme.FAINT,

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.collections import PolyCollection
-from matplotlib.patheffects import withStroke
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.figures import colour, text, theme
@@ -67,8 +66,9 @@ class QueryPanel(Panel):
         self.breaks = self.line(color=theme.INK, linewidth=0.8, transform=across)
         self.gaps = self.line(color=theme.FAINT, linewidth=0.7, linestyle=":", transform=across)
         dots: dict[str, Any] = {"marker": "o", "markersize": 0.0}
-        self.content = self.line(color=theme.CONTENT, linewidth=1.1, **dots)
-        self.attention = self.line(color=theme.ATTENTION, linewidth=1.4, **dots)
+        self.attention = self.line(color=theme.ATTENTION, linewidth=2.0, **dots)
+        # thin and on top, to be seen where geometry changes nothing
+        self.content = self.line(color=theme.CONTENT, linewidth=1.0, zorder=3, **dots)
         (self.bias,) = self.right.plot(
             [], [], color=theme.BIAS, linewidth=1.4, linestyle=(0, (4, 2)), **dots
         )
@@ -78,7 +78,7 @@ class QueryPanel(Panel):
         self.own = axes.text(
             0, 0, "", transform=across, va="top", size=theme.SMALL, color=theme.ATTENTION, zorder=5
         )
-        self.own.set_path_effects([withStroke(linewidth=3, foreground=theme.PAPER)])
+        self.own.set_path_effects(theme.HALO)
         self.lines = [
             self.breaks, self.gaps, self.content, self.attention, self.bias, self.query
         ]  # fmt: skip

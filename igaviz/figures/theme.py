@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
@@ -43,7 +44,7 @@ PAPER = "#ffffff"
 
 ATTENTION = "#00805a"
 BIAS = "#1f5fae"
-CONTENT = "#8c8c8c"
+CONTENT = "#7d7d7d"
 QUERY = "#c4161c"
 LOCAL = "#e58a00"
 DISTANT = "#4f6d8f"
@@ -77,6 +78,9 @@ _RC = {
     "svg.hashsalt": "igaviz",
     "pdf.fonttype": 42,
 }
+
+HALO: list[AbstractPathEffect] = [withStroke(linewidth=3.0, foreground=PAPER)]
+"""What lifts words off the data under them."""
 
 _STYLE_LOCK = threading.RLock()
 
@@ -153,11 +157,15 @@ def blank(axes: Axes) -> None:
     set_ticks(axes.yaxis, [], [])
 
 
-def level_label(axes: Axes) -> Text:
-    """Room for a word on a horizontal level, at the right end of `axes`; `x` is their fraction."""
+def level_label(axes: Axes, *, outside: bool) -> Text:
+    """Room for a word on a horizontal level, at or beyond the right end of `axes`.
+
+    Its `x` is a fraction of the axes, its `y` a value.
+    """
+    where = (1.012, "left", "center") if outside else (0.985, "right", "bottom")
     return axes.text(
-        0.985, 0, "", transform=axes.get_yaxis_transform(), ha="right", va="bottom",
-        size=SMALL - 1, color=INK, zorder=6,
+        where[0], 0, "", transform=axes.get_yaxis_transform(), ha=where[1], va=where[2],
+        size=SMALL - 1, color=INK, zorder=6, path_effects=HALO,
     )  # fmt: skip
 
 
