@@ -16,7 +16,7 @@ from igaviz.metrics.profiles import Profiles
 _LEFT = 0.8
 _WIDTH = 3.58
 _HEIGHT = 3.26
-_PITCH = 4.4
+_PITCH = 4.52
 
 
 class StatisticsFigure:
