@@ -19,6 +19,7 @@ LN_ANGSTROM6_PER_NM6 = 6 * math.log(10.0)
 
 PHASES = ("train", "val", "sample", "probe")
 DEFAULT_PHASE = "train"
+PROBE_PHASE = "probe"
 DTYPES = ("float32", "float16", "bfloat16")
 
 MAP_TERMS = ("logits_before", "geo_bias", "logits_after", "attention", "pair_bias")

@@ -81,6 +81,7 @@ class LayerRecord:
     compute_dtype: str | None = None
     attention_dtype: str | None = None
     training: bool | None = None
+    gamma_gradient_norm: float | None = None
 
     @property
     def n_heads(self) -> int:
@@ -276,6 +277,7 @@ def _write_layer(
             "compute_dtype": layer.compute_dtype,
             "attention_dtype": layer.attention_dtype,
             "training": training,
+            "gamma_gradient_norm": layer.gamma_gradient_norm,
         },
     )
     heads = np.arange(layer.n_heads) if layer.heads is None else np.asarray(layer.heads)

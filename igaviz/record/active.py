@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, eq=False)
 class TapCall:
-    """What one call of `tap` was given, as it was given."""
+    """What one call of `tap` was given, as it was given; or what was read of a watched layer.
+
+    `call` says which call of a shared module it is. `compute_dtype` is what the layer computed in,
+    where its maps are not those that it computed. `gamma_source` is the parameter that γ was made
+    of, where γ is not the layer's own.
+    """
 
     layer: int
     attention: Tensor | None
@@ -29,6 +34,9 @@ class TapCall:
     sigma_floor_share: Tensor | None
     geo_bias_sign: int
     module: nn.Module | str | None
+    call: int = 0
+    compute_dtype: str | None = None
+    gamma_source: Tensor | None = None
 
 
 class Listener(Protocol):

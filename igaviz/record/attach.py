@@ -1,49 +1,140 @@
-"""Which modules of a model record themselves, and what their layers are called."""
+"""Which modules of a model are recorded, and what their layers are called."""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
-from weakref import WeakKeyDictionary
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field
 
 from torch import nn
 
 from igaviz.errors import RecordingError
 from igaviz.record.active import TapCall
 from igaviz.record.capture import LayerName
+from igaviz.record.families import FAMILIES, Family, family_of
 from igaviz.record.settings import whole_number
 
+_log = logging.getLogger(__name__)
 _WRAPPERS = re.compile(
     r"\b(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?:\.|$)"
 )
 _LOOKS_LIKE_ATTENTION = re.compile(r"attention|invariantpoint|\bipa\b|\biga\b", re.IGNORECASE)
+_TAP_HINT = (
+    "call igaviz.tap(...) in the layer's forward, where logits and weights are at hand, or give "
+    "attach a family of your own (docs/recording.md)"
+)
+TAPS_ITSELF = "taps itself"
 
 
+@dataclass(frozen=True, eq=False)
+class WatchedLayer:
+    """A module that is read from outside, as one of `family`."""
+
+    module: nn.Module
+    name: str
+    family: Family
+
+
+@dataclass(eq=False)
+class _Model:
+    """An attached model. Its watched layers get numbers when they are first called."""
+
+    root: nn.Module
+    watched: list[WatchedLayer]
+    called: bool = False
+
+
+@dataclass(eq=False)
 class Layers:
     """The numbers and names of the layers of all attached models.
 
     A module that taps itself says so: `taps_itself = True`, its number among its model's layers in
-    `layer_idx`, and `module=self` in its call of `tap`. The layers of a second model are numbered
-    on from the first one's highest.
+    `layer_idx`, and `module=self` in its call of `tap`. Modules that are watched are numbered in
+    the order of their first calls, each call of a shared module by itself. The layers of a second
+    model are numbered on from the first one's highest.
     """
 
-    def __init__(self) -> None:
-        self._names: WeakKeyDictionary[nn.Module, tuple[int, str]] = WeakKeyDictionary()
+    _models: list[_Model] = field(default_factory=list)
+    _names: dict[nn.Module, tuple[int | None, str]] = field(default_factory=dict)
+    _numbers: dict[tuple[nn.Module, int], int] = field(default_factory=dict)
 
-    def attach(self, model: nn.Module) -> dict[int, str]:
-        """The layers of `model` that will be recorded, number → qualified name.
+    @property
+    def roots(self) -> tuple[nn.Module, ...]:
+        """The attached models."""
+        return tuple(model.root for model in self._models)
 
-        Raises `RecordingError` where it holds none, or two of one number.
+    def attach(self, model: nn.Module, families: Sequence[Family] = ()) -> dict[str, str]:
+        """The layers of `model` that will be recorded: qualified name → how.
+
+        `families` are asked before those that are known. Raises `RecordingError` where no layer is
+        recognised, or two have one number.
         """
-        found = list(_that_tap_themselves(model))
-        if not found:
+        tapping = list(_that_tap_themselves(model))
+        watched = list(_that_are_recognised(model, (*families, *FAMILIES)))
+        if not tapping and not watched:
             raise RecordingError(
-                f"no layer of {type(model).__name__} records itself{_lookalikes(model)}",
-                hint="call igaviz.tap(...) in the layer's forward, where logits and weights are "
-                "at hand (docs/recording.md)",
+                f"no layer of {type(model).__name__} records itself or is recognised"
+                f"{_lookalikes(model, frozenset())}",
+                hint=_TAP_HINT,
             )
-        fresh = [(name, module) for name, module in found if module not in self._names]
-        start = max((number for number, _ in self._names.values()), default=-1) + 1
+        unknown = _lookalikes(model, {layer.module for layer in watched} | {m for _, m in tapping})
+        if unknown:
+            _log.warning("igaviz: not recorded%s; hint: %s", unknown, _TAP_HINT)
+        self._name_tapping(
+            [(name, module) for name, module in tapping if module not in self._names]
+        )
+        fresh = [layer for layer in watched if layer.module not in self._names]
+        self._names.update({layer.module: (None, layer.name) for layer in fresh})
+        if model not in self.roots:
+            self._models.append(_Model(model, fresh))
+        found = {name: TAPS_ITSELF for name, _ in tapping}
+        return found | {layer.name: layer.family.name for layer in watched}
+
+    def watched(self) -> list[WatchedLayer]:
+        """The layers that must be read from outside."""
+        return [layer for model in self._models for layer in model.watched]
+
+    def around(self, layers: Sequence[WatchedLayer]) -> list[nn.Module]:
+        """The modules of the attached models that hold any of `layers`, outermost first."""
+        inner = {layer.module for layer in layers}
+        found: dict[nn.Module, None] = {}
+        for root in self.roots:
+            for module in root.modules():
+                below = module.modules()
+                next(below)
+                if module not in inner and any(part in inner for part in below):
+                    found[module] = None
+        return list(found)
+
+    def number(self, layer: WatchedLayer, call: int) -> int:
+        """The number of one call of a watched layer: the same for the recorder's life."""
+        if (layer.module, call) not in self._numbers:
+            position = next(i for i, m in enumerate(self._models) if layer in m.watched)
+            self._reserve(self._models[:position])
+            self._models[position].called = True
+            self._numbers[layer.module, call] = self._next()
+        return self._numbers[layer.module, call]
+
+    def name(self, call: TapCall) -> LayerName:
+        """What the layer behind a call is called: as attached, else as the call says."""
+        number = whole_number("tap's layer", call.layer, least=0)
+        if not isinstance(call.module, nn.Module):
+            return LayerName(number, call.module or "", call=call.call)
+        own, module = self._names.get(call.module, (number, type(call.module).__name__))
+        return LayerName(
+            number if own is None else own, module, call.module.training, call=call.call
+        )
+
+    def forget(self) -> None:
+        """Let go of all models."""
+        self._models.clear()
+        self._names.clear()
+
+    def _name_tapping(self, fresh: Sequence[tuple[str, nn.Module]]) -> None:
+        if fresh:
+            self._reserve(self._models)
+        start = self._next()
         numbers = [start + _index(name, module) for name, module in fresh]
         for number, (name, module) in zip(numbers, fresh, strict=True):
             if numbers.count(number) > 1:
@@ -53,29 +144,50 @@ class Layers:
                 )
         for number, (name, module) in zip(numbers, fresh, strict=True):
             self._names[module] = (number, name)
-        return dict(sorted(self._names[module] for _, module in found))
 
-    def name(self, call: TapCall) -> LayerName:
-        """What the layer behind a call is called: as attached, else as the call says."""
-        number = whole_number("tap's layer", call.layer, least=0)
-        if not isinstance(call.module, nn.Module):
-            return LayerName(number, call.module or "")
-        number, module = self._names.get(call.module, (number, type(call.module).__name__))
-        return LayerName(number, module, call.module.training)
+    def _next(self) -> int:
+        """One more than the highest number so far."""
+        own = (number for number, _ in self._names.values() if number is not None)
+        return max((*own, *self._numbers.values()), default=-1) + 1
+
+    def _reserve(self, models: Sequence[_Model]) -> None:
+        """Number the watched layers of those `models` that were not called yet.
+
+        They are taken in the order in which their model holds them, each as called once.
+        """
+        for model in models:
+            if not model.called:
+                model.called = True
+                for layer in model.watched:
+                    self._numbers[layer.module, 0] = self._next()
 
 
 def _that_tap_themselves(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for name, module in model.named_modules():
         if getattr(module, "taps_itself", False) is True:
-            yield _WRAPPERS.sub("", name).strip(".") or type(module).__name__, module
+            yield _qualified(name, module), module
+
+
+def _that_are_recognised(model: nn.Module, families: Sequence[Family]) -> Iterator[WatchedLayer]:
+    for name, module in model.named_modules():
+        if getattr(module, "taps_itself", False) is not True:
+            family = family_of(module, families)
+            if family is not None:
+                yield WatchedLayer(module, _qualified(name, module), family)
+
+
+def _qualified(name: str, module: nn.Module) -> str:
+    return _WRAPPERS.sub("", name).strip(".") or type(module).__name__
 
 
 def _index(name: str, module: nn.Module) -> int:
     return whole_number(f"layer_idx of {name}", getattr(module, "layer_idx", None), least=0)
 
 
-def _lookalikes(model: nn.Module) -> str:
-    """Which kinds of its modules look like attention, as the tail of a message."""
-    kinds = sorted({type(module).__name__ for module in model.modules()})
+def _lookalikes(model: nn.Module, recorded: Set[nn.Module]) -> str:
+    """Which kinds of its modules look like attention and aren't recorded, as a message's tail."""
+    below = {part for module in recorded for part in module.modules()}
+    others = [m for m in model.modules() if m not in below and below.isdisjoint(m.modules())]
+    kinds = sorted({type(module).__name__ for module in others})
     alike = [kind for kind in kinds if _LOOKS_LIKE_ATTENTION.search(kind)]
     return f"; it holds {', '.join(alike[:5])}, not recognised" if alike else ""

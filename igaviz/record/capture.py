@@ -1,8 +1,8 @@
-"""The full maps of one due step: from tap calls to a record of plain arrays."""
+"""The full maps of one due step: copied from the layers' tensors, and later made a record of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,16 @@ from igaviz.errors import RecordingError
 from igaviz.format import MAP_TERMS
 from igaviz.record.active import TapCall
 from igaviz.record.batch import BatchItem
+from igaviz.record.host import HostCopy, bytes_to_copy
 from igaviz.record.per_item import ItemFields, PerItem
 from igaviz.record.settings import Settings
-from igaviz.record.tensors import Sizes, coarsest_dtype, device_cut, host_copy
+from igaviz.record.tensors import Sizes, coarsest_dtype
+
+_PER_HEAD_OF_ITEM = ("log_det_min", "sigma_floor_share")
+_PER_RESIDUE = ("ca", "sigma")
+
+Hold = Callable[[int], bool]
+"""Whether so many bytes more may be held in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,29 +40,46 @@ class Moment:
 
 @dataclass(frozen=True)
 class LayerName:
-    """What a layer is called: its number, its qualified name, and whether it is in training."""
+    """What a layer is called: its number, its qualified name, whether it is in training.
+
+    `call` says which call of a shared module it is.
+    """
 
     number: int
     module: str = ""
     training: bool | None = None
+    call: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _CopiedLayer:
+    """What was copied of one layer for one item, and what is said of it."""
+
+    arrays: Mapping[str, HostCopy]
+    facts: Mapping[str, Any]
+    number: int
 
 
 @dataclass(eq=False)
-class _Recorded:
-    """What is kept of one batch item so far."""
+class _CopiedItem:
+    """What was copied of one batch item so far."""
 
     fields: ItemFields
-    ca: Floats | None = None
-    layers: list[LayerRecord] = field(default_factory=list)
+    layers: list[_CopiedLayer] = field(default_factory=list)
 
 
 class MapCapture:
-    """The full maps of one step, copied from the layers' tensors call by call."""
+    """The full maps of one step, copied from the layers' tensors call by call.
 
-    def __init__(self, moment: Moment, settings: Settings) -> None:
+    `hold` is asked before each copy: where it says no, the whole step is `dropped`.
+    """
+
+    def __init__(self, moment: Moment, settings: Settings, hold: Hold) -> None:
         self._moment = moment
         self._settings = settings
-        self._recorded: dict[int, _Recorded] = {}
+        self._hold = hold
+        self._copied: dict[int, _CopiedItem] = {}
+        self.dropped = False
         self.skipped: set[int] = set()
         """Positions of items without a valid residue, or with more than `max_residues`."""
 
@@ -64,7 +88,7 @@ class MapCapture:
     ) -> None:
         """Copy what the settings ask for; raises `RecordingError` for what can't be recorded."""
         settings = self._settings
-        if settings.layers is not None and name.number not in settings.layers:
+        if self.dropped or (settings.layers is not None and name.number not in settings.layers):
             return
         if settings.heads is not None and settings.heads[-1] >= sizes.heads:
             raise RecordingError(
@@ -77,83 +101,112 @@ class MapCapture:
             if item is None or (limit is not None and len(item.residues) > limit):
                 self.skipped.add(position)
                 continue
-            if position not in self._recorded:
-                self._recorded[position] = _Recorded(item.fields)
-            recorded = self._recorded[position]
-            ca = _moved_ca(recorded, call, item)
-            recorded.layers.append(self._layer(call, name, item, ca))
+            arrays = self._copy(call, name, item)
+            if arrays is None:
+                self.dropped = True
+                self._copied.clear()
+                return
+            copied = self._copied.setdefault(position, _CopiedItem(item.fields))
+            copied.layers.append(_CopiedLayer(arrays, self._facts(call, name, arrays), name.number))
 
-    def record(self, numbers: Mapping[str, float]) -> StepRecord | None:
-        """The step with its `numbers`, or None where no item of it was kept."""
-        if not self._recorded:
+    def record(
+        self, numbers: Mapping[str, float], gamma_gradients: Mapping[int, float]
+    ) -> StepRecord | None:
+        """The step with its `numbers`, or None where no item of it was kept.
+
+        Waits for the copies, so it is for another thread than training's. `gamma_gradients` are
+        the norms of γ's gradient by layer.
+        """
+        if not self._copied:
             return None
         moment = self._moment
         return StepRecord(
             step=moment.step,
-            items=[self._item(position) for position in sorted(self._recorded)],
+            items=[self._item(position, gamma_gradients) for position in sorted(self._copied)],
             phase=moment.phase,
             epoch=moment.epoch,
             wall_time=moment.wall_time,
             numbers=numbers,
         )
 
-    def _item(self, position: int) -> ItemRecord:
-        recorded = self._recorded[position]
-        if recorded.ca is None:
+    def _item(self, position: int, gamma_gradients: Mapping[int, float]) -> ItemRecord:
+        copied = self._copied[position]
+        ca: Floats | None = None
+        layers = []
+        for layer in copied.layers:
+            arrays: dict[str, Any] = {name: copy.array() for name, copy in layer.arrays.items()}
+            own: Floats | None = arrays.pop("ca", None)
+            if own is not None and ca is not None and not np.array_equal(own, ca, equal_nan=True):
+                arrays["ca"] = own  # the frames moved since the item's
+            ca = own if ca is None else ca
+            norm = gamma_gradients.get(layer.number)
+            layers.append(LayerRecord(**layer.facts, **arrays, gamma_gradient_norm=norm))
+        if ca is None:
             raise RecordingError(
                 f"step {self._moment.step}: no layer gave ca, the Cα coordinates of the residues",
                 hint="tap(..., ca=coordinates), [B, N, 3], in at least one layer",
             )
-        return ItemRecord(batch=position, ca=recorded.ca, layers=recorded.layers, **recorded.fields)
+        return ItemRecord(batch=position, ca=ca, layers=layers, **copied.fields)
 
-    def _layer(
-        self, call: TapCall, name: LayerName, item: BatchItem, ca: Floats | None
-    ) -> LayerRecord:
+    def _facts(
+        self, call: TapCall, name: LayerName, arrays: Mapping[str, HostCopy]
+    ) -> dict[str, Any]:
         heads = self._settings.heads
-        maps = self._maps(call, name, item)
-
-        def per_head(values: torch.Tensor | None) -> Floats | None:
-            return None if values is None else host_copy(device_cut(values, heads=heads))
-
-        def of_item(term: str) -> torch.Tensor | None:
-            values: torch.Tensor | None = getattr(call, term)
-            return None if values is None else values[item.position]
-
-        sigma = of_item("sigma")
-        return LayerRecord(
-            layer=name.number,
-            heads=None if heads is None else np.array(heads),
-            gamma=per_head(call.gamma),
-            **maps,
-            ca=ca,
-            sigma=None
-            if sigma is None
-            else host_copy(device_cut(sigma, residues=item.kept, axes=1)),
-            log_det_min=per_head(of_item("log_det_min")),
-            sigma_floor_share=per_head(of_item("sigma_floor_share")),
-            module=name.module,
-            geo_bias_sign=call.geo_bias_sign,
-            compute_dtype=coarsest_dtype((call.logits_before, call.geo_bias, call.logits_after)),
-            attention_dtype=coarsest_dtype(
+        logits = (call.logits_before, call.geo_bias, call.logits_after)
+        weights_dtype = None
+        if "attention" in arrays:
+            weights_dtype = coarsest_dtype(
                 (call.attention,), at_least=self._settings.attention_dtype
             )
-            if "attention" in maps
-            else None,
-            training=name.training,
-        )
+        return {
+            "layer": name.number,
+            "heads": None if heads is None else np.array(heads),
+            "module": name.module,
+            "call": name.call,
+            "geo_bias_sign": call.geo_bias_sign,
+            "compute_dtype": call.compute_dtype or coarsest_dtype(logits),
+            "attention_dtype": weights_dtype,
+            "training": name.training,
+        }
 
-    def _maps(self, call: TapCall, name: LayerName, item: BatchItem) -> dict[str, Any]:
-        """The maps that are both wanted and given; raises where they can't be read back."""
+    def _copy(self, call: TapCall, name: LayerName, item: BatchItem) -> dict[str, HostCopy] | None:
+        """All that is kept of one layer for one item; None where it can't be held."""
+        heads = self._settings.heads
+        maps = self._wanted(call, name, item)
+        if not self._hold(sum(bytes_to_copy(values, item.kept) for values in maps.values())):
+            return None
+        copies = {}
+        for term, values in maps.items():
+            half = term == "attention" and self._settings.attention_dtype == "float16"
+            copies[term] = HostCopy(
+                values,
+                dtype=torch.float16 if half else torch.float32,
+                residues=item.kept,
+                axes=2,
+            )
+        if call.gamma is not None:
+            copies["gamma"] = HostCopy(_chosen(call.gamma, heads))
+        for term in _PER_HEAD_OF_ITEM:
+            values = getattr(call, term)
+            if values is not None:
+                copies[term] = HostCopy(_chosen(values[item.position], heads))
+        for term in _PER_RESIDUE:
+            values = getattr(call, term)
+            if values is not None:
+                copies[term] = HostCopy(values[item.position], residues=item.kept, axes=1)
+        return copies
+
+    def _wanted(self, call: TapCall, name: LayerName, item: BatchItem) -> dict[str, torch.Tensor]:
+        """The maps [H, N, N] that are both wanted and given; raises where they can't be read back.
+
+        N still counts padding.
+        """
         settings = self._settings
-        maps = {}
-        for term in MAP_TERMS:
-            given = getattr(call, term)
-            if term in settings.store and given is not None:
-                cut = device_cut(
-                    given[item.position], heads=settings.heads, residues=item.kept, axes=2
-                )
-                half = term == "attention" and settings.attention_dtype == "float16"
-                maps[term] = host_copy(cut, torch.float16 if half else torch.float32)
+        maps = {
+            term: _chosen(given[item.position], settings.heads)
+            for term in MAP_TERMS
+            if term in settings.store and (given := getattr(call, term)) is not None
+        }
         if "attention" not in maps and not {"logits_before", "geo_bias"} <= maps.keys():
             raise RecordingError(
                 f"layer {name.number} gives too little of store={settings.store} to be read back",
@@ -162,11 +215,10 @@ class MapCapture:
         return maps
 
 
-def _moved_ca(recorded: _Recorded, call: TapCall, item: BatchItem) -> Floats | None:
-    """The layer's own coordinates where they aren't the item's; the first ones are the item's."""
-    if call.ca is None:
-        return None
-    ca = host_copy(device_cut(call.ca[item.position], residues=item.kept, axes=1))
-    if recorded.ca is None:
-        recorded.ca = ca
-    return None if np.array_equal(ca, recorded.ca, equal_nan=True) else ca
+def _chosen(values: torch.Tensor, heads: tuple[int, ...] | None) -> torch.Tensor:
+    """The chosen heads of values whose first axis is heads; a view where they are neighbours."""
+    if heads is None:
+        return values
+    if heads[-1] - heads[0] + 1 == len(heads):
+        return values[heads[0] : heads[-1] + 1]
+    return values[torch.as_tensor(heads, device=values.device)]

@@ -33,7 +33,7 @@ READERS_ONLY = frozenset(
 )
 NAMES = tuple(metric.name for metric in METRICS if metric.name not in READERS_ONLY)
 
-_LARGEST = frozenset({"geo_bias_absmax", "sink", "row_sum_error", "replay_error"})
+LARGEST = frozenset({"geo_bias_absmax", "sink", "row_sum_error", "replay_error"})
 _SUMMED = frozenset({"nonfinite"})
 _OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
 _NAN = math.nan
@@ -102,30 +102,36 @@ def head_numbers(
     return found
 
 
-def merge_items(items: Sequence[dict[str, Tensor]]) -> dict[str, list[float | None]]:
+def stack_items(items: Sequence[dict[str, Tensor]]) -> Tensor:
+    """[items, metrics of `NAMES`, H]: the numbers of a batch as one tensor on their device."""
+    return torch.stack([torch.stack([item[name] for name in NAMES]) for item in items])
+
+
+def merge_items(stacked: Tensor) -> dict[str, list[float | None]]:
     """The numbers of a batch, per metric a list over heads; None where no item has a value.
 
-    Means are averaged over the items that have one, extremes take the largest, `nonfinite` the
-    sum. The one place that waits for the device.
+    `stacked` is what `stack_items` gave, on the host. Means are averaged over the items that have
+    one, extremes take the largest, `nonfinite` the sum.
     """
-    names = list(items[0])
-    stacked = torch.stack([torch.stack([item[name] for name in names]) for item in items]).cpu()
     stacked = torch.where(stacked.isfinite(), stacked, _NAN)
     merged: dict[str, list[float | None]] = {}
-    for position, name in enumerate(names):
+    for position, name in enumerate(NAMES):
         values = stacked[:, position]
-        if name in _LARGEST:
+        if name in LARGEST:
             whole = torch.where(values.isnan(), -math.inf, values).amax(0)
         elif name in _SUMMED:
             whole = values.nansum(0)
         else:
             whole = values.nanmean(0)
-        merged[name] = [_rounded(value) for value in whole.tolist()]
+        merged[name] = [finite(value) for value in whole.tolist()]
     return merged
 
 
-def _rounded(value: float) -> float | None:
-    """Six digits: more than float32 sums are good for, and a third of the bytes of all of them."""
+def finite(value: float) -> float | None:
+    """`value` to six digits, None where it isn't finite.
+
+    More than float32 sums are good for, and a third of the bytes of all digits.
+    """
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 

@@ -1,9 +1,9 @@
-"""A due step while it is open: it listens to taps and keeps what each layer gave first."""
+"""A due step while it is open: it listens to layers and keeps what each gave first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor
@@ -11,14 +11,18 @@ from torch import Tensor
 from igaviz.dump.write import ATTRIBUTES_OF_A_STEP
 from igaviz.errors import RecordingError
 from igaviz.format import MAP_TERMS
+from igaviz.record import active
 from igaviz.record.active import TapCall
 from igaviz.record.attach import Layers
 from igaviz.record.batch import BatchItems
 from igaviz.record.capture import MapCapture, Moment
-from igaviz.record.recording import Recording
+from igaviz.record.gradient import GammaGradient
+from igaviz.record.host import HostCopy
+from igaviz.record.recording import Recording, SeenStep
 from igaviz.record.scalars import ScalarCapture
 from igaviz.record.settings import Settings
 from igaviz.record.tensors import check_call
+from igaviz.record.watch import Watch
 
 
 class OpenStep:
@@ -41,24 +45,42 @@ class OpenStep:
         self._layers = layers
         self._recording = recording
         self._batch = BatchItems(moment.per_item)
-        self._maps = MapCapture(moment, settings) if maps else None
+        self._maps_due = maps
+        # A trigger is judged when the maps are gone from the device: they are copied for it.
+        copied = maps or (scalars and settings.trigger is not None)
+        self._maps = MapCapture(moment, settings, self._hold) if copied else None
         echo = maps and settings.echo
         self._scalars = (
             ScalarCapture(moment, settings, keep=scalars, echo=echo) if scalars or echo else None
         )
         self.seen: set[int] = set()
-        self._numbers: dict[str, float] = {}
+        self._held = 0
+        self._numbers: dict[str, HostCopy | float] = {}
+        self._gradients: dict[int, GammaGradient] = {}
+        self._watch = Watch(layers, self.take, self._guard)
+
+    def listen(self) -> None:
+        """Begin to hear taps and to read watched layers; `leave` must follow."""
+        active.listen(self)
+        self._watch.open()
+
+    def leave(self) -> None:
+        """Hear nothing more, and leave the models as they were."""
+        active.dismiss(self)
+        self._watch.close()
 
     def take(self, call: TapCall) -> None:
         """Keep what is due of one layer, where it is the layer's first call in this step."""
         if not self._recording.live:
             return
-        with self._recording.guard(self.moment.step):
+        with self._guard():
             name = self._layers.name(call)
             if name.number in self.seen:
                 return
             self.seen.add(name.number)
             sizes = check_call(call)
+            if call.gamma is not None:
+                self._gradients[name.number] = GammaGradient(call.gamma, call.gamma_source)
             with _outside_of_training(call):
                 items = self._batch.of(call, sizes)
                 if self._maps is not None:
@@ -72,20 +94,51 @@ class OpenStep:
         if taken:
             raise RecordingError(f"note: {taken[0]!r} is a name that every step has already")
         for name, number in numbers.items():
-            self._numbers[name] = float(number.detach() if isinstance(number, Tensor) else number)
+            if isinstance(number, Tensor) and number.numel() == 1:
+                self._numbers[name] = HostCopy(number.detach().reshape(()), dtype=torch.float64)
+            else:
+                self._numbers[name] = float(number)
 
     def finish(self) -> None:
-        """Write what was seen."""
+        """Hand what was seen over to be written."""
         step = self.moment.step
+        norms = {number: gradient.norm() for number, gradient in self._gradients.items()}
         if not self.seen:
             self._recording.count_empty(step)
             return
-        record = None
         if self._maps is not None:
             self._recording.count_skipped(self._maps.skipped, step)
-            record = self._maps.record(self._numbers)
-        lines = [] if self._scalars is None else self._scalars.lines(self._recording.attempt)
-        self._recording.write(record, lines, step)
+            if self._maps.dropped:
+                self._recording.count_dropped(step)
+        held, self._held = self._held, 0
+        self._recording.write(
+            SeenStep(
+                step=step,
+                maps=self._maps,
+                maps_due=self._maps_due,
+                scalars=self._scalars,
+                numbers=self._numbers,
+                gamma_gradients={
+                    number: norm for number, norm in norms.items() if norm is not None
+                },
+            ),
+            held,
+        )
+
+    def drop(self) -> None:
+        """Let go of what was copied and not handed over."""
+        for gradient in self._gradients.values():
+            gradient.leave()
+        self._recording.release(self._held)
+        self._held = 0
+
+    def _guard(self) -> AbstractContextManager[None]:
+        return self._recording.guard(self.moment.step)
+
+    def _hold(self, n_bytes: int) -> bool:
+        held = self._recording.hold(n_bytes, beside=self._held)
+        self._held += n_bytes * held
+        return held
 
 
 @contextmanager

@@ -21,10 +21,14 @@ _GIT_SECONDS = 5
 
 def rank_and_world_size() -> tuple[int, int]:
     """This process's rank and how many there are: from torch.distributed, else its environment."""
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
+    if is_distributed():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return _environment_number("RANK", 0), _environment_number("WORLD_SIZE", 1)
+
+
+def is_distributed() -> bool:
+    """Whether this process is one of several that torch.distributed knows of."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def provenance() -> dict[str, Any]:

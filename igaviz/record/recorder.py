@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -14,23 +16,31 @@ from typing import Any, Literal, Self
 from torch import Tensor, nn
 
 from igaviz.errors import RecordingError
-from igaviz.format import DEFAULT_PHASE, PHASES
+from igaviz.format import DEFAULT_PHASE, PHASES, PROBE_PHASE
 from igaviz.record import active
 from igaviz.record.attach import Layers
 from igaviz.record.capture import Moment
 from igaviz.record.compiled import eager_stance
 from igaviz.record.config import recorder_arguments
+from igaviz.record.families import Family
 from igaviz.record.open_step import OpenStep
 from igaviz.record.per_item import Arrays, PerItem
+from igaviz.record.probe import Probe, beside_training, make_probe
+from igaviz.record.provenance import is_distributed
 from igaviz.record.recording import Recording
 from igaviz.record.schedule import Interval, describe, make_schedules
 from igaviz.record.settings import (
     DEFAULT_STORE,
     AttentionDtype,
     LengthUnit,
+    WhenFull,
     make_settings,
     whole_number,
 )
+from igaviz.record.trigger import Trigger
+
+_ABOUT_ITEMS = {field.name for field in fields(PerItem)}
+"""What `step` and `probe` take of the items of a batch."""
 
 
 class Recorder:
@@ -42,7 +52,10 @@ class Recorder:
     positions in the batch) choose what goes into the maps; an item of more than `max_residues` is
     skipped and counted; at `max_bytes` in the folder recording ends. `ranks` says which ranks
     write: one, several, or "all". `store` names the maps to keep, `attention_dtype` the type of
-    the weights on disk. `echo` prints the classic line of each layer at due steps.
+    the weights on disk. `echo` prints the classic line of each layer at due steps. `trigger`
+    (metric → level, or a function of a layer's line of scalars) writes full maps of a scalar step
+    whose numbers ask for it. What waits to be written holds `queue_bytes` of memory at most; a step
+    that finds no room is dropped and counted, or waited with, as `when_full` says.
 
     Wrong arguments raise `RecordingError` at once. From the first `step` on nothing is raised: the
     first failure is logged with its stack, noted in `run.json`, and ends the recording. With
@@ -67,6 +80,9 @@ class Recorder:
         echo: bool = False,
         strict: bool = False,
         scalars_interval: int | None = None,
+        trigger: Trigger | None = None,
+        queue_bytes: int = 4 << 30,
+        when_full: WhenFull = "drop",
     ) -> None:
         self._settings = make_settings(
             length_unit=length_unit,
@@ -81,6 +97,9 @@ class Recorder:
             echo=echo,
             strict=strict,
             scalars_interval=scalars_interval,
+            trigger=trigger,
+            queue_bytes=queue_bytes,
+            when_full=when_full,
         )
         self._maps_due, self._scalars_due = make_schedules(interval, at, scalars_interval)
         # Path.is_file raises where a parent folder may not be searched.
@@ -91,7 +110,9 @@ class Recorder:
         self._layers = Layers()
         self._entered: set[tuple[int, str]] = set()
         self._open: list[OpenStep] = []
+        self._probe: Probe | None = None
         self._closed = False
+        atexit.register(self._close_quietly)
 
     @classmethod
     def from_config(
@@ -113,13 +134,31 @@ class Recorder:
             recorder.close()
         return recorder
 
-    def attach(self, model: nn.Module) -> dict[int, str]:
-        """The layers of `model` that will be recorded, number → qualified name.
+    def attach(self, model: nn.Module, *, families: Sequence[Family] = ()) -> dict[str, str]:
+        """The layers of `model` that will be recorded: qualified name → how.
 
-        A layer that calls `tap` itself says so by `taps_itself = True` and its `layer_idx`. Raises
-        `RecordingError` where the model holds none.
+        A layer that calls `tap` itself says so by `taps_itself = True` and its `layer_idx`. Others
+        are recognised by their structure as one of the known families, or of `families`, and read
+        from outside while a due step is open; they are numbered in the order of their first calls.
+        What looks like attention and isn't recognised is logged. Raises `RecordingError` where
+        nothing is recorded.
         """
-        return self._layers.attach(model)
+        return self._layers.attach(model, families)
+
+    def probe(self, batch: Any, **about: Any) -> None:  # noqa: ANN401 (whatever the model takes)
+        """Nothing; at the end of each due training step from now on, runs `batch` as phase `probe`.
+
+        `batch` is a function that runs a forward, or what the attached model is called with (a
+        mapping: by keywords; a tuple or list: by position). The model is in eval mode, without
+        gradients, random numbers are the same each time, and everything is restored. `about` is
+        what `step` takes of the batch's items: `names`, `flow_time`, `residue_index`, ….
+        """
+        unknown = sorted(about.keys() - _ABOUT_ITEMS)
+        if unknown:
+            raise RecordingError(
+                f"probe takes no {unknown[0]!r}", hint=f"it takes {', '.join(sorted(_ABOUT_ITEMS))}"
+            )
+        self._probe = make_probe(batch, self._layers.roots, about)
 
     @contextmanager
     def step(
@@ -143,9 +182,14 @@ class Recorder:
         """
         per_item = PerItem(names, flow_time, ca_reference, residue_index, chain_index, sequence)
         due, opened = self.begin(step, phase=phase, epoch=epoch, per_item=per_item)
-        stance = eager_stance if due else nullcontext
-        with active.inside_step(), self._finishing(opened), stance():
+        if not due:
+            with active.inside_step():
+                yield
+            return
+        with active.inside_step(), self._finishing(opened), eager_stance():
             yield
+        if phase == DEFAULT_PHASE and self._probe is not None:
+            self._run_probe(step, epoch, self._probe)
 
     def note(self, **numbers: float | Tensor) -> None:
         """Nothing; adds numbers (loss, learning_rate) to the step that is open and due.
@@ -157,10 +201,36 @@ class Recorder:
             with self._recording.guard(opened.moment.step):
                 opened.note(numbers)
 
+    def scalars(self) -> dict[str, float]:
+        """The numbers of the last scalar step, `{"iga/layer3/gamma": 0.81, …}`, given once.
+
+        Averaged over heads (the largest, of extremes); {} where there is nothing new. For what
+        logs numbers: `if numbers := recorder.scalars(): wandb.log(numbers, step=step)`.
+        """
+        return self._recording.scalars()
+
+    def flush(self) -> None:
+        """Nothing; waits until all that was recorded so far is on disk."""
+        self._recording.flush()
+
     def close(self) -> None:
-        """Nothing; ends the recording and says so in `run.json`. No step is due from here on."""
+        """Nothing; ends the recording and says so in `run.json`. No step is due from here on.
+
+        What is recorded so far is on disk when it returns. A step that is still open is dropped.
+        """
+        self._close(quiet=False)
+
+    def _close(self, *, quiet: bool) -> None:
         self._closed = True
-        self._recording.close()
+        atexit.unregister(self._close_quietly)
+        for opened in [*self._open]:
+            self._drop(opened)
+        self._layers.forget()
+        self._probe = None
+        self._recording.close(quiet=quiet)
+
+    def _close_quietly(self) -> None:
+        self._close(quiet=True)
 
     def __enter__(self) -> Self:
         return self
@@ -171,7 +241,8 @@ class Recorder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        # What stopped training must be heard.
+        self._close(quiet=error is not None)
 
     def begin(
         self,
@@ -203,19 +274,42 @@ class Recorder:
                     scalars=scalars,
                 )
                 self._open.append(opened)
-                active.listen(opened)
+                opened.listen()
         return due, opened
 
     def finish(self, opened: OpenStep, *, quiet: bool = False) -> None:
         """Write what `opened` has seen; `quiet` where training failed itself and must be heard."""
-        self._drop(opened)
+        self._leave(opened)
         if self._recording.live and (opened.seen or not quiet):
             with self._recording.guard(opened.moment.step, quiet=quiet):
                 opened.finish()
+        opened.drop()
+        if self._settings.strict:
+            self._recording.flush(quiet=quiet)
+
+    def _leave(self, opened: OpenStep) -> None:
+        opened.leave()
+        if opened in self._open:
+            self._open.remove(opened)
 
     def _drop(self, opened: OpenStep) -> None:
-        active.dismiss(opened)
-        self._open.remove(opened)
+        self._leave(opened)
+        opened.drop()
+
+    def _run_probe(self, step: int, epoch: int | None, probe: Probe) -> None:
+        """Record the probe's forward. On every rank, or a sharded model's ranks would wait."""
+        per_item = PerItem(**probe.about)
+        _, opened = self.begin(step, phase=PROBE_PHASE, epoch=epoch, per_item=per_item)
+        if opened is None and not is_distributed():
+            return
+        with (
+            active.inside_step(),
+            self._finishing(opened),
+            eager_stance(),
+            beside_training(self._layers.roots),
+            self._recording.guard(step),
+        ):
+            probe.run()
 
     @contextmanager
     def _finishing(self, opened: OpenStep | None) -> Iterator[None]:

@@ -4,62 +4,93 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from igaviz.dump.write import StepRecord
 from igaviz.errors import OutputError, RecordingError
+from igaviz.record.background import Background
+from igaviz.record.capture import MapCapture
+from igaviz.record.host import HostCopy
 from igaviz.record.provenance import rank_and_world_size
+from igaviz.record.scalars import ScalarCapture, as_dictionary
 from igaviz.record.settings import Settings
+from igaviz.record.trigger import fired
 from igaviz.record.writer import Writer
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
+class SeenStep:
+    """All that was seen of one step, on its way to the files."""
+
+    step: int
+    maps: MapCapture | None
+    maps_due: bool
+    scalars: ScalarCapture | None
+    numbers: Mapping[str, HostCopy | float]
+    gamma_gradients: Mapping[int, HostCopy]
+    measured: threading.Event = field(default_factory=threading.Event)
+    """Set when its scalars are written."""
+    triggered: bool = False
+
+
 class Recording:
-    """What stands between a recorder and its files: `guard` around all that can fail."""
+    """What stands between a recorder and its files: `guard` around all that can fail.
+
+    The files belong to a thread of their own. What is public here is for the training thread.
+    """
 
     def __init__(self, folder: Path, settings: Settings, described: Mapping[str, Any]) -> None:
         self._folder = folder
         self._settings = settings
         self._described = described
+        self._background = Background(settings.queue_bytes)
         self._writer: Writer | None = None
         self._started = False
         self._ended = False
+        self._failed = False
+        self._writable = True
+        self._lock = threading.Lock()
+        self._failure: Exception | None = None
         self._process = os.getpid()
         self._steps = 0
         self._skipped_items = 0
+        self._dropped_steps = 0
         self._empty_steps = 0
+        self._measuring: SeenStep | None = None
+        self._scalars: dict[str, float] = {}
 
     @property
     def live(self) -> bool:
         """Whether this process records: a chosen rank, before any failure, not a forked child."""
         return self._writer is not None and not self._ended and os.getpid() == self._process
 
-    @property
-    def attempt(self) -> int:
-        """The number of this start of a recorder in its folder."""
-        return 0 if self._writer is None else self._writer.attempt
-
     @contextmanager
     def guard(self, step: int | None = None, *, quiet: bool = False) -> Iterator[None]:
         """Ends the recording at an exception inside; raises it only where it is strict.
 
-        `quiet` raises in no case: for work done while training's own exception is on its way.
+        `quiet` raises in no case: for work done while training's own exception is on its way, and
+        for that of another thread.
         """
         try:
             yield
         except Exception as error:
-            if self._ended:
+            with self._lock:
+                first = not self._failed
+                self._failed = self._ended = True
+            if not first:
                 return
             self._fail(error, step)
             if self._settings.strict and not quiet:
-                if isinstance(error, RecordingError):
-                    raise
-                raise RecordingError(f"recording failed: {error}") from error
+                self._failure = None
+                raise _as_recording_error(error) from error.__cause__
 
     def start(self) -> None:
         """Find this process's rank, and make the folder ready where it writes; once."""
@@ -77,19 +108,40 @@ class Recording:
                 settings=self._described,
             )
 
-    def write(
-        self, record: StepRecord | None, lines: Sequence[Mapping[str, Any]], step: int
-    ) -> None:
-        """Publish a step's record and append its scalars, or end where `max_bytes` is used up."""
-        if self._writer is None:
+    def hold(self, n_bytes: int, *, beside: int) -> bool:
+        """Whether a step that holds `beside` bytes already may hold `n_bytes` more in memory."""
+        return self._background.hold(
+            n_bytes, beside=beside, wait=self._settings.when_full == "wait"
+        )
+
+    def release(self, n_bytes: int) -> None:
+        """Give back bytes of a step that is not written."""
+        if n_bytes and os.getpid() == self._process:
+            self._background.release(n_bytes)
+
+    def write(self, seen: SeenStep, held: int) -> None:
+        """Have a step written by the other thread, which then releases what it `held`."""
+        if seen.scalars is not None:
+            self._measuring = seen
+            self._background.submit(partial(self._write_scalars, seen))
+        self._background.submit(partial(self._write_maps, seen), held)
+
+    def flush(self, *, quiet: bool = False) -> None:
+        """Wait until all that was recorded is on disk. Raises what went wrong, where strict."""
+        if os.getpid() != self._process:
             return
-        if record is not None:
-            if not self._writer.write_step(record):
-                self._end(f"max_bytes={self._settings.max_bytes} is used up", step)
-                return
-            self._steps += 1
-        if lines and not self._writer.append_scalars(lines):
-            self._end(f"max_bytes={self._settings.max_bytes} is used up", step)
+        self._background.flush()
+        failure, self._failure = self._failure, None
+        if failure is not None and self._settings.strict and not quiet:
+            raise _as_recording_error(failure)
+
+    def scalars(self) -> dict[str, float]:
+        """The numbers of the last scalar step, given once; waits until they are there."""
+        if self._measuring is None or os.getpid() != self._process:
+            return {}
+        self._measuring.measured.wait()
+        self._measuring = None
+        return self._scalars
 
     def count_skipped(self, positions: set[int], step: int) -> None:
         """Count items that were skipped, and say so the first time."""
@@ -103,43 +155,132 @@ class Recording:
             )
         self._skipped_items += len(positions)
 
+    def count_dropped(self, step: int) -> None:
+        """Count a step that found no room in the queue, and say so the first time."""
+        if not self._dropped_steps:
+            _log.warning(
+                "igaviz: step %d: its maps are dropped: with those that wait to be written they "
+                "would take more than queue_bytes=%d; record fewer items, heads or layers, or more "
+                'rarely, or let training wait with when_full="wait"',
+                step,
+                self._settings.queue_bytes,
+            )
+        self._dropped_steps += 1
+
     def count_empty(self, step: int) -> None:
-        """Count a due step in which nothing was tapped, and say so the first time."""
+        """Count a due step in which nothing was recorded, and say so the first time."""
         if not self._empty_steps:
             _log.warning(
-                "igaviz: step %d was due but nothing was tapped: is tap(...) called within "
-                "recorder.step, outside of compiled code?",
+                "igaviz: step %d was due but nothing was tapped: is tap(...) called, or an "
+                "attached model, within recorder.step?",
                 step,
             )
         self._empty_steps += 1
 
-    def close(self) -> None:
-        """End the recording and say so in the run file."""
-        if self.live and self._writer is not None:
-            with self.guard():
-                self._writer.close(
-                    recorded_steps=self._steps,
-                    skipped_items=self._skipped_items,
-                    empty_steps=self._empty_steps,
-                )
+    def close(self, *, quiet: bool = False) -> None:
+        """End the recording: all of it is on disk, and the run file says so. Raises as `flush`."""
+        if os.getpid() != self._process:
+            return
+        if self.live:
+            self._background.submit(self._write_end)
         self._ended = True
+        self._background.stop()
+        self.flush(quiet=quiet)
 
-    def _end(self, reason: str, step: int) -> None:
-        """End the recording in good order."""
-        _log.warning("igaviz: recording ends at step %d: %s", step, reason)
+    # What follows is done by the other thread.
+
+    @contextmanager
+    def _writing(self, step: int) -> Iterator[None]:
+        """A `guard` that also keeps what waits behind a failure from being written."""
+        with self.guard(step, quiet=True):
+            try:
+                yield
+            except Exception:
+                self._writable = False
+                raise
+
+    def _write_scalars(self, seen: SeenStep) -> None:
+        try:
+            with self._writing(seen.step):
+                if seen.scalars is None or self._writer is None or not self._writable:
+                    return
+                numbers, gradients = _values(seen.numbers), _values(seen.gamma_gradients)
+                lines = seen.scalars.finish(self._writer.attempt, numbers, gradients)
+                self._scalars = as_dictionary(lines)
+                trigger = self._settings.trigger
+                seen.triggered = trigger is not None and any(fired(trigger, x) for x in lines)
+                if lines and not self._writer.append_scalars(lines):
+                    self._end_full(seen.step)
+        finally:
+            seen.measured.set()
+
+    def _write_maps(self, seen: SeenStep) -> None:
+        with self._writing(seen.step):
+            if seen.maps is None or self._writer is None or not self._writable:
+                return
+            if not (seen.maps_due or seen.triggered):
+                return
+            record = seen.maps.record(_values(seen.numbers), _values(seen.gamma_gradients))
+            if record is None:
+                return
+            if self._writer.write_step(record):
+                self._steps += 1
+            else:
+                self._end_full(seen.step)
+
+    def _write_end(self) -> None:
+        if self._writer is None or not self._writable:
+            return
+        try:
+            self._writer.close(
+                recorded_steps=self._steps,
+                skipped_items=self._skipped_items,
+                dropped_steps=self._dropped_steps,
+                empty_steps=self._empty_steps,
+            )
+        except OutputError as error:
+            self._failure = error
+            _log.error("igaviz: the run file can't say that recording ended: %s", error)
+
+    def _end_full(self, step: int) -> None:
+        """End the recording in good order: the writer has no more room."""
+        with self._lock:
+            self._ended = True
+        self._writable = False
         if self._writer is not None:
+            reason = self._writer.full
+            _log.warning("igaviz: recording ends at step %d: %s", step, reason)
             self._writer.note(off={"step": step, "reason": reason})
-        self._ended = True
 
     def _fail(self, error: Exception, step: int | None) -> None:
-        """End the recording because of `error`: the log and the run file say why."""
-        self._ended = True
+        """End the recording because of `error`: the log and the run file say why. Any thread."""
         _log.error("igaviz: recording failed and is off from here on", exc_info=error)
-        if self._writer is None:
-            return
+        self._failure = error
         reason = f"{type(error).__name__}: {error}"
         stack = "".join(traceback.format_exception(error))
+        off = {"step": step, "reason": reason, "traceback": stack}
+        self._background.submit(partial(self._write_failure, off))
+
+    def _write_failure(self, off: Mapping[str, Any]) -> None:
+        self._writable = False
+        if self._writer is None:
+            return
         try:
-            self._writer.note(off={"step": step, "reason": reason, "traceback": stack})
+            self._writer.note(off=off)
         except OutputError as second:
             _log.error("igaviz: the run file can't say so: %s", second)
+
+
+def _values(copies: Mapping[Any, HostCopy | float]) -> dict[Any, float]:
+    return {
+        name: float(copy.array()) if isinstance(copy, HostCopy) else copy
+        for name, copy in copies.items()
+    }
+
+
+def _as_recording_error(error: Exception) -> RecordingError:
+    if isinstance(error, RecordingError):
+        return error
+    wrapped = RecordingError(f"recording failed: {error}")
+    wrapped.__cause__ = error
+    return wrapped

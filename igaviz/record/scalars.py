@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from igaviz.errors import RecordingError
+from igaviz.format import DEFAULT_PHASE
 from igaviz.metrics.line import classic_line
 from igaviz.record.active import TapCall
 from igaviz.record.batch import BatchItem
 from igaviz.record.capture import LayerName, Moment
-from igaviz.record.numbers import head_numbers, merge_items
+from igaviz.record.host import HostCopy
+from igaviz.record.numbers import LARGEST, NAMES, finite, head_numbers, merge_items, stack_items
 from igaviz.record.settings import Settings
 from igaviz.record.tensors import Sizes, device_cut
+
+
+@dataclass(frozen=True, eq=False)
+class _MeasuredLayer:
+    """The numbers of one layer on their way to the host: [items, metrics, heads]."""
+
+    number: int
+    heads: int
+    items: int
+    copy: HostCopy
+    echo: bool
+
 
 HeadValues = Mapping[str, Sequence[float | None]]
 """Metric → its value for each head."""
@@ -31,33 +46,53 @@ class ScalarCapture:
         self._keep = keep
         self._echo = echo
         self._ca: dict[int, Tensor] = {}
-        self._lines: list[dict[str, Any]] = []
+        self._measured: list[_MeasuredLayer] = []
 
     def take(
         self, call: TapCall, sizes: Sizes, name: LayerName, items: Mapping[int, BatchItem]
     ) -> None:
-        """Measure all items of the batch; prints the classic line where asked."""
+        """Measure all items of the batch, on the device."""
         chosen = self._settings.layers is None or name.number in self._settings.layers
         echo = self._echo and chosen
         if not items or not (self._keep or echo):
             return
-        values = merge_items([self._measure(call, item) for item in items.values()])
-        if self._keep:
-            line = {"layer": name.number, "maps": len(items), "heads": [*range(sizes.heads)]}
-            self._lines.append({**line, **values})
-        if echo:
-            print(self._classic_line(name.number, values), flush=True)
+        stacked = stack_items([self._measure(call, item) for item in items.values()])
+        copy = HostCopy(stacked, dtype=torch.float64)
+        self._measured.append(_MeasuredLayer(name.number, sizes.heads, len(items), copy, echo))
 
-    def lines(self, attempt: int) -> list[dict[str, Any]]:
-        """The lines of the scalars file."""
-        own = {"step": self._moment.step, "phase": self._moment.phase, "attempt": attempt}
-        return [own | line for line in self._lines]
+    def finish(
+        self, attempt: int, numbers: Mapping[str, float], gamma_gradients: Mapping[int, float]
+    ) -> list[dict[str, Any]]:
+        """The lines of the scalars file; prints the classic line of each layer where asked.
+
+        Waits for the numbers, so it is for another thread than training's.
+        """
+        lines = []
+        for layer in self._measured:
+            values = merge_items(torch.from_numpy(layer.copy.array()))
+            if layer.echo:
+                print(self._classic_line(layer.number, values), flush=True)
+            line: dict[str, Any] = {
+                "step": self._moment.step,
+                "phase": self._moment.phase,
+                "attempt": attempt,
+                "layer": layer.number,
+                "maps": layer.items,
+                "heads": [*range(layer.heads)],
+            }
+            norm = gamma_gradients.get(layer.number)
+            if norm is not None:
+                line["gamma_gradient_norm"] = finite(norm)
+            if numbers:
+                line["numbers"] = {name: finite(number) for name, number in numbers.items()}
+            lines.append(line | values)
+        return lines if self._keep else []
 
     def _measure(self, call: TapCall, item: BatchItem) -> dict[str, Tensor]:
         def cut(values: Tensor | None, axes: int) -> Tensor | None:
             if values is None:
                 return None
-            return device_cut(values[item.position], residues=item.kept, axes=axes)
+            return device_cut(values[item.position], item.kept, axes=axes)
 
         ca = cut(call.ca, 1)
         if ca is None:
@@ -102,3 +137,24 @@ class ScalarCapture:
 
 def _index(values: Any, like: Tensor) -> Tensor | None:  # noqa: ANN401 (numpy's arrays)
     return None if values is None else torch.as_tensor(values, device=like.device)
+
+
+def as_dictionary(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The lines of one step as `{"iga/layer3/gamma": 0.81, …}`: means over heads.
+
+    Metrics of which a batch keeps the largest are the largest of the heads too. A phase other than
+    `train` stands before the layer: `iga/probe/layer3/gamma`.
+    """
+    found: dict[str, float] = {}
+    for line in lines:
+        phase = "" if line["phase"] == DEFAULT_PHASE else f"{line['phase']}/"
+        prefix = f"iga/{phase}layer{line['layer']}"
+        for name in NAMES:
+            values = [value for value in line[name] if value is not None]
+            if values:
+                merged = max(values) if name in LARGEST else math.fsum(values) / len(values)
+                found[f"{prefix}/{name}"] = merged
+        norm = line.get("gamma_gradient_norm")
+        if norm is not None:
+            found[f"{prefix}/gamma_gradient_norm"] = norm
+    return found

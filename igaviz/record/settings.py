@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral
 from typing import Any, Literal
 
 from igaviz.errors import RecordingError
 from igaviz.format import ANGSTROM_PER_UNIT, MAP_TERMS
+from igaviz.record.trigger import Trigger, check_trigger
 
 LengthUnit = Literal["angstrom", "nanometer"]
 AttentionDtype = Literal["float16", "float32"]
+WhenFull = Literal["drop", "wait"]
 
 DEFAULT_STORE = ("logits_before", "geo_bias", "attention", "pair_bias")
 """The maps that are kept where a layer gives them."""
@@ -22,7 +24,8 @@ class Settings:
     """What a recorder keeps; raises `RecordingError` for what makes no sense.
 
     `layers`, `heads` and `items` choose what goes into shards (None: all). `items` is a number
-    (the first so many) or positions in the batch.
+    (the first so many) or positions in the batch. Copies that wait to be written take
+    `queue_bytes` of memory at most; a step that finds no room is dropped, or waited with.
     """
 
     length_unit: str
@@ -37,9 +40,13 @@ class Settings:
     echo: bool = False
     strict: bool = False
     scalars_interval: int | None = None
+    trigger: Trigger | None = None
+    queue_bytes: int = 4 << 30
+    when_full: str = "drop"
 
     def __post_init__(self) -> None:
         _one_of("length_unit", self.length_unit, ANGSTROM_PER_UNIT)
+        _one_of("when_full", self.when_full, ("drop", "wait"))
         _one_of("attention_dtype", self.attention_dtype, ("float16", "float32"))
         for term in self.store:
             _one_of("a term of store", term, MAP_TERMS)
@@ -48,10 +55,11 @@ class Settings:
                 f"store={self.store!r} can't be read back",
                 hint="store attention, or logits_before and geo_bias, or all three",
             )
-        for name in ("max_residues", "max_bytes", "scalars_interval"):
+        for name in ("max_residues", "max_bytes", "scalars_interval", "queue_bytes"):
             value = getattr(self, name)
             if value is not None:
                 whole_number(name, value, least=1)
+        check_trigger(self.trigger, self.scalars_interval)
 
     def chosen_items(self, batch_size: int) -> list[int]:
         """The positions in a batch of this size that go into shards."""
@@ -65,7 +73,11 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """The settings as `run.json` holds them."""
-        return asdict(self)
+        trigger = self.trigger
+        described = (
+            getattr(trigger, "__qualname__", repr(trigger)) if callable(trigger) else trigger
+        )
+        return {**asdict(replace(self, trigger=None)), "trigger": described}
 
 
 def make_settings(

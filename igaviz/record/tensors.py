@@ -1,9 +1,9 @@
-"""From the model's tensors to plain arrays: checked, cut to valid residues, copied to the host."""
+"""The tensors that a layer gives: checked against each other, named by type, cut."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,27 +87,15 @@ def _float_name(tensor: Tensor) -> str:
 
 
 def device_cut(
-    tensor: Tensor,
-    *,
-    heads: Sequence[int] | None = None,
-    residues: npt.NDArray[np.int64] | None = None,
-    axes: int = 0,
+    tensor: Tensor, residues: npt.NDArray[np.int64] | None = None, *, axes: int
 ) -> Tensor:
-    """`tensor` without its history, cut on the device it lives on.
+    """`tensor` without its history, cut to `residues` on the device it lives on.
 
-    `heads` are taken along the first axis, `residues` along the last 2 axes, or the first if
-    `axes` is 1. Shares memory with `tensor` where nothing is cut.
+    They are taken along the last 2 axes, or along the first if `axes` is 1. Shares memory with
+    `tensor` where nothing is cut.
     """
     tensor = tensor.detach()
-    if heads is not None:
-        tensor = tensor[torch.as_tensor(heads, device=tensor.device)]
-    if residues is not None:
-        keep = torch.as_tensor(residues, device=tensor.device)
-        tensor = tensor[..., keep[:, None], keep] if axes == 2 else tensor[keep]
-    return tensor
-
-
-def host_copy(tensor: Tensor, dtype: torch.dtype = torch.float32) -> npt.NDArray[Any]:
-    """A copy of `tensor` on the host: training may change its tensors in place."""
-    array: npt.NDArray[Any] = tensor.to("cpu", dtype, copy=True).numpy()
-    return array
+    if residues is None:
+        return tensor
+    keep = torch.as_tensor(residues, device=tensor.device)
+    return tensor[..., keep[:, None], keep] if axes == 2 else tensor[keep]

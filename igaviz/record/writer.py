@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,12 +21,17 @@ from igaviz.record.attempts import (
 )
 from igaviz.record.provenance import provenance
 
+_FREE_BYTES = 1 << 30
+"""So much is left free on the disk, or a hundredth of it."""
+
 
 class Writer:
     """One attempt of one rank in one folder. Knows no tensors, so any thread may own it.
 
-    Raises `OutputError` where a file can't be written.
+    Raises `OutputError` where a file can't be written. `full` says why the last write was refused.
     """
+
+    full = ""
 
     def __init__(
         self,
@@ -66,7 +72,7 @@ class Writer:
         self.note()
 
     def write_step(self, record: StepRecord) -> bool:
-        """Whether `record` was published: not, where it would exceed `max_bytes`."""
+        """Whether `record` was published: not, where there is no room for it."""
         image = shard_image(
             [record],
             length_unit=self._length_unit,
@@ -83,7 +89,7 @@ class Writer:
         return True
 
     def append_scalars(self, lines: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether `lines` were appended to the scalars file: not, where they exceed `max_bytes`."""
+        """Whether `lines` were appended to the scalars file: not, where there is no room."""
         text = "".join(
             json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n" for line in lines
         ).encode()
@@ -119,7 +125,19 @@ class Writer:
         self.note(ended=_now(), **facts)
 
     def _has_room(self, n_bytes: int) -> bool:
-        return self._max_bytes is None or self._bytes + n_bytes <= self._max_bytes
+        """Whether `max_bytes` and the disk leave room; if not, `full` says which doesn't."""
+        if self._max_bytes is not None and self._bytes + n_bytes > self._max_bytes:
+            self.full = f"max_bytes={self._max_bytes} is used up"
+            return False
+        disk = shutil.disk_usage(self._folder)
+        # A recording that fills the disk would take training's own checkpoint along.
+        reserve = min(_FREE_BYTES, disk.total // 100)
+        if disk.free - n_bytes < reserve:
+            self.full = (
+                f"the disk has {disk.free} bytes left, and {reserve} are left to training itself"
+            )
+            return False
+        return True
 
 
 def _text(value: object) -> str | None:

@@ -10,7 +10,7 @@ import torch
 from igaviz.dump.data import AttentionMap, Structure
 from igaviz.format import MapId
 from igaviz.metrics import Pairs, measure
-from igaviz.record.numbers import NAMES, head_numbers, merge_items
+from igaviz.record.numbers import NAMES, head_numbers, merge_items, stack_items
 
 HEADS = 3
 
@@ -68,18 +68,15 @@ def test_torch_gives_what_numpy_gives(name, sign):
         data["geo_bias"] = sign * data["geo_bias"]
     chain = (np.arange(n) > n // 2).astype(np.int64)
     gamma = np.array([0.5, 1.0, 2.0], np.float32)
-    found = merge_items(
-        [
-            head_numbers(
-                ca=torch.from_numpy(ca.astype(np.float32) / 10),
-                length_unit="nanometer",
-                gamma=torch.from_numpy(gamma),
-                geo_bias_sign=sign,
-                chain_index=torch.from_numpy(chain),
-                **{term: torch.from_numpy(values) for term, values in data.items()},
-            )
-        ]
+    item = head_numbers(
+        ca=torch.from_numpy(ca.astype(np.float32) / 10),
+        length_unit="nanometer",
+        gamma=torch.from_numpy(gamma),
+        geo_bias_sign=sign,
+        chain_index=torch.from_numpy(chain),
+        **{term: torch.from_numpy(values) for term, values in data.items()},
     )
+    found = merge_items(stack_items([item]))
     structure = Structure(
         name="",
         ca=(ca.astype(np.float32) / 10).astype(np.float64) * 10,
@@ -113,21 +110,16 @@ def test_torch_gives_what_numpy_gives(name, sign):
 
 
 def test_items_are_merged_by_the_rule_of_the_format():
-    one = {
-        "sink": torch.tensor([0.1]),
-        "gamma": torch.tensor([1.0]),
-        "nonfinite": torch.tensor([2.0]),
-    }
-    two = {
-        "sink": torch.tensor([0.3]),
-        "gamma": torch.tensor([3.0]),
-        "nonfinite": torch.tensor([3.0]),
-    }
-    assert merge_items([one, two]) == {
-        "sink": [pytest.approx(0.3)],
-        "gamma": [2.0],
-        "nonfinite": [5.0],
-    }
-    none = {name: torch.tensor([torch.nan]) for name in one}
-    assert merge_items([none])["sink"] == [None]
-    assert merge_items([none, one])["gamma"] == [1.0]
+    def merged(*items, name):
+        """The value of one metric, over items that have no other."""
+        stacked = torch.full((len(items), len(NAMES), 1), torch.nan)
+        stacked[:, NAMES.index(name), 0] = torch.tensor(items)
+        found = merge_items(stacked)
+        assert found.keys() == {*NAMES}
+        return found[name]
+
+    assert merged(0.1, 0.3, name="sink") == [pytest.approx(0.3)]
+    assert merged(1.0, 3.0, name="gamma") == [2.0]
+    assert merged(2.0, 3.0, name="nonfinite") == [5.0]
+    assert merged(torch.nan, name="sink") == [None]
+    assert merged(torch.nan, 1.0, name="gamma") == [1.0]

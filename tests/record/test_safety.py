@@ -258,6 +258,7 @@ def test_a_forked_child_records_nothing(tmp_path):
         train(recorder)
         os._exit(0)
     os.waitpid(child, 0)
+    recorder.flush()
     assert len(list(tmp_path.glob("*.h5"))) == 1
     assert "ended" not in run_file(tmp_path)["attempts"][0]
 

@@ -31,6 +31,8 @@ def forward(folder, layers=(0, 1), interval=2, training=True):
 
 def recorded(folder):
     """The steps on disk, and the layers of each."""
+    for recorder in shared._shared.values():
+        recorder.recorder.flush()
     found = {}
     for path in sorted(folder.glob("*.h5")):
         with h5py.File(path) as file:
@@ -88,6 +90,7 @@ def test_another_interval_begins_a_new_attempt(tmp_path):
     shared_recorder(tmp_path, interval=1)
     forward(tmp_path, interval=1)
     forward(tmp_path, interval=1, training=False)
+    shared_recorder(tmp_path, interval=1).flush()
     attempts = json.loads((tmp_path / "run.json").read_text())["attempts"]
     assert ["ended" in attempt for attempt in attempts] == [True, False]
     assert len(list(tmp_path.glob("*.a01.h5"))) == 1

@@ -1,0 +1,101 @@
+"""From a tensor of the model to an array on the host, without making training wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from igaviz.record.tensors import device_cut
+
+_side_streams: dict[torch.device, torch.cuda.Stream] = {}
+
+
+class HostCopy:
+    """A copy of a tensor that is, or will be, in host memory; `array` waits for it.
+
+    Its making costs the training thread one plain copy at most; `residues` (positions along the
+    last `axes` axes) are cut out and values converted to `dtype` in `array`, in whatever thread
+    that is called.
+    """
+
+    def __init__(
+        self,
+        tensor: Tensor,
+        *,
+        dtype: torch.dtype = torch.float32,
+        residues: npt.NDArray[np.int64] | None = None,
+        axes: int = 0,
+    ) -> None:
+        self._dtype = dtype
+        self._axes = axes
+        self._ready: torch.cuda.Event | None = None
+        tensor = tensor.detach()
+        if tensor.device.type == "cpu":
+            if residues is not None:
+                tensor, residues = _span(tensor, residues, axes)
+            # In training tensors may change in place, and a fresh copy is as fast as it gets.
+            self._host = tensor.clone(memory_format=torch.contiguous_format)
+            self._residues = residues
+            return
+        if residues is not None:
+            tensor = device_cut(tensor, residues, axes=axes)
+        tensor = tensor.to(dtype)
+        self._residues = None
+        if tensor.device.type == "cuda":
+            self._host, self._ready = _copy_beside(tensor)
+        else:
+            self._host = tensor.to("cpu", copy=True)
+
+    @property
+    def n_bytes(self) -> int:
+        """The bytes of host memory it holds."""
+        return self._host.untyped_storage().nbytes()
+
+    def array(self) -> npt.NDArray[Any]:
+        """The values, of `dtype`, cut."""
+        if self._ready is not None:
+            self._ready.synchronize()
+        host = self._host
+        if self._residues is not None:
+            host = device_cut(host, self._residues, axes=self._axes)
+        array: npt.NDArray[Any] = host.to(self._dtype).numpy()
+        return array
+
+
+def bytes_to_copy(tensor: Tensor, residues: Sequence[int] | npt.NDArray[np.int64] | None) -> int:
+    """About how many bytes a `HostCopy` of these maps [H, N, N] will hold."""
+    n = tensor.shape[-1] if residues is None else int(residues[-1] - residues[0] + 1)
+    return tensor.shape[0] * n * n * tensor.element_size()
+
+
+def _span(
+    tensor: Tensor, residues: npt.NDArray[np.int64], axes: int
+) -> tuple[Tensor, npt.NDArray[np.int64] | None]:
+    """The part of `tensor` from the first to the last residue, and what is to be cut of it."""
+    first, last = int(residues[0]), int(residues[-1]) + 1
+    span = slice(first, last)
+    part = tensor[..., span, span] if axes == 2 else tensor[span]
+    whole = len(residues) == last - first
+    return part, None if whole else residues - first
+
+
+def _copy_beside(tensor: Tensor) -> tuple[Tensor, torch.cuda.Event]:
+    """A pinned copy that a stream of its own makes while training goes on, and when it is there."""
+    device = tensor.device
+    if device not in _side_streams:
+        _side_streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    side = _side_streams[device]
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        host.copy_(tensor, non_blocking=True)
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        ready.record(side)
+    # Or its memory could be given to another tensor before the copy is made.
+    tensor.record_stream(side)
+    return host, ready

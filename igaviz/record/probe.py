@@ -1,0 +1,81 @@
+"""A probe: the same small input at every due step, run beside training without a trace in it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from igaviz.errors import RecordingError
+
+SEED = 20
+"""Of all random numbers that a probe's forward draws."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """What is run, and what `recorder.step` is told of its items."""
+
+    run: Callable[[], object]
+    about: Mapping[str, Any]
+
+
+def make_probe(
+    batch: Any,  # noqa: ANN401 (whatever the model takes)
+    models: Sequence[nn.Module],
+    about: Mapping[str, Any],
+) -> Probe:
+    """The probe that runs `batch`: called itself where it can be, else given to the model.
+
+    A mapping becomes keyword arguments, a tuple or list positional ones. Raises `RecordingError`
+    where there is no attached model, or several, to give it to.
+    """
+    if callable(batch) and not isinstance(batch, torch.Tensor):
+        return Probe(batch, about)
+    if len(models) != 1:
+        raise RecordingError(
+            f"a probe's batch is given to the attached model, and {len(models)} are attached",
+            hint="attach the model first, or pass a function that runs the forward",
+        )
+    (model,) = models
+    # Its own forward would exchange buffers between the ranks.
+    model = model.module if isinstance(model, DistributedDataParallel) else model
+    if isinstance(batch, Mapping):
+        return Probe(lambda: model(**batch), about)
+    arguments = batch if isinstance(batch, tuple | list) else (batch,)
+    return Probe(lambda: model(*arguments), about)
+
+
+@contextmanager
+def beside_training(models: Sequence[nn.Module]) -> Iterator[None]:
+    """A context of eval mode, no gradients and fixed random numbers; all is restored after it."""
+    modules = [module for model in models for module in model.modules()]
+    were_training = [module for module in modules if module.training]
+    python, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=_devices()), torch.no_grad():
+        try:
+            for module in were_training:
+                module.training = False
+            torch.manual_seed(SEED)
+            random.seed(SEED)
+            np.random.seed(SEED)
+            yield
+        finally:
+            for module in were_training:
+                module.training = True
+            random.setstate(python)
+            np.random.set_state(numpy_state)
+
+
+def _devices() -> list[int]:
+    """The GPUs whose random state a forward may move."""
+    if not torch.cuda.is_available() or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return []
+    return [torch.cuda.current_device()]

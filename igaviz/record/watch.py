@@ -1,0 +1,243 @@
+"""Reading layers from outside, for the time of one due step and no longer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from igaviz.errors import RecordingError
+from igaviz.record import active
+from igaviz.record.attach import Layers, WatchedLayer
+from igaviz.record.families import AttentionCall
+from igaviz.record.tensors import coarsest_dtype
+
+_SOFTMAX = frozenset(
+    {torch.softmax, torch.Tensor.softmax, torch.nn.functional.softmax, torch.special.softmax}
+)
+
+Guard = Callable[[], AbstractContextManager[None]]
+"""Makes a context in which an exception ends the recording and not the training."""
+
+_Inside = Callable[[Sequence[Any], Mapping[str, Any]], AbstractContextManager[object]]
+"""Makes, of its arguments, the context in which one call of a module runs."""
+
+
+@dataclass(eq=False)
+class _Call:
+    """One call of a watched layer that is under way."""
+
+    layer: WatchedLayer
+    arguments: Mapping[str, Any]
+    outputs: dict[str, Any] = field(default_factory=dict)
+    softmax_seen: bool = False
+
+
+class Watch:
+    """The watched layers of attached models while a step is open; `take` gets each call's terms.
+
+    Between `open` and `close` the layers' `forward`, and that of the modules around them, stand
+    behind one of ours, and their parts have hooks. A forward begins where a module is called from
+    outside of all of them: of a module that is called so again (gradient accumulation, the second
+    pass of self-conditioning) the first forward is read.
+    """
+
+    def __init__(
+        self, layers: Layers, take: Callable[[active.TapCall], None], guard: Guard
+    ) -> None:
+        self._layers = layers
+        self._take = take
+        self._guard = guard
+        self._cleanup = ExitStack()
+        self._depth = 0
+        self._reading = False
+        self._begun: set[nn.Module] = set()
+        self._calls: dict[nn.Module, int] = {}
+        self._under_way: list[_Call] = []
+
+    def open(self) -> None:
+        """Begin to read; `close` must follow."""
+        watched = self._layers.watched()
+        for layer in watched:
+            self._stand_before(layer.module, self._inside_layer(layer))
+            for name, part in layer.family.parts(layer.module).items():
+                handle = part.register_forward_hook(self._keep_output(layer, name))
+                self._cleanup.callback(handle.remove)
+        for module in self._layers.around(watched):
+            self._stand_before(module, self._inside_module(module))
+
+    def close(self) -> None:
+        """Leave the models as they were; nothing where that is done already."""
+        self._cleanup.close()
+
+    def _stand_before(self, module: nn.Module, inside: _Inside) -> None:
+        """Let each call of `module` run in the context that `inside` makes of its arguments.
+
+        Not by hooks: those of a module don't run when Ctrl-C ends its forward.
+        """
+        ours = _WatchedForward(module, inside)
+        module.__dict__["forward"] = ours
+        self._cleanup.callback(ours.leave)
+
+    def _inside_module(self, module: nn.Module) -> _Inside:
+        return lambda arguments, keywords: self._entered(module)
+
+    def _inside_layer(self, layer: WatchedLayer) -> _Inside:
+        signature = inspect.signature(layer.module.forward)
+
+        @contextmanager
+        def inside(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Iterator[None]:
+            with self._entered(layer.module) as reading:
+                if not reading:
+                    yield
+                    return
+                # Arguments that don't fit are the layer's own to complain about.
+                bound = signature.bind_partial(*arguments, **keywords)
+                call = _Call(layer, bound.arguments)
+                self._under_way.append(call)
+                try:
+                    with _SoftmaxMode(self._softmax_ran):
+                        yield
+                finally:
+                    self._under_way.pop()
+                with self._guard():
+                    _check_read(call)
+
+        return inside
+
+    @contextmanager
+    def _entered(self, module: nn.Module) -> Iterator[bool]:
+        """Whether what happens in this call of `module` is to be read."""
+        if active.in_backward():  # a checkpoint's recomputation
+            yield False
+            return
+        if self._depth == 0:
+            self._reading = module not in self._begun
+            self._begun.add(module)
+        self._depth += 1
+        try:
+            yield self._reading
+        finally:
+            self._depth -= 1
+
+    def _keep_output(self, layer: WatchedLayer, name: str) -> Callable[..., None]:
+        def keep(module: nn.Module, arguments: object, output: object) -> None:
+            if self._under_way and self._under_way[-1].layer is layer:
+                self._under_way[-1].outputs[name] = output
+
+        return keep
+
+    def _softmax_ran(self, logits: Tensor, weights: Tensor, axis: int) -> None:
+        """Read the layer now: nothing of it was overwritten yet."""
+        call = self._under_way[-1]
+        if call.softmax_seen or logits.ndim < 3:
+            return
+        call.softmax_seen = True
+        with self._guard(), torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
+            self._take(self._tap_call(call, logits, weights, axis))
+
+    def _tap_call(self, call: _Call, logits: Tensor, weights: Tensor, axis: int) -> active.TapCall:
+        layer, module = call.layer, call.layer.module
+        family = layer.family
+        number_of_call = self._calls.get(module, 0)
+        self._calls[module] = number_of_call + 1
+        try:
+            terms = family.terms(
+                module, AttentionCall(call.arguments, call.outputs, logits, weights, axis)
+            )
+        except RecordingError as error:
+            raise RecordingError(
+                f"{layer.name} ({family.name}): {error}", hint=error.hint
+            ) from None
+        with torch.enable_grad():
+            source = family.gamma_source(module)
+            gamma = family.gamma(module, source)
+        return active.TapCall(
+            layer=self._layers.number(layer, number_of_call),
+            attention=terms.attention,
+            logits_before=terms.logits_before,
+            geo_bias=terms.geo_bias,
+            gamma=gamma,
+            ca=terms.ca,
+            mask=terms.mask,
+            pair_bias=terms.pair_bias,
+            logits_after=None,
+            sigma=None,
+            log_det_min=None,
+            sigma_floor_share=None,
+            geo_bias_sign=1,
+            module=module,
+            call=number_of_call,
+            # The terms were computed anew in float32; what the layer computed in is the logits'.
+            compute_dtype=coarsest_dtype((logits,)),
+            gamma_source=source,
+        )
+
+
+def _check_read(call: _Call) -> None:
+    if not call.softmax_seen:
+        layer = call.layer
+        raise RecordingError(
+            f"{layer.name} ({layer.family.name}) ran without a softmax over [B, H, N, N]",
+            hint="fused attention never forms the weights: tap(...) where logits are at hand",
+        )
+
+
+class _WatchedForward:
+    """What stands in for a module's `forward` until `leave`."""
+
+    def __init__(self, module: nn.Module, inside: _Inside) -> None:
+        self._module = module
+        self._inside: _Inside | None = inside
+        self._before = module.__dict__.get("forward")
+        self._forward = module.forward
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401
+        if self._inside is None:
+            return self._forward(*arguments, **keywords)
+        with self._inside(arguments, keywords):
+            return self._forward(*arguments, **keywords)
+
+    def leave(self) -> None:
+        """Give the module its own `forward` back.
+
+        Another recorder's may stand before this one; then it goes when that one goes.
+        """
+        self._inside = None
+        current = self._module.__dict__.get("forward")
+        while isinstance(current, _WatchedForward) and current._inside is None:
+            if current._before is None:
+                del self._module.__dict__["forward"]
+            else:
+                self._module.__dict__["forward"] = current._before
+            current = current._before
+
+
+class _SoftmaxMode(TorchFunctionMode):
+    """Tells `ran` of every softmax, as function, method or module: logits, weights, axis."""
+
+    def __init__(self, ran: Callable[[Tensor, Tensor, int], None]) -> None:
+        super().__init__()
+        self._ran = ran
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if func in _SOFTMAX:
+            logits = args[0] if args else kwargs["input"]
+            axis = args[1] if len(args) > 1 else kwargs.get("dim")
+            axis = -1 if axis is None else axis
+            self._ran(logits, result, axis if axis < 0 else axis - logits.ndim)
+        return result
