@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from igaviz.dump import open_dump, read_maps
-from igaviz.record import Recorder, active
+from igaviz.record import Recorder, active, shared_recorder
 from igaviz.record.active import TapCall
 from igaviz.reference.frames import Frames, frames_of_backbone, rotation_about
 from igaviz.reference.layer import IgaSettings, InvariantGaussianAttention, Residues
@@ -204,6 +204,7 @@ def test_enable_vis_records_every_so_many_training_forwards(tmp_path: Path) -> N
         for layer in layers:
             layer(s, z, residues, mask)
     layers[0].eval()(s, z, residues, mask)
+    shared_recorder(tmp_path / "vis", interval=2).flush()
     entries = open_dump(tmp_path / "vis").entries
     assert {(entry.id.step, entry.id.layer) for entry in entries} == {
         (0, 2),
