@@ -42,6 +42,7 @@ class _Model:
 
     root: nn.Module
     watched: list[WatchedLayer]
+    around: list[nn.Module]
     called: bool = False
 
 
@@ -87,7 +88,8 @@ class Layers:
         fresh = [layer for layer in watched if layer.module not in self._names]
         self._names.update({layer.module: (None, layer.name) for layer in fresh})
         if model not in self.roots:
-            self._models.append(_Model(model, fresh))
+            around = list(_modules_around({layer.module for layer in watched}, model))
+            self._models.append(_Model(model, fresh, around))
         found = {name: TAPS_ITSELF for name, _ in tapping}
         return found | {layer.name: layer.family.name for layer in watched}
 
@@ -95,17 +97,9 @@ class Layers:
         """The layers that must be read from outside."""
         return [layer for model in self._models for layer in model.watched]
 
-    def around(self, layers: Sequence[WatchedLayer]) -> list[nn.Module]:
-        """The modules of the attached models that hold any of `layers`, outermost first."""
-        inner = {layer.module for layer in layers}
-        found: dict[nn.Module, None] = {}
-        for root in self.roots:
-            for module in root.modules():
-                below = module.modules()
-                next(below)
-                if module not in inner and any(part in inner for part in below):
-                    found[module] = None
-        return list(found)
+    def around_watched(self) -> list[nn.Module]:
+        """The modules that hold any of the watched layers, each once, outermost first."""
+        return list(dict.fromkeys(m for model in self._models for m in model.around))
 
     def number(self, layer: WatchedLayer, call: int) -> int:
         """The number of one call of a watched layer: the same for the recorder's life."""
@@ -174,6 +168,12 @@ def _that_are_recognised(model: nn.Module, families: Sequence[Family]) -> Iterat
             family = family_of(module, families)
             if family is not None:
                 yield WatchedLayer(module, _qualified(name, module), family)
+
+
+def _modules_around(inner: Set[nn.Module], root: nn.Module) -> Iterator[nn.Module]:
+    for module in root.modules():
+        if module not in inner and any(part in inner for part in module.modules()):
+            yield module
 
 
 def _qualified(name: str, module: nn.Module) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from igaviz.errors import RecordingError
 from igaviz.record.active import TapCall
@@ -42,21 +43,34 @@ class BatchItems:
     def __init__(self, per_item: PerItem) -> None:
         self._per_item = per_item
         self._seen: dict[int, BatchItem] = {}
+        self._mask: tuple[object, ...] | None = None
+        self._alive: Tensor | None = None
+        self._valid: npt.NDArray[np.bool_] | None = None
 
     def of(self, call: TapCall, sizes: Sizes) -> Mapping[int, BatchItem]:
         """Position → item, for the items of this call that have a valid residue.
 
         Raises `RecordingError` where another layer showed other residues.
         """
-        valid = np.ones((sizes.items, sizes.residues), dtype=bool)
-        if call.mask is not None:
-            valid = call.mask.detach().to("cpu", torch.bool).numpy()
+        if call.mask is None:
+            valid = np.ones((sizes.items, sizes.residues), dtype=bool)
+        else:
+            valid = self._on_host(call.mask)
         found = {}
         for position, row in enumerate(valid):
             residues = np.flatnonzero(row)
             if len(residues):
                 found[position] = self._item(position, residues, call.layer, sizes)
         return found
+
+    def _on_host(self, mask: Tensor) -> npt.NDArray[np.bool_]:
+        """The mask as an array; training waits for a device once, not for each layer."""
+        identity = _identity(mask)
+        if self._valid is None or identity is None or identity != self._mask:
+            # The mask is kept alive, or another could come to stand at its address.
+            self._mask, self._alive = identity, mask
+            self._valid = mask.detach().to("cpu", torch.bool, copy=True).numpy()
+        return self._valid
 
     def _item(
         self, position: int, residues: npt.NDArray[np.int64], layer: int, sizes: Sizes
@@ -71,3 +85,10 @@ class BatchItems:
                 hint="layers that see different residues belong to different recorders",
             )
         return item
+
+
+def _identity(mask: Tensor) -> tuple[object, ...] | None:
+    """What is equal for two views of one unchanged mask, both alive; None where nobody can tell."""
+    if mask.is_inference():  # such tensors don't count their changes
+        return None
+    return mask.data_ptr(), mask.shape, mask.stride(), mask.dtype, mask._version

@@ -63,13 +63,12 @@ class Watch:
 
     def open(self) -> None:
         """Begin to read; `close` must follow."""
-        watched = self._layers.watched()
-        for layer in watched:
+        for layer in self._layers.watched():
             self._stand_before(layer.module, self._inside_layer(layer))
             for name, part in layer.family.parts(layer.module).items():
                 handle = part.register_forward_hook(self._keep_output(layer, name))
                 self._cleanup.callback(handle.remove)
-        for module in self._layers.around(watched):
+        for module in self._layers.around_watched():
             self._stand_before(module, self._inside_module(module))
 
     def close(self) -> None:

@@ -419,6 +419,15 @@ def test_layers_that_see_other_residues_are_refused(tmp_path):
         tap_random(1, mask=other)
 
 
+def test_a_mask_that_changes_in_place_between_layers_is_seen(tmp_path):
+    recorder = Recorder(tmp_path, interval=1, **UNIT)
+    mask = torch.ones(1, 5, dtype=torch.bool)
+    with pytest.raises(RecordingError, match="other valid residues"), recorder.step(0):
+        tap_random(0, mask=mask)
+        mask[0, 0] = False
+        tap_random(1, mask=mask)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
