@@ -21,7 +21,7 @@ class GammaGradient:
         self._slope: Tensor | None = None
         watched = gamma if source is None else source
         self._handle: RemovableHandle | None = None
-        if not watched.requires_grad:
+        if not (watched.requires_grad and gamma.requires_grad):  # neither in inference mode
             return
         if source is not None:
             (self._slope,) = torch.autograd.grad(gamma.sum(), source)
