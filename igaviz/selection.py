@@ -111,18 +111,41 @@ def _there_is(numbers: Sequence[int], what: str) -> str:
 
 
 def format_numbers(numbers: Iterable[int], most: int = 12) -> str:
-    """`numbers` as text that the grammar reads back: neighbours joined, long lists cut in words."""
+    """`numbers` as text that the grammar reads back: neighbours joined, long lists cut in words.
+
+    Where that is long, equal distances are joined too, as `25:1475:25`.
+    """
     ordered = sorted(set(numbers))
-    spans: list[list[int]] = []
-    for n in ordered:
-        if spans and n == spans[-1][1] + 1:
-            spans[-1][1] = n
-        else:
-            spans.append([n, n])
-    texts = [str(a) if a == b else f"{a},{b}" if b == a + 1 else f"{a}-{b}" for a, b in spans]
+    texts = [_span_text(*span) for span in _spans(ordered, most_stride=1)]
+    if len(texts) > most:
+        texts = [_span_text(*span) for span in _spans(ordered)]
     if len(texts) <= most:
         return ",".join(texts)
     return f"{','.join(texts[:4])} … {texts[-1]} ({len(ordered)} of them)"
+
+
+def _spans(ordered: Sequence[int], most_stride: int | None = None) -> list[tuple[int, int, int]]:
+    """(first, last, stride) of the runs of equal distances in ascending numbers."""
+    spans: list[tuple[int, int, int]] = []
+    for n in ordered:
+        first, last, stride = spans[-1] if spans else (n, n, 0)
+        step = n - last
+        if spans and (step == stride or (stride == 0 and step <= (most_stride or step))):
+            spans[-1] = first, n, step
+        elif stride > 1 and last - first == stride:  # two alone are no run: try the second anew
+            spans[-1] = first, first, 0
+            spans.append((last, n, step) if step <= (most_stride or step) else (last, last, 0))
+        else:
+            spans.append((n, n, 0))
+    return spans
+
+
+def _span_text(first: int, last: int, stride: int) -> str:
+    if first == last:
+        return str(first)
+    if last - first == stride:
+        return f"{first},{last}"
+    return f"{first}-{last}" if stride == 1 else f"{first}:{last}:{stride}"
 
 
 @dataclass(frozen=True)

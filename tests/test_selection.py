@@ -28,6 +28,23 @@ def test_what_is_written_is_read_back(available):
     assert Numbers.parse(text).choose({0: available}, "layer")[0] == tuple(sorted(available))
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 9000), st.integers(1, 90), st.integers(1, 9)), max_size=6),
+    numbers,
+)
+def test_long_lists_are_written_by_their_distances_and_read_back(runs, others):
+    available = others | {a + k * stride for a, stride, count in runs for k in range(count)}
+    text = format_numbers(available)
+    if "…" not in text:
+        assert Numbers.parse(text).choose({0: available}, "step")[0] == tuple(sorted(available))
+
+
+def test_equal_distances_are_joined_where_the_list_is_long():
+    assert format_numbers(range(25, 1500, 25)) == "25:1475:25"
+    assert format_numbers({*range(25, 1500, 25)} - {100}) == "25:75:25,125:1475:25"
+    assert format_numbers([0, 2, 4]) == "0,2,4"
+
+
 @given(numbers)
 def test_words(available):
     def chosen(word):

@@ -49,7 +49,7 @@ def summary(
     """Print metrics of whole runs: a row per layer and step, verdicts, and how they went."""
     from igaviz.cli import console
     from igaviz.dump import Damage
-    from igaviz.report.summary import PRINTERS, print_lines
+    from igaviz.report.summary import PRINTERS, print_lines, print_table
     from igaviz.survey.summary import summary_rows
 
     chosen = Format.JSON if json else format
@@ -70,6 +70,8 @@ def summary(
         )
         if lines:
             print_lines(rows)
+        elif table:
+            print_table(rows, console.out(), every=step != "all")
         else:
-            PRINTERS[chosen.value](rows, damaged, console.out())
+            PRINTERS[chosen.value](rows, damaged)
     return int(console.report_damage(damaged, opened.warnings))

@@ -2,8 +2,10 @@
 
 from igaviz.dump.data import AttentionMap, Damage, LayerEntry, Structure
 from igaviz.dump.maps import read_maps
-from igaviz.dump.run import Dump, Run, Superseded, describe, open_dump
+from igaviz.dump.restarts import Superseded
+from igaviz.dump.run import Dump, Run, describe, open_dump
 from igaviz.dump.scalars import ScalarLine
+from igaviz.dump.track import ScalarTrack
 
 __all__ = [
     "AttentionMap",
@@ -12,6 +14,7 @@ __all__ = [
     "LayerEntry",
     "Run",
     "ScalarLine",
+    "ScalarTrack",
     "Structure",
     "Superseded",
     "describe",

@@ -2,66 +2,64 @@
 
 from __future__ import annotations
 
+import heapq
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 
 from igaviz.dump.data import Damage, LayerEntry
 from igaviz.dump.index import ShardIndex, index_shard
-from igaviz.dump.scalars import ScalarLine, read_scalars
+from igaviz.dump.restarts import Restarts, Superseded
+from igaviz.dump.scalar_index import ScalarIndex, index_scalars
+from igaviz.dump.scalars import ScalarLine
+from igaviz.dump.track import ScalarTrack, scalar_tracks
 from igaviz.errors import DumpError, NothingReadableError
 from igaviz.format import SHARD_SUFFIX, LayerId, parse_scalars_name
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while shards are opened."""
 
-_Track = tuple[str, int]  # (phase, rank): what restarts are judged by
-
-
-@dataclass(frozen=True)
-class Superseded:
-    """What readers leave out: an earlier attempt's records from the restart on."""
-
-    phase: str
-    rank: int
-    attempt: int
-    from_step: int
-    maps: int
-    scalar_lines: int
-
 
 @dataclass(frozen=True)
 class Run:
     """One training run as one clean time line.
 
-    `entries` are in the order run, phase, step, rank, batch item, layer. `scalars` are the paths
-    of the scalars files with their ranks. `superseded` says what restarts left out.
+    `entries` are in the order run, phase, step, rank, batch item, layer. `scalars` are the lines
+    of the scalars files by phase and rank, and `scalar_damage` what can be seen to be wrong with
+    them without reading their numbers. `superseded` says what restarts left out.
     """
 
     name: str
     run_id: str | None
     shards: tuple[str, ...]
     entries: tuple[LayerEntry, ...]
-    scalars: tuple[tuple[str, int], ...]
+    scalars: tuple[ScalarTrack, ...]
+    scalar_damage: tuple[Damage, ...]
     attempts: tuple[int, ...]
     superseded: tuple[Superseded, ...]
     n_bytes: int
     created: str | None
     creator: str | None
-    _first_steps: Mapping[_Track, Mapping[int, int]] = field(default_factory=dict, repr=False)
 
-    def scalar_lines(self, report: Callable[[Damage], None] | None = None) -> Iterator[ScalarLine]:
-        """The lines of the run's scalars files that no later attempt superseded, streamed.
+    def scalar_lines(
+        self,
+        phase: str,
+        steps: Container[int] | None = None,
+        report: Callable[[Damage], None] | None = None,
+    ) -> Iterator[ScalarLine]:
+        """The lines of one phase in the order of step, layer, rank, streamed.
 
-        Lines that don't fit are skipped and handed to `report`.
+        Those of one step are held at a time; `steps` None takes all. Lines that no reader can
+        use are skipped and handed to `report`.
         """
-        for path, rank in self.scalars:
-            for line in read_scalars(Path(path), rank, report):
-                track = (line.phase, line.rank)
-                if not _superseded(self._first_steps.get(track, {}), line.attempt, line.step):
-                    yield line
+        tracks = [track for track in self.scalars if track.phase == phase]
+        merged = heapq.merge(
+            *(track.lines(steps, report) for track in tracks), key=lambda line: line.step
+        )
+        for _, lines in groupby(merged, key=lambda line: line.step):
+            yield from sorted(lines, key=lambda line: (line.layer, line.rank))
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class _Source:
 
     path: Path
     indexes: list[ShardIndex] = field(default_factory=list)
-    scalars: list[tuple[Path, int]] = field(default_factory=list)
+    scalars: list[ScalarIndex] = field(default_factory=list)
 
     @property
     def run_ids(self) -> set[str]:
@@ -139,8 +137,9 @@ def open_dump(*paths: str | Path, progress: Progress | None = None) -> Dump:
         if source.indexes or source.scalars:
             sources.append(source)
     runs = _assemble(sources, damaged)
-    if damaged and not any(run.entries or run.scalars for run in runs):
-        raise NothingReadableError([describe(piece) for piece in damaged])
+    unread = [*damaged, *chain.from_iterable(run.scalar_damage for run in runs)]
+    if unread and not any(run.entries or run.scalars for run in runs):
+        raise NothingReadableError([describe(piece) for piece in unread])
     return Dump(tuple(runs), tuple(damaged), tuple(warnings))
 
 
@@ -174,7 +173,9 @@ def _list_source(path: Path, damaged: list[Damage]) -> tuple[_Source, list[Path]
         return source, []
     shards = [path / name for name in names if _is_shard(name)]
     ranks = [(path / name, parse_scalars_name(name)) for name in names]
-    source.scalars = [(file, rank) for file, rank in ranks if rank is not None and file.is_file()]
+    source.scalars = [
+        index_scalars(file, rank) for file, rank in ranks if rank is not None and file.is_file()
+    ]
     if not shards and not source.scalars:
         damaged.append(Damage(str(path), "", "no shard (.h5) in this folder"))
     return source, shards
@@ -218,15 +219,11 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 
 def _one_run(name: str, group: Sequence[_Source], damaged: list[Damage]) -> Run:
     indexes = [index for source in group for index in source.indexes]
-    scalars = [pair for source in group for pair in source.scalars]
+    scalars = [index for source in group for index in source.scalars]
     entries = [entry for index in indexes for entry in index.entries]
-    first_steps, line_counts = _first_steps(entries, scalars)
+    restarts = Restarts.of(entries, scalars)
     kept = [
-        replace(entry, id=entry.id._replace(run=name))
-        for entry in entries
-        if not _superseded(
-            first_steps[(entry.id.phase, entry.id.rank)], entry.attempt, entry.id.step
-        )
+        replace(entry, id=entry.id._replace(run=name)) for entry in entries if restarts.keeps(entry)
     ]
     kept = _without_repeats(sorted(kept, key=lambda entry: (entry.id, entry.path)), damaged)
     return Run(
@@ -234,70 +231,14 @@ def _one_run(name: str, group: Sequence[_Source], damaged: list[Damage]) -> Run:
         run_id=next((index.run_id for index in indexes if index.run_id), None),
         shards=tuple(str(index.path) for index in indexes),
         entries=tuple(kept),
-        scalars=tuple((str(path), rank) for path, rank in scalars),
-        attempts=tuple(sorted({a for firsts in first_steps.values() for a in firsts})),
-        superseded=_list_superseded(entries, first_steps, line_counts),
-        n_bytes=sum(index.n_bytes for index in indexes)
-        + sum(path.stat().st_size for path, _ in scalars),
+        scalars=scalar_tracks(scalars, restarts),
+        scalar_damage=tuple(piece for index in scalars for piece in index.damaged),
+        attempts=restarts.attempts,
+        superseded=restarts.superseded(entries, scalars),
+        n_bytes=sum(i.n_bytes for i in indexes) + sum(i.n_bytes for i in scalars),
         created=min((index.created for index in indexes if index.created), default=None),
         creator=next((index.creator for index in indexes if index.creator), None),
-        _first_steps=first_steps,
     )
-
-
-_LineCounts = dict[tuple[_Track, int], dict[int, int]]
-
-
-def _first_steps(
-    entries: Iterable[LayerEntry], scalars: Iterable[tuple[Path, int]]
-) -> tuple[dict[_Track, dict[int, int]], _LineCounts]:
-    """Per (phase, rank) the first step of each attempt, and scalars lines per step for `info`."""
-    first: dict[_Track, dict[int, int]] = {}
-    counts: _LineCounts = {}
-
-    def see(track: _Track, attempt: int, step: int) -> None:
-        attempts = first.setdefault(track, {})
-        attempts[attempt] = min(step, attempts.get(attempt, step))
-
-    for entry in entries:
-        see((entry.id.phase, entry.id.rank), entry.attempt, entry.id.step)
-    for path, rank in scalars:
-        for line in read_scalars(path, rank):
-            track = (line.phase, rank)
-            see(track, line.attempt, line.step)
-            steps = counts.setdefault((track, line.attempt), {})
-            steps[line.step] = steps.get(line.step, 0) + 1
-    return first, counts
-
-
-def _superseded(first_steps: Mapping[int, int], attempt: int, step: int) -> bool:
-    """Whether a later attempt began at or before `step`."""
-    return any(later > attempt and first <= step for later, first in first_steps.items())
-
-
-def _list_superseded(
-    entries: Sequence[LayerEntry],
-    first_steps: Mapping[_Track, Mapping[int, int]],
-    line_counts: _LineCounts,
-) -> tuple[Superseded, ...]:
-    found = []
-    for (phase, rank), attempts in sorted(first_steps.items()):
-        for attempt in sorted(attempts):
-            later = [first for other, first in attempts.items() if other > attempt]
-            if not later:
-                continue
-            start = min(later)
-            maps = sum(
-                len(entry.heads)
-                for entry in entries
-                if (entry.id.phase, entry.id.rank, entry.attempt) == (phase, rank, attempt)
-                and entry.id.step >= start
-            )
-            steps = line_counts.get(((phase, rank), attempt), {})
-            lines = sum(count for step, count in steps.items() if step >= start)
-            if maps or lines:
-                found.append(Superseded(phase, rank, attempt, start, maps, lines))
-    return tuple(found)
 
 
 def _without_repeats(entries: Sequence[LayerEntry], damaged: list[Damage]) -> list[LayerEntry]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from igaviz.dump.data import Damage
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 MAX_LINE = 2**20
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NATURAL = ("step", "layer")
+
+# What the recorder writes first in each line. Any other order costs a full parse, no more.
+_HEAD = re.compile(
+    rb'\{"step": ?([0-9]{1,15}), ?"phase": ?"([A-Za-z_]{1,64})", ?"attempt": ?([0-9]{1,15}), ?'
+    rb'"layer": ?([0-9]{1,15}), ?"maps": ?[0-9]{1,15}, ?"heads": ?\[([0-9, ]{0,4096})\]'
+)
 
 
 @dataclass(frozen=True)
@@ -34,43 +38,56 @@ class ScalarLine:
     values: Mapping[str, tuple[float | None, ...]]
 
 
-def read_scalars(
-    path: Path, rank: int, report: Callable[[Damage], None] | None = None
-) -> Iterator[ScalarLine]:
-    """The lines of the scalars file at `path`, one at a time.
+class LineHead(NamedTuple):
+    """What a line is about, without its numbers."""
 
-    A torn last line is dropped silently (its writer was stopped); any other line that doesn't fit
-    is skipped and handed to `report`.
+    step: int
+    phase: str
+    attempt: int
+    layer: int
+    heads: tuple[int, ...]
+
+
+def line_head(raw: bytes) -> LineHead | str:
+    """What the line `raw` is about, or the reason why it is none.
+
+    Quick: the numbers of a line that begins as the recorder's do are not looked at, so it may
+    still turn out damaged in `parse_line`.
     """
+    head = _quick_head(raw)
+    if head is not None:
+        return head
+    line = parse_line(raw, 0)
+    if isinstance(line, str):
+        return line
+    return LineHead(line.step, line.phase, line.attempt, line.layer, line.heads)
+
+
+def _quick_head(raw: bytes) -> LineHead | None:
+    match = _HEAD.match(raw) if raw.endswith(b"}\n") else None
+    if match is None:
+        return None
+    step, phase, attempt, layer, heads = match.groups()
+    numbers = _head_numbers(heads)
+    if numbers is None:
+        return None
+    return LineHead(int(step), _phase_name(phase), int(attempt), int(layer), numbers)
+
+
+@lru_cache(maxsize=256)
+def _head_numbers(raw: bytes) -> tuple[int, ...] | None:
     try:
-        stream = path.open("rb")
-    except OSError as error:
-        _tell(report, path, "", f"can't be read ({error.strerror})")
-        return
-    with stream:
-        number = 0
-        while raw := stream.readline(MAX_LINE):
-            number += 1
-            if not raw.endswith(b"\n"):
-                if len(raw) < MAX_LINE:
-                    return
-                _tell(report, path, f"line {number}", "longer than 1 MiB; the rest is not read")
-                return
-            if raw == b"\n":
-                continue
-            line = _parse(raw, rank)
-            if isinstance(line, str):
-                _tell(report, path, f"line {number}", line)
-            else:
-                yield line
+        return tuple(int(number) for number in raw.split(b",")) if raw.strip() else ()
+    except ValueError:
+        return None
 
 
-def _tell(report: Callable[[Damage], None] | None, path: Path, where: str, reason: str) -> None:
-    if report is not None:
-        report(Damage(str(path), where, reason))
+@lru_cache(maxsize=256)
+def _phase_name(raw: bytes) -> str:
+    return raw.decode("ascii")
 
 
-def _parse(raw: bytes, rank: int) -> ScalarLine | str:
+def parse_line(raw: bytes, rank: int) -> ScalarLine | str:
     """The line, or the reason why it is none."""
     try:
         fields = json.loads(raw)
@@ -92,7 +109,7 @@ def _parse(raw: bytes, rank: int) -> ScalarLine | str:
         and isinstance(listed, list)
         and len(listed) == len(heads)
     }
-    return ScalarLine(
+    line = ScalarLine(
         step=fields["step"],
         phase=phase,
         rank=rank,
@@ -102,6 +119,10 @@ def _parse(raw: bytes, rank: int) -> ScalarLine | str:
         heads=tuple(heads),
         values=values,
     )
+    head = _quick_head(raw)
+    if head is not None and head != (line.step, phase, line.attempt, line.layer, line.heads):
+        return "says twice what it is about"
+    return line
 
 
 def _is_natural(value: Any) -> bool:  # noqa: ANN401 (anything JSON holds)

@@ -60,8 +60,7 @@ def _phase(phase: PhaseInfo) -> str:
     maps = f"maps at steps {format_numbers(phase.steps)}" if phase.steps else "no maps"
     if not phase.scalar_steps:
         return maps
-    first, last = phase.scalar_steps[0], phase.scalar_steps[-1]
-    return f"{maps}; numbers alone at {len(phase.scalar_steps)} more, from {first} to {last}"
+    return f"{maps}; numbers alone at steps {format_numbers(phase.scalar_steps)}"
 
 
 def _layer_rows(layers: tuple[LayerInfo, ...]) -> list[tuple[str, str]]:

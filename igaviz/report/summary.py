@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from rich.console import Console
@@ -16,7 +17,8 @@ from igaviz.dump.data import Damage
 from igaviz.metrics import METRICS, Value
 from igaviz.metrics.line import classic_line
 from igaviz.report.common import damage_json, finite
-from igaviz.survey.summary import Row, Trend, trends
+from igaviz.survey.summary import Row
+from igaviz.survey.trends import Trend, Trends
 
 SCHEMA = "igaviz.summary/1"
 IDENTITY = ("run", "phase", "step", "rank", "batch", "layer", "head")
@@ -36,6 +38,8 @@ _TABLE_METRICS = (
 _COLOURS = {"healthy": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 24
+_PAGE = 240
+"""Rows of a table: the header is repeated after so many."""
 
 
 def row_json(row: Row) -> dict[str, object]:
@@ -47,7 +51,7 @@ def row_json(row: Row) -> dict[str, object]:
     return data
 
 
-def print_json(rows: Iterable[Row], damaged: Sequence[Damage], _: Console) -> None:
+def print_json(rows: Iterable[Row], damaged: Sequence[Damage]) -> None:
     """Print {"schema", "rows", "damaged"}; rows go out as they come, a line each."""
     print(f'{{"schema": {json.dumps(SCHEMA)}, "rows": [', end="")
     separator = "\n"
@@ -57,13 +61,13 @@ def print_json(rows: Iterable[Row], damaged: Sequence[Damage], _: Console) -> No
     print(f'], "damaged": {json.dumps(damage_json(damaged))}}}')
 
 
-def print_jsonl(rows: Iterable[Row], damaged: Sequence[Damage], _: Console) -> None:
+def print_jsonl(rows: Iterable[Row], damaged: Sequence[Damage]) -> None:
     """Print one JSON object per row."""
     for row in rows:
         print(json.dumps(row_json(row), allow_nan=False))
 
 
-def print_csv(rows: Iterable[Row], damaged: Sequence[Damage], _: Console) -> None:
+def print_csv(rows: Iterable[Row], damaged: Sequence[Damage]) -> None:
     """Print CSV with a header; a metric without a value is an empty field."""
     writer: csv.DictWriter[str] | None = None
     for row in rows:
@@ -88,21 +92,54 @@ def _number(value: Value) -> float | None:
     return None if value is None or isinstance(value, str) else float(value)
 
 
-def print_table(rows: Iterable[Row], damaged: Sequence[Damage], console: Console) -> None:
-    """Print a table per run and phase of the steps that have maps, then how each layer went."""
+def print_table(rows: Iterable[Row], console: Console, *, every: bool = False) -> None:
+    """Print a table per run and phase, then how each layer went.
+
+    Steps that have numbers but no maps are many: they are counted, and listed where `every`.
+    Rows are printed as they come, so that no more than a page of them is held.
+    """
+    nothing = True
     for (run, phase), group in groupby(rows, key=lambda row: (row.run, row.phase)):
-        found = list(group)
-        shown = [row for row in found if row.from_maps]
+        nothing = False
         console.print(Text(f"{run}, phase {phase}", style="bold"))
-        if shown:
-            console.print(_table(shown))
-        steps = {row.step for row in found}
-        numbers_alone = len(steps - {row.step for row in shown})
-        if numbers_alone:
+        trends = Trends()
+        tally = _Tally()
+        page: list[Row] = []
+        for row in group:
+            trends.add(row)
+            tally.add(row)
+            if every or row.from_maps:
+                page.append(row)
+            if len(page) == _PAGE:
+                console.print(_table(page))
+                page.clear()
+        if page:
+            console.print(_table(page))
+        if tally.without_maps and not every:
             console.print(
-                f"{numbers_alone} more steps have numbers without maps (see --format csv)"
+                f"{tally.without_maps:,} more steps have numbers without maps "
+                "(name them with --step, or see --format csv)"
             )
-        _print_trends(trends(found), console)
+        _print_trends(trends.found(), console)
+    if nothing:
+        console.print("no map and no line of the selection could be read")
+
+
+@dataclass
+class _Tally:
+    """How many steps have no row that comes from maps; rows come in the order of steps."""
+
+    without_maps: int = 0
+    _step: int | None = None
+    _has_maps: bool = True
+
+    def add(self, row: Row) -> None:
+        if row.step != self._step:
+            self.without_maps += not row.from_maps
+            self._step, self._has_maps = row.step, row.from_maps
+        elif row.from_maps and not self._has_maps:
+            self.without_maps -= 1
+            self._has_maps = True
 
 
 def _table(rows: Sequence[Row]) -> Table:
@@ -119,7 +156,8 @@ def _table(rows: Sequence[Row]) -> Table:
     for row in rows:
         step = str(row.step) if row.step != previous else ""
         previous = row.step
-        place = (str(row.batch), str(row.layer), str(row.head)) if by_head else (str(row.layer),)
+        item = "all" if row.batch is None else str(row.batch)
+        place = (item, str(row.layer), str(row.head)) if by_head else (str(row.layer),)
         cells = [Text(text) for text in (step, *place)]
         cells += [Text(short(row.values.get(name))) for name, _ in _TABLE_METRICS]
         if not by_head:
@@ -129,7 +167,7 @@ def _table(rows: Sequence[Row]) -> Table:
 
 
 def _verdict(row: Row) -> Text:
-    word = row.verdict or "–"
+    word = row.verdict or ("no verdict" if row.from_maps else "numbers alone")
     where = f" {row.worst_id} (head {row.worst_head})" if row.worst_id else ""
     return Text(f"{word}{where}", style=_COLOURS.get(word, ""))
 
@@ -173,8 +211,7 @@ def sparkline(values: Sequence[float], *, utf8: bool = True) -> str:
     return "".join(bars[round((v - low) / (high - low) * (len(bars) - 1))] for v in picked)
 
 
-PRINTERS: Mapping[str, Callable[[Iterable[Row], Sequence[Damage], Console], None]] = {
-    "table": print_table,
+PRINTERS: Mapping[str, Callable[[Iterable[Row], Sequence[Damage]], None]] = {
     "csv": print_csv,
     "json": print_json,
     "jsonl": print_jsonl,

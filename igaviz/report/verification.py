@@ -18,6 +18,7 @@ def verification_json(found: Verification) -> dict[str, object]:
         "whole": found.whole,
         "shards": found.shards,
         "maps": found.maps,
+        "scalar_lines": found.scalar_lines,
         "problems": [
             {
                 "path": problem.path,
@@ -44,7 +45,7 @@ def print_verification(found: Verification, console: Console) -> None:
             style="yellow",
             soft_wrap=True,
         )
-    looked_at = f"{found.shards} shards and {found.maps:,} maps"
+    looked_at = f"{found.shards} shards, {found.maps:,} maps, {found.scalar_lines:,} scalars lines"
     if found.whole:
         console.print(f"whole: {looked_at} read, rows sum to 1, terms replay, numbers are finite")
     else:

@@ -70,17 +70,16 @@ class DumpInfo:
 def info(dump: Dump) -> DumpInfo:
     """What is in `dump`: runs, phases, steps, layers, heads, items, units, bytes, damage.
 
-    Reads the index and the scalars files, no map.
+    Reads the index, no map and no number of the scalars files.
     """
-    damaged = list(dump.damaged)
-    runs = tuple(_run_info(run, damaged) for run in dump.runs)
-    return DumpInfo(runs, tuple(damaged))
+    scalar_damage = (piece for run in dump.runs for piece in run.scalar_damage)
+    return DumpInfo(tuple(_run_info(run) for run in dump.runs), (*dump.damaged, *scalar_damage))
 
 
-def _run_info(run: Run, damaged: list[Damage]) -> RunInfo:
+def _run_info(run: Run) -> RunInfo:
     scalar_steps: dict[str, set[int]] = {}
-    for line in run.scalar_lines(damaged.append):
-        scalar_steps.setdefault(line.phase, set()).add(line.step)
+    for track in run.scalars:
+        scalar_steps.setdefault(track.phase, set()).update(track.steps.tolist())
     steps: dict[str, set[int]] = {}
     for entry in run.entries:
         steps.setdefault(entry.id.phase, set()).add(entry.id.step)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from igaviz.dump import Dump, LayerEntry
+from igaviz.dump import Dump, LayerEntry, Run, ScalarTrack
 from igaviz.errors import SelectionError
 from igaviz.format import DEFAULT_PHASE
 from igaviz.selection import Numbers
@@ -48,57 +47,180 @@ def group_of(entry: LayerEntry) -> tuple[str, str, int, int]:
     return entry.id.run, entry.id.phase, entry.id.step, entry.id.layer
 
 
+@dataclass(frozen=True)
+class TimeLine:
+    """What is chosen of one run and phase: its maps, and the lines of its scalars files.
+
+    `steps`, `ranks` and `heads` (by layer) are those chosen of the lines; empty where none are.
+    """
+
+    run: Run
+    phase: str
+    tasks: tuple[LayerTask, ...]
+    steps: frozenset[int]
+    ranks: frozenset[int]
+    heads: Mapping[int, tuple[int, ...]]
+
+
 def plan(dump: Dump, choice: Choice) -> tuple[LayerTask, ...]:
     """The chosen heads of the chosen entries, by run, phase, step, layer, rank, batch item.
 
-    Steps are chosen per run and phase, so that `last` is the last of each. Raises
+    Steps are chosen per run and phase, so that `last` is the last of each that has maps. Raises
     `SelectionError` where a part of the selection isn't there, saying what is.
     """
-    entries: Sequence[LayerEntry] = _in_phase(dump, choice.phase)
-    entries = _narrow(entries, choice.rank, "rank", lambda entry: entry.id.rank)
-    by_track: dict[tuple[str, str], list[LayerEntry]] = defaultdict(list)
-    for entry in entries:
-        by_track[entry.id.run, entry.id.phase].append(entry)
-    steps = choice.step.choose(
-        {track: [entry.id.step for entry in found] for track, found in by_track.items()}, "step"
-    )
-    entries = [
-        entry
-        for track, found in by_track.items()
-        for entry in found
-        if entry.id.step in steps.get(track, ())
-    ]
-    entries = _narrow(entries, choice.layer, "layer", lambda entry: entry.id.layer)
-    entries = _narrow(entries, choice.batch, "batch item", lambda entry: entry.id.batch)
-    heads = choice.head.choose({entry.id: entry.heads for entry in entries}, "head")
-    tasks = (LayerTask(entry, heads[entry.id]) for entry in entries if entry.id in heads)
-    return tuple(sorted(tasks, key=lambda task: (*task.group, task.entry.id)))
-
-
-def _in_phase(dump: Dump, phase: str | None) -> tuple[LayerEntry, ...]:
     if not dump.entries:
         raise SelectionError("no map to work on: nothing is recorded in it but scalars, or nothing")
-    if phase == ALL_PHASES:
-        return dump.entries
-    if phase is not None:
-        chosen = tuple(entry for entry in dump.entries if entry.id.phase == phase)
-        if not chosen:
-            there = ", ".join(sorted({entry.id.phase for entry in dump.entries}))
-            raise SelectionError(f"no phase {phase}: there is {there}")
-        return chosen
-    trained = {entry.id.run for entry in dump.entries if entry.id.phase == DEFAULT_PHASE}
-    return tuple(
-        entry
-        for entry in dump.entries
-        if entry.id.phase == DEFAULT_PHASE or entry.id.run not in trained
+    lines = plan_time_lines(dump, choice, scalars=False)
+    return tuple(task for line in lines for task in line.tasks)
+
+
+def plan_time_lines(dump: Dump, choice: Choice, *, scalars: bool = True) -> tuple[TimeLine, ...]:
+    """What is chosen of the shards and of the scalars files, by run and phase.
+
+    The two are one time line: `last` is the last step that has either. `scalars` False leaves
+    the scalars files out. Raises `SelectionError` where a part of the selection is in neither,
+    saying what there is.
+    """
+    tracks = _in_phase(dump, choice.phase, scalars)
+    tracks = _in_rank(tracks, choice.rank)
+    tracks = _in_step(tracks, choice.step)
+    tracks = _in_layer(tracks, choice.layer)
+    tracks = _in_batch(tracks, choice.batch)
+    entries = {entry.id: entry.heads for track in tracks for entry in track.entries}
+    lines = {(t.name, layer): heads for t in tracks for layer, heads in t.layers.items()}
+    heads = choice.head.choose({**entries, **lines}, "head")
+    return tuple(_time_line(track, heads) for track in tracks)
+
+
+@dataclass(frozen=True)
+class _Track:
+    """One run and phase, as far as it is chosen.
+
+    `steps` and `layers` (with their heads) are those of the lines.
+    """
+
+    run: Run
+    phase: str
+    entries: Sequence[LayerEntry]
+    scalars: Sequence[ScalarTrack] = ()
+    steps: frozenset[int] = frozenset()
+    layers: Mapping[int, frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.run.name, self.phase
+
+
+def _time_line(track: _Track, heads: Mapping[Hashable, tuple[int, ...]]) -> TimeLine:
+    tasks = [LayerTask(entry, heads[entry.id]) for entry in track.entries if entry.id in heads]
+    return TimeLine(
+        run=track.run,
+        phase=track.phase,
+        tasks=tuple(sorted(tasks, key=lambda task: (*task.group, task.entry.id))),
+        steps=track.steps,
+        ranks=frozenset(lines.rank for lines in track.scalars),
+        heads={
+            layer: heads[track.name, layer]
+            for layer in track.layers
+            if (track.name, layer) in heads
+        },
     )
 
 
-def _narrow(
-    entries: Sequence[LayerEntry],
-    numbers: Numbers,
-    what: str,
-    value: Callable[[LayerEntry], int],
-) -> list[LayerEntry]:
-    chosen = numbers.choose({what: [value(entry) for entry in entries]}, what).get(what, ())
-    return [entry for entry in entries if value(entry) in chosen]
+def _in_phase(dump: Dump, phase: str | None, scalars: bool) -> list[_Track]:
+    tracks = []
+    there: set[str] = set()
+    for run in dump.runs:
+        lines = run.scalars if scalars else ()
+        mapped = {entry.id.phase for entry in run.entries}
+        phases = mapped | {track.phase for track in lines}
+        there |= phases
+        if phase is None and DEFAULT_PHASE in (mapped or phases):
+            phases = {DEFAULT_PHASE}
+        elif phase not in (None, ALL_PHASES):
+            phases &= {phase}
+        tracks += [
+            _Track(
+                run,
+                name,
+                [entry for entry in run.entries if entry.id.phase == name],
+                [track for track in lines if track.phase == name],
+            )
+            for name in sorted(phases)
+        ]
+    if not there:
+        raise SelectionError("nothing is recorded in it")
+    if not tracks:
+        raise SelectionError(f"no phase {phase}: there is {', '.join(sorted(there))}")
+    return tracks
+
+
+def _in_rank(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
+    there = {entry.id.rank for track in tracks for entry in track.entries}
+    there |= {lines.rank for track in tracks for lines in track.scalars}
+    ranks = _chosen(numbers, there, "rank")
+    return [
+        replace(
+            track,
+            entries=[entry for entry in track.entries if entry.id.rank in ranks],
+            scalars=[lines for lines in track.scalars if lines.rank in ranks],
+        )
+        for track in tracks
+    ]
+
+
+def _in_step(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
+    """Chosen per run and phase. The layers of the lines are those of the tracks with steps left."""
+    there = {track.name: {entry.id.step for entry in track.entries} for track in tracks}
+    of_lines = {
+        track.name: {step for lines in track.scalars for step in lines.steps.tolist()}
+        for track in tracks
+    }
+    steps = numbers.choose({name: there[name] | of_lines[name] for name in there}, "step")
+    narrowed = []
+    for track in tracks:
+        chosen = frozenset(steps.get(track.name, ()))
+        layers: dict[int, frozenset[int]] = {}
+        if chosen & of_lines[track.name]:
+            for lines in track.scalars:
+                for layer, heads in lines.heads.items():
+                    layers[layer] = layers.get(layer, frozenset()) | heads
+        narrowed.append(
+            replace(
+                track,
+                entries=[entry for entry in track.entries if entry.id.step in chosen],
+                steps=chosen & of_lines[track.name],
+                layers=layers,
+            )
+        )
+    return narrowed
+
+
+def _in_layer(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
+    there = {entry.id.layer for track in tracks for entry in track.entries}
+    there.update(layer for track in tracks for layer in track.layers)
+    chosen = _chosen(numbers, there, "layer")
+    return [
+        replace(
+            track,
+            entries=[entry for entry in track.entries if entry.id.layer in chosen],
+            layers={layer: heads for layer, heads in track.layers.items() if layer in chosen},
+        )
+        for track in tracks
+    ]
+
+
+def _in_batch(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
+    """Lines are of no item: they stay where all are chosen."""
+    if numbers == _ALL:
+        return list(tracks)
+    there = {entry.id.batch for track in tracks for entry in track.entries}
+    chosen = _chosen(numbers, there, "batch item")
+    return [
+        replace(track, entries=[entry for entry in track.entries if entry.id.batch in chosen])
+        for track in tracks
+    ]
+
+
+def _chosen(numbers: Numbers, there: Collection[int], what: str) -> tuple[int, ...]:
+    return numbers.choose({what: there}, what).get(what, ())

@@ -5,16 +5,16 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Literal
 
 from igaviz.checks import Settings, Verdict, map_verdicts
-from igaviz.dump import Damage, Dump, Run, ScalarLine
-from igaviz.format import DEFAULT_PHASE, MapId
+from igaviz.dump import Damage, Dump, ScalarLine
+from igaviz.format import MapId
 from igaviz.metrics import METRICS, Measurement, Value
 from igaviz.metrics.table import BEYOND, LOCAL_RADIUS
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
-from igaviz.survey.plan import ALL_PHASES, Choice, LayerTask, plan
+from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan_time_lines
 
 By = Literal["layer", "head"]
 _LARGEST = ("geo_bias_absmax", "sink", "row_sum_error", "replay_error")
@@ -59,36 +59,29 @@ def summary_rows(
 ) -> Iterator[Row]:
     """The rows of the chosen maps and scalars, run by run and phase by phase in time order.
 
-    Streamed: nothing is kept. Steps that have maps are measured from them; the scalars files give
-    the other steps, where neither single items nor other radii can be told, and are left out for
-    a selection by item or a radius other than 8 Å. Maps and lines that can't be read are handed
-    to `report`.
+    Streamed: what is held does not grow with maps or lines. Layers are measured from their maps
+    at steps that have some; the scalars files give the others. These know neither single items
+    nor other radii, and are left out for a selection by item or a radius other than 8 Å. Maps
+    and lines that can't be read are handed to `report`. Raises `SelectionError`, before the first
+    row, where a part of the selection is neither in the shards nor in the scalars.
     """
     tell = report or _ignore
-    for piece in dump.damaged:
+    scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
+    time_lines = plan_time_lines(dump, choice, scalars=scalars)
+    for piece in chain(dump.damaged, *(run.scalar_damage for run in dump.runs)):
         tell(piece)
-    tasks = plan(dump, choice) if dump.entries else ()
-    with_scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
-    for run in dump.runs:
-        for phase in _phases(run, choice):
-            chosen = [t for t in tasks if (t.entry.id.run, t.entry.id.phase) == (run.name, phase)]
-            maps = _map_rows(chosen, by, radius, jobs, progress, tell)
-            lines = _scalar_rows(run, phase, choice, by, tell) if with_scalars else iter(())
-            yield from heapq.merge(maps, lines, key=lambda row: (row.step, row.layer))
+    return chain.from_iterable(
+        heapq.merge(
+            _map_rows(line.tasks, by, radius, jobs, progress, tell),
+            _scalar_rows(line, by, tell),
+            key=lambda row: (row.step, row.layer),
+        )
+        for line in time_lines
+    )
 
 
 def _ignore(_: Damage) -> None:
     """Where the caller asked for no report."""
-
-
-def _phases(run: Run, choice: Choice) -> list[str]:
-    there = {entry.id.phase for entry in run.entries}
-    if DEFAULT_PHASE in there and choice.phase is None:
-        return [DEFAULT_PHASE]
-    there |= {line.phase for line in run.scalar_lines()}
-    if choice.phase not in (None, ALL_PHASES):
-        return [phase for phase in there if phase == choice.phase]
-    return sorted(there)
 
 
 def _map_rows(
@@ -132,39 +125,39 @@ def _layer_row(group: LayerGroup) -> Row:
     )
 
 
-def _scalar_rows(
-    run: Run, phase: str, choice: Choice, by: By, report: Callable[[Damage], None]
-) -> Iterator[Row]:
-    measured = {e.id.step for e in run.entries if e.id.phase == phase}
-    lines = [
-        line
-        for line in run.scalar_lines(report)
-        if line.phase == phase and line.step not in measured
-    ]
-    steps = choice.step.among(sorted({line.step for line in lines} | measured))
-    layers = choice.layer.among(sorted({line.layer for line in lines}))
-    ranks = choice.rank.among(sorted({line.rank for line in lines}))
-    kept = [x for x in lines if x.step in steps and x.layer in layers and x.rank in ranks]
-    kept.sort(key=lambda line: (line.step, line.layer, line.rank))
-    for (step, layer), same in groupby(kept, key=lambda line: (line.step, line.layer)):
-        rows = [row for line in same for row in _line_rows(run.name, line, choice)]
+def _scalar_rows(line: TimeLine, by: By, report: Callable[[Damage], None]) -> Iterator[Row]:
+    measured = {
+        (entry.id.step, entry.id.layer)
+        for entry in line.run.entries
+        if entry.id.phase == line.phase
+    }
+    found = line.run.scalar_lines(line.phase, line.steps, report)
+    for (step, layer), same in groupby(found, key=lambda found: (found.step, found.layer)):
+        if (step, layer) in measured or layer not in line.heads:
+            continue
+        rows = [row for scalars in same for row in _line_rows(line, scalars)]
         if by == "head":
             yield from rows
         elif rows:
             values = combine([row.values for row in rows])
-            yield Row(run.name, phase, step, None, None, layer, None, values)
+            yield Row(line.run.name, line.phase, step, None, None, layer, None, values)
 
 
-def _line_rows(run: str, line: ScalarLine, choice: Choice) -> Iterator[Row]:
-    heads = choice.head.among(sorted(line.heads))
-    for position, head in enumerate(line.heads):
-        if head in heads:
+def _line_rows(line: TimeLine, found: ScalarLine) -> Iterator[Row]:
+    if found.rank not in line.ranks:
+        return
+    chosen = line.heads[found.layer]
+    for position, head in enumerate(found.heads):
+        if head in chosen:
             values = {
-                metric.name: line.values[metric.name][position]
+                metric.name: found.values[metric.name][position]
                 for metric in METRICS
-                if metric.name in line.values
+                if metric.name in found.values
             }
-            yield Row(run, line.phase, line.step, line.rank, None, line.layer, head, values)
+            yield Row(
+                *(line.run.name, found.phase, found.step, found.rank),
+                *(None, found.layer, head, values),
+            )
 
 
 def combine(maps: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
@@ -187,34 +180,3 @@ def combine(maps: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
         else:
             combined[metric.name] = sum(numbers) / len(numbers)
     return combined
-
-
-@dataclass(frozen=True)
-class Trend:
-    """How one metric of a layer (mean over heads and items) went over the recorded steps."""
-
-    run: str
-    phase: str
-    layer: int
-    metric: str
-    steps: tuple[int, ...]
-    values: tuple[float, ...]
-
-
-TREND_METRICS = ("gamma", "geometry_effect", "saturation", "self_mass", "entropy")
-
-
-def trends(rows: Sequence[Row]) -> tuple[Trend, ...]:
-    """The trends of a few telling metrics over layers' rows, from three steps on."""
-    series: dict[tuple[str, str, int, str], list[tuple[int, float]]] = {}
-    for row in rows:
-        for name in TREND_METRICS:
-            value = row.values.get(name)
-            if value is not None and not isinstance(value, str):
-                key = (row.run, row.phase, row.layer, name)
-                series.setdefault(key, []).append((row.step, float(value)))
-    return tuple(
-        Trend(*key, tuple(step for step, _ in points), tuple(value for _, value in points))
-        for key, points in sorted(series.items())
-        if len(points) >= 3
-    )

@@ -35,6 +35,7 @@ class Verification:
 
     shards: int
     maps: int
+    scalar_lines: int
     damaged: tuple[Damage, ...]
     problems: tuple[Problem, ...]
 
@@ -47,7 +48,8 @@ class Verification:
 def verify(dump: Dump, *, jobs: int = 1, progress: Progress | None = None) -> Verification:
     """Whether `dump` is whole: structure, types, checksums, finite numbers, row sums, replay.
 
-    Reads every map of every phase. Invariants are those of the checks D001, D002 and D003.
+    Reads every map of every phase and every line of the scalars files. Invariants are those of
+    the checks D001, D002 and D003.
     """
     damaged = list(dump.damaged)
     problems: list[Problem] = []
@@ -58,9 +60,13 @@ def verify(dump: Dump, *, jobs: int = 1, progress: Progress | None = None) -> Ve
             maps += len(group.measurements)
             damaged.extend(group.damaged)
             problems.extend(_problems(group))
-    return Verification(
-        sum(len(run.shards) for run in dump.runs), maps, tuple(damaged), tuple(problems)
-    )
+    lines = 0
+    for run in dump.runs:
+        damaged.extend(run.scalar_damage)
+        for track in run.scalars:
+            lines += sum(1 for _ in track.lines(report=damaged.append))
+    shards = sum(len(run.shards) for run in dump.runs)
+    return Verification(shards, maps, lines, tuple(damaged), tuple(problems))
 
 
 def _problems(group: LayerGroup) -> Iterator[Problem]:

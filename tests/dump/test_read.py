@@ -160,7 +160,7 @@ def test_a_restart_takes_over_from_its_first_step(tmp_path):
         (200, 1),
         (400, 1),
     ]
-    assert [(x.step, x.attempt) for x in run.scalar_lines()] == [(50, 0), (150, 0), (250, 1)]
+    assert [(x.step, x.attempt) for x in run.scalar_lines("train")] == [(50, 0), (150, 0), (250, 1)]
     (left,) = run.superseded
     assert (left.attempt, left.from_step, left.maps, left.scalar_lines) == (0, 200, 16, 1)
 

@@ -1,0 +1,146 @@
+"""Scalars files: one time line out of ranks, phases and attempts, read where it is due."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+
+import bare
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from igaviz.dump import open_dump
+from igaviz.errors import DumpError, NothingReadableError
+
+
+def line(step, layer=0, *, phase="train", attempt=0, heads=(0, 1), compact=True, **values):
+    """One line as the recorder writes it, or with its keys in another order and spaces."""
+    fields = {"step": step, "phase": phase, "attempt": attempt, "layer": layer, "maps": 1}
+    fields |= {"heads": list(heads), "gamma": [float(step)] * len(heads), **values}
+    if compact:
+        return json.dumps(fields, separators=(",", ":")) + "\n"
+    return json.dumps(dict(reversed(fields.items()))) + "\n"
+
+
+def write(folder, *lines, rank=0):
+    folder.mkdir(exist_ok=True)
+    (folder / f"scalars.rank-{rank:05d}.jsonl").write_text("".join(lines))
+    return folder
+
+
+def only_run(folder):
+    (run,) = open_dump(folder).runs
+    return run
+
+
+def keys(lines):
+    return [(x.step, x.layer, x.rank) for x in lines]
+
+
+def test_lines_of_all_ranks_come_in_the_order_of_steps_and_layers(tmp_path):
+    write(tmp_path / "run", line(10, 1), line(10, 0), line(20, 0))
+    write(tmp_path / "run", line(5, 0), line(10, 0), line(30, 0), rank=1)
+    run = only_run(tmp_path / "run")
+    assert keys(run.scalar_lines("train")) == [
+        *((5, 0, 1), (10, 0, 0), (10, 0, 1), (10, 1, 0), (20, 0, 0), (30, 0, 1)),
+    ]
+    assert keys(run.scalar_lines("train", {10, 30})) == [
+        *((10, 0, 0), (10, 0, 1), (10, 1, 0), (30, 0, 1)),
+    ]
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_order_of_lines_gives_the_time_line_that_all_of_them_give(tmp_path_factory, data):
+    one = st.tuples(
+        st.integers(0, 12), st.integers(0, 2), st.sampled_from(["train", "val"]), st.integers(0, 2)
+    )
+    found = data.draw(st.lists(one, max_size=30))
+    compact = data.draw(st.lists(st.booleans(), min_size=len(found), max_size=len(found)))
+    lines = [
+        line(step, layer, phase=phase, attempt=attempt, compact=how)
+        for (step, layer, phase, attempt), how in zip(found, compact, strict=True)
+    ]
+    run = only_run(write(tmp_path_factory.mktemp("x") / "run", *lines))
+    for phase in ("train", "val"):
+        own = [(s, l, a) for s, l, p, a in found if p == phase]
+        first = {a: min(s for s, _, b in own if b == a) for _, _, a in own}
+        kept = {
+            (s, l) for s, l, a in own if not any(b > a and start <= s for b, start in first.items())
+        }
+        assert [(x.step, x.layer) for x in run.scalar_lines(phase)] == sorted(kept)
+
+
+def test_what_is_damaged_is_said_once_and_costs_its_line_only(tmp_path):
+    torn = line(20)[:40] + "\n"
+    twice = '{"step":30,"phase":"train","attempt":0,"layer":0,"maps":1,"heads":[0],"step":31}\n'
+    broken = line(40).replace("40.0", "forty")
+    write(tmp_path / "run", line(10), torn, twice, broken, line(50), line(50), line(60)[:30])
+    run = only_run(tmp_path / "run")
+    later = []
+    assert [x.step for x in run.scalar_lines("train", report=later.append)] == [10, 50]
+    assert [piece.where for piece in run.scalar_damage] == ["line 2"]
+    assert [(piece.where, piece.reason) for piece in later] == [
+        ("line 3", "says twice what it is about"),
+        ("line 4", "not a line of JSON"),
+        ("line 6", "the same step and layer as a line before it"),
+    ]
+
+
+def test_many_damaged_lines_are_counted(tmp_path):
+    write(tmp_path / "run", *["nonsense\n"] * 500, line(1))
+    damage = only_run(tmp_path / "run").scalar_damage
+    assert len(damage) == 11
+    assert "490 more" in damage[-1].reason
+
+
+def test_a_file_that_changes_under_the_reader_is_said(tmp_path):
+    path = write(tmp_path / "run", line(10), line(20)) / "scalars.rank-00000.jsonl"
+    run = only_run(tmp_path / "run")
+    path.write_text(line(10, phase="val") + line(20))
+    pieces = []
+    assert [x.step for x in run.scalar_lines("train", report=pieces.append)] == []
+    assert "changed since" in pieces[0].reason
+    path.unlink()
+    with pytest.raises(DumpError, match="any more"):
+        list(run.scalar_lines("train"))
+
+
+def test_memory_does_not_grow_with_the_lines(tmp_path):
+    """Opening holds a few numbers per step; reading holds some steps' lines."""
+    filler = {"note": "x" * 2000}
+
+    def peaks(name, steps):
+        lines = (line(step, layer, **filler) for step in range(steps) for layer in range(4))
+        folder = write(tmp_path / name, *lines)
+        tracemalloc.start()
+        run = only_run(folder)
+        opened = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        assert sum(1 for _ in run.scalar_lines("train")) == 4 * steps
+        read = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return opened, read
+
+    few, many = peaks("few", 500), peaks("many", 4000)
+    assert many[0] - few[0] < 3500 * 200
+    assert many[1] - few[1] < 3500 * 200
+
+
+def test_a_folder_of_bad_lines_alone_has_nothing_to_read(tmp_path):
+    with pytest.raises(NothingReadableError, match="line 1"):
+        open_dump(write(tmp_path / "run", "nonsense\n"))
+
+
+def test_shards_and_scalars_supersede_each_other(tmp_path):
+    folder = write(tmp_path / "run", *(line(step) for step in (100, 200, 300)))
+    bare.write(
+        folder / "step-000000250.rank-00000.a01.h5",
+        steps=(250,),
+        change=lambda file: file.attrs.__setitem__("attempt", 1),
+    )
+    run = only_run(folder)
+    assert [x.step for x in run.scalar_lines("train")] == [100, 200]
+    (left,) = run.superseded
+    assert (left.from_step, left.maps, left.scalar_lines) == (250, 0, 1)
