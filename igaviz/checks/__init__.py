@@ -3,7 +3,7 @@
 from igaviz.checks.check import Check
 from igaviz.checks.conclude import conclude
 from igaviz.checks.finding import Diagnosis, Finding, Severity, Skipped, Verdict
-from igaviz.checks.judge import LayerVerdict, judge_layer, map_verdicts
+from igaviz.checks.judge import LayerVerdict, badness, judge_layer, map_verdicts, worst
 from igaviz.checks.settings import Settings, parse_setting
 from igaviz.checks.table import CHECKS, find_check
 
@@ -17,9 +17,11 @@ __all__ = [
     "Severity",
     "Skipped",
     "Verdict",
+    "badness",
     "conclude",
     "find_check",
     "judge_layer",
     "map_verdicts",
     "parse_setting",
+    "worst",
 ]

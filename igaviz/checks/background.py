@@ -25,7 +25,8 @@ BACKGROUND = {
     ),
     "D003": Background(
         "A row may be off by 5e-3 + 2u·max(|S| + |G|), u being the rounding of the type that the "
-        "logits were computed in; the maximum runs over keys that get over 1e-3.",
+        "logits were computed in; the maximum runs over keys that get over 1e-3. In bfloat16, "
+        "logits of 24 reach a tolerance of 0.1, in float16 logits of 195.",
         "A layer that recorded γ × overlap, and whose softmax never saw γ.",
     ),
     "D004": Background(

@@ -26,6 +26,11 @@ class Judgement:
     outcomes: Mapping[str, Outcome]
     unjudged: Mapping[str, str]
 
+    def not_judged(self, check: Check) -> str:
+        """Why `check` decided nothing on this map, or what of it is left out; empty for neither."""
+        outcome = self.outcomes.get(check.id)
+        return self.unjudged.get(check.id, "") if outcome is None else outcome.left_out
+
     def fired(self, check: Check) -> bool:
         """Whether `check` fired on this map."""
         outcome = self.outcomes.get(check.id)

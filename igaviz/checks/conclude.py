@@ -25,7 +25,7 @@ from igaviz.checks.finding import (
 from igaviz.checks.guide import FROZEN, against_the_guide
 from igaviz.checks.judge import LayerVerdict
 from igaviz.checks.settings import Settings
-from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.table import CHECKS, find_check, telling
 from igaviz.checks.wording import counted
 
 MAX_BY_MAP = 1000
@@ -199,7 +199,7 @@ def _worst_first(finding: Finding) -> tuple[object, ...]:
         -finding.severity,
         finding.run,
         finding.phase,
-        _TABLE_ORDER[finding.id],
+        telling(finding.id),
         tuple(-1 if number is None else number for number in place),
     )
 

@@ -71,7 +71,7 @@ class Finding:
 
 
 class Skipped(NamedTuple):
-    """A check that could not judge `maps` maps, and why."""
+    """A check that could not judge `maps` maps, or not all of each, and why."""
 
     id: str
     reason: str

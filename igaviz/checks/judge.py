@@ -27,7 +27,7 @@ from igaviz.checks.finding import (
 from igaviz.checks.messages import Evidence
 from igaviz.checks.settings import Settings
 from igaviz.checks.severity import FEW_MAPS
-from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.table import CHECKS, find_check, telling
 from igaviz.checks.wording import counted
 from igaviz.format import MapId
 from igaviz.metrics.data import Measurement
@@ -66,7 +66,7 @@ class LayerVerdict:
     @property
     def verdict(self) -> Verdict:
         """The worst of the heads' verdicts."""
-        return max(self.heads.values(), key=lambda verdict: verdict.severity, default=NOT_JUDGED)
+        return worst(self.heads.values())
 
 
 def judge_layer(measurements: Sequence[Measurement], settings: Settings) -> LayerVerdict:
@@ -77,10 +77,10 @@ def judge_layer(measurements: Sequence[Measurement], settings: Settings) -> Laye
     judgements = judge_maps(measurements, settings)
     cases = layer_cases(judgements, settings)
     skipped = Counter(
-        (check.id, judgement.unjudged[check.id])
+        (check.id, reason)
         for judgement in judgements
         for check in settings.checks
-        if check.id in judgement.unjudged
+        if (reason := judgement.not_judged(check))
     )
     first = measurements[0].id
     return LayerVerdict(
@@ -242,11 +242,20 @@ def _fired(
 
 
 def _worst(fired: Sequence[Ranked]) -> Verdict | None:
-    """The verdict of the worst check, the first in the table among equals; None for none."""
+    """The verdict of the worst check, the most telling one among equals; None for none."""
     if not fired:
         return None
-    severity, check = max(fired, key=lambda pair: pair[0])
-    return Verdict(severity, check.id, check.title)
+    return worst(Verdict(severity, check.id, check.title) for severity, check in fired)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of `verdicts`, among equals the one whose check is the most telling."""
+    return max(verdicts, key=badness, default=NOT_JUDGED)
+
+
+def badness(verdict: Verdict) -> tuple[int, int]:
+    """Orders verdicts: by severity, among equals by how telling their checks are."""
+    return verdict.severity, -telling(verdict.check)
 
 
 _HEALTHS = (HEALTHY, GEOMETRY_NOT_JUDGED, NOT_JUDGED)

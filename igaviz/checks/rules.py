@@ -29,11 +29,15 @@ class Condition(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a rule decided: whether it fired, by how much, and the numbers that it decided by."""
+    """What a rule decided: whether it fired, by how much, and the numbers that it decided by.
+
+    `left_out` says what of the map it could not judge, where that is a part only.
+    """
 
     fired: bool
     excess: float
     conditions: tuple[Condition, ...]
+    left_out: str = ""
 
 
 class Unjudged(NamedTuple):
@@ -61,14 +65,16 @@ def terms_disagree(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     replay = m.replay
     if replay is None:
         return Unjudged("no row has all of attention, logits_before and geo_bias, finite")
-    if replay.judged_rows == 0 or replay.tolerance > t["tolerance"]:
-        return Unjudged(f"logits in {m.compute_dtype} are too coarse to replay")
+    coarse = f"logits too large to replay in {m.compute_dtype}"
+    if replay.judged_rows == 0:
+        return Unjudged(coarse)
     share = _condition(
         "failed_row_share", replay.failed_rows / replay.judged_rows, t["rows"], above=True
     )
     error = Condition("replay_error", replay.error, replay.tolerance, None)
     excess = share.excess or 0.0
-    return Outcome(excess > 0, excess, (share, error))
+    left_out = f"{coarse} in some rows; the others are judged" if replay.coarse_rows else ""
+    return Outcome(excess > 0, excess, (share, error), left_out)
 
 
 def unit_suspect(m: Measurement, t: Thresholds) -> Outcome | Unjudged:

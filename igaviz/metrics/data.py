@@ -15,11 +15,12 @@ Value = float | int | str | None
 class Replay:
     """How well softmax(S + G) gives the recorded attention, judged row by row.
 
-    `error` is the largest deviation over all finite rows; `failed_rows` of `judged_rows` exceed
-    their tolerance; `tolerance` is the largest tolerance that a row was given. `fits` names the
-    reading of the terms that does give the recorded attention where softmax(S + G) doesn't:
-    `"without geometry"`, `"geometry subtracted"`, `"geometry alone"`, `"without pair bias"`, or
-    None where none does.
+    `failed_rows` of `judged_rows` exceed their tolerance; `error` is the largest deviation and
+    `tolerance` the largest tolerance among the judged. `coarse_rows` more are finite and not
+    judged: their tolerance says nothing any more. `error_of_all` is the largest deviation over
+    both. `fits` names the reading of the terms that does give the recorded attention where
+    softmax(S + G) doesn't: `"without geometry"`, `"geometry subtracted"`, `"geometry alone"`,
+    `"without pair bias"`, or None where none does.
     """
 
     error: float
@@ -27,6 +28,8 @@ class Replay:
     judged_rows: int
     tolerance: float
     fits: str | None = None
+    coarse_rows: int = 0
+    error_of_all: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
             if terms.attention is not None:
                 results["row_sum_error"] = weights.row_sum_error(terms.attention)
             if judged is not None:
-                results["replay_error"] = judged.error
+                results["replay_error"] = judged.error_of_all
         else:
             derived = Missing("attention was not recorded but derived")
             results |= dict.fromkeys(("row_sum_error", "replay_error"), derived)

@@ -9,6 +9,7 @@ import numpy as np
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.metrics.data import Replay
+from igaviz.metrics.groups import Doubles
 from igaviz.metrics.terms import Terms
 from igaviz.softmax import softmax
 
@@ -18,6 +19,9 @@ TOLERANCE = 5e-3
 SIGNIFICANT = 1e-3
 """Keys with less attention than this, recorded and replayed, don't set a row's tolerance."""
 
+COARSE = 0.1
+"""A row that may be off by more is not judged: its logits are too large for their type."""
+
 FAILING_SHARE = 0.05
 """A reading with more failing rows than this doesn't fit."""
 
@@ -25,45 +29,58 @@ ROUNDING = {"float32": 2.0**-25, "float16": 2.0**-12, "bfloat16": 2.0**-9}
 """The largest relative rounding error of a logit, by the type it was computed in."""
 
 
-class _Judged(NamedTuple):
-    error: float
-    failed: int
-    tolerance: float
+class _Rows(NamedTuple):
+    """Of each row, [Q]: how far a reading is off, and what it may be off by."""
+
+    deviation: Doubles
+    tolerance: Doubles
 
 
 def replay(terms: Terms, compute_dtype: str, pair_bias: Floats | None) -> Replay | None:
     """How well softmax(S + G) gives A over the finite rows, None where one of them is missing.
 
     A row fails where max |A − softmax(S + G)| exceeds 5e-3 + 2u·max(|S| + |G|), the second
-    maximum over the keys whose weight, recorded or replayed, is above 1e-3.
+    maximum over the keys whose weight, recorded or replayed, is above 1e-3. A row for which that
+    comes to more than 0.1 is not judged.
     """
     replayed = terms.replayed
     if replayed is None or terms.attention is None or not len(replayed):
         return None
-    judged = _judge(terms, replayed, compute_dtype)
-    n_rows = len(replayed)
+    rows = _compare(terms, replayed, compute_dtype)
+    judged = rows.tolerance <= COARSE
+    failed = judged & ~(rows.deviation <= rows.tolerance)
+    n_judged, n_failed = int(judged.sum()), int(failed.sum())
     fits = None
-    if judged.failed > FAILING_SHARE * n_rows:
-        for name, other in _readings(terms, pair_bias):
-            if _judge(terms, other, compute_dtype).failed <= FAILING_SHARE * n_rows:
+    if n_failed > FAILING_SHARE * n_judged:
+        for name, reading in _readings(terms, pair_bias):
+            other = _compare(terms, reading, compute_dtype)
+            off = judged & ~(other.deviation <= np.minimum(other.tolerance, COARSE))
+            if off.sum() <= FAILING_SHARE * n_judged:
                 fits = name
                 break
-    return Replay(judged.error, judged.failed, n_rows, judged.tolerance, fits)
+    return Replay(
+        error=float(rows.deviation.max(where=judged, initial=0)),
+        failed_rows=n_failed,
+        judged_rows=n_judged,
+        tolerance=float(rows.tolerance.max(where=judged, initial=0)),
+        fits=fits,
+        coarse_rows=len(judged) - n_judged,
+        error_of_all=float(rows.deviation.max()),
+    )
 
 
-def _judge(terms: Terms, replayed: Floats, compute_dtype: str) -> _Judged:
+def _compare(terms: Terms, replayed: Floats, compute_dtype: str) -> _Rows:
     assert terms.attention is not None
     assert terms.logits is not None
     assert terms.bias is not None
     recorded = terms.attention.values
-    deviation = np.abs(recorded - replayed).max(axis=1)
+    deviation = np.abs(recorded - replayed).max(axis=1).astype(np.float64)
     counted: Booleans = (recorded > SIGNIFICANT) | (replayed > SIGNIFICANT)
     with np.errstate(over="ignore"):
         magnitude = np.abs(terms.logits.values) + np.abs(terms.bias.values)
     largest = np.where(counted & np.isfinite(magnitude), magnitude, 0).max(axis=1)
     tolerance = TOLERANCE + 2 * ROUNDING[compute_dtype] * largest.astype(np.float64)
-    failed = ~(deviation <= tolerance)
-    return _Judged(float(deviation.max()), int(failed.sum()), float(tolerance.max()))
+    return _Rows(deviation, tolerance)
 
 
 def _readings(terms: Terms, pair_bias: Floats | None) -> Iterator[tuple[str, Floats]]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from igaviz.checks.finding import NOT_JUDGED, Diagnosis, Finding, Severity, Skipped
-from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.table import find_check, telling
 from igaviz.checks.wording import counted, listed, number, ranges
 from igaviz.report.common import finite
 from igaviz.report.terminal import print_line, print_paragraph
@@ -55,7 +55,10 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
 
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console, by: By = "layer") -> None:
-    """Print the table of verdicts, then findings, what to do first, and what was left out."""
+    """Print the table of verdicts, then findings, what to do first, and what was left out.
+
+    Damaged pieces are counted: their names are messages, not a result.
+    """
     _print_headline(diagnosis, console)
     if diagnosis.layers:
         console.print()
@@ -104,9 +107,8 @@ def _by_check(findings: Iterable[Finding]) -> list[Finding]:
     for finding in findings:
         key = _check_key(finding)
         worst[key] = max(worst.get(key, 0), finding.severity)
-    order = {check.id: position for position, check in enumerate(CHECKS)}
     return sorted(
-        findings, key=lambda f: (-worst[_check_key(f)], f.run, f.phase, order[f.id], -f.severity)
+        findings, key=lambda f: (-worst[_check_key(f)], f.run, f.phase, telling(f.id), -f.severity)
     )
 
 
@@ -212,8 +214,6 @@ def _print_skipped(diagnosis: Diagnosis, console: Console) -> None:
 def _print_damaged(diagnosis: Diagnosis, console: Console) -> None:
     if not diagnosis.damaged:
         return
+    pieces = counted(len(diagnosis.damaged), "damaged piece")
     console.print()
-    print_line(console, ("Damaged and left out", "bold red"))
-    for piece in diagnosis.damaged:
-        place = f"{piece.path}:{piece.where}" if piece.where else piece.path
-        print_line(console, f"{_INDENT}{place}: {piece.reason}")
+    print_line(console, (f"{pieces} left out, named on stderr.", "bold red"))

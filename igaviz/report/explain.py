@@ -40,6 +40,13 @@ recorded step of each run and phase; what was found at earlier steps only is his
 layer and check. A map's verdict, as in a figure's title, is the worst check that fired on it with
 its layer's severity; where too few items fired for the head to show it, a note.
 
+**Of several checks that are equally severe, the most telling one is the verdict** of a map, of a
+head and of a layer, and the first to be listed: a cause rather than its consequence, and else in
+this order: what makes every other number doubtful (D001, D002, D003, D004); a mistake with one remedy
+(D105); what became of attention (D202, D203, D201); what geometry does or fails to (D101, D103,
+D104, D107, D204, D205); what may have many reasons (D206, D208). So a layer whose geometry drowns
+content and whose heads collapsed onto the diagonal is called collapsed.
+
 **A consequence is told under its cause** (the table says which), in the cause's message and with no
 severity of its own, where the cause is as severe at least and shows on half of the consequence's
 heads at least. Where the cause is not selected, the consequence stands for itself.

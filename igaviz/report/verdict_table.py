@@ -7,6 +7,7 @@ from itertools import groupby
 
 from rich.console import Console
 
+from igaviz.checks import worst
 from igaviz.checks.finding import NOT_JUDGED, LayerRow, Severity, Verdict
 from igaviz.report.terminal import encodable, print_line
 
@@ -92,7 +93,7 @@ def _sign(verdict: Verdict | None, console: Console) -> tuple[str, str]:
 
 def _words(row: LayerRow, room: int) -> str:
     """The worst head's verdict in words, as far as there is room; none where all is well."""
-    verdict = max((verdict for _, verdict in row.heads), key=lambda verdict: verdict.severity)
+    verdict = worst(verdict for _, verdict in row.heads)
     if verdict.check is None:
         return ""
     words = f"{verdict.check} {verdict.words}"

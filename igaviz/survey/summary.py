@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import Literal
 
-from igaviz.checks import Settings, Verdict, map_verdicts
+from igaviz.checks import Settings, Verdict, badness, map_verdicts
 from igaviz.dump import Damage, Dump, ScalarLine
 from igaviz.format import MapId
 from igaviz.metrics import METRICS, Measurement, Value
@@ -108,7 +108,7 @@ def _head_row(measurement: Measurement) -> Row:
 
 def _layer_row(group: LayerGroup) -> Row:
     verdicts: dict[MapId, Verdict] = map_verdicts(group.measurements, Settings())
-    worst = max(verdicts, key=lambda identity: (verdicts[identity].severity, -identity.head))
+    worst = max(verdicts, key=lambda identity: (*badness(verdicts[identity]), -identity.head))
     verdict = verdicts[worst]
     return Row(
         run=group.run,

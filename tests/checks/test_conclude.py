@@ -104,8 +104,8 @@ def test_findings_come_worst_first(layer):
         layer(range(8), layer=3, **BLIND),
     )
     assert [(str(f.severity), f.id) for f in diagnosis.findings] == [
-        ("error", "D101"),
         ("error", "D202"),
+        ("error", "D101"),
         ("warning", "D208"),
         ("note", "D202"),
     ]

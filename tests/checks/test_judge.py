@@ -58,6 +58,52 @@ def test_severity_by_share_of_heads(layer, sick, severity):
     assert str(verdict.verdict.severity) == severity
 
 
+ERRORS_TOGETHER = {
+    "the collapse, not the cause that is none": (
+        {"geometry_ratio_near": 900.0, "self_mass": 0.9, "geo_range": 3.5},
+        "D202",
+    ),
+    "the cause, not its consequence": ({"geometry_ratio_near": 900.0, "saturation": 0.9}, "D104"),
+    "the consequence beside what is no cause": ({"geo_range": 3.5, "saturation": 0.9}, "D203"),
+    "a mistake in the code": (
+        {"neighbour_shift": -1.0, "bias_trend": 0.9, "self_mass": 0.9},
+        "D105",
+    ),
+    "what can't be trusted": ({"nonfinite": 3, "self_mass": 0.9}, "D001"),
+}
+
+
+@pytest.mark.parametrize("what", ERRORS_TOGETHER)
+def test_of_equally_severe_checks_the_most_telling_one_is_the_verdict(layer, what):
+    values, expected = ERRORS_TOGETHER[what]
+    maps = layer(range(8), **values)
+    verdict = judge(maps)
+    assert verdict.verdict[:2] == (Severity.ERROR, expected)
+    assert {v.check for v in verdict.heads.values()} == {expected}
+    assert {v.check for v in map_verdicts(maps, Settings()).values()} == {expected}
+
+
+def test_a_layer_is_called_by_the_most_telling_of_its_heads(layer, measure):
+    collapsed = {"geometry_ratio_near": 900.0, "self_mass": 0.9}
+    maps = [
+        measure(head, **{**collapsed, **({"self_mass": 0.1} if head < 4 else {})})
+        for head in range(8)
+    ]
+    verdict = judge(maps)
+    assert verdict.heads[0].check == "D104"
+    assert verdict.verdict.check == "D202"
+
+
+def test_a_worse_consequence_is_the_verdict_beside_a_milder_cause(layer, measure):
+    maps = [
+        measure(
+            head, saturation=0.9 if head < 6 else 0.0, geometry_ratio_near=9.0 if head < 2 else 1.0
+        )
+        for head in range(8)
+    ]
+    assert judge(maps).heads[0][:2] == (Severity.ERROR, "D203")
+
+
 def test_a_cap_is_never_exceeded(layer):
     assert found(judge(layer(range(8), sink=0.5))) == {"D208": "warning"}
     assert found(judge(layer(range(8), local_enrichment=1.05))) == {"D206": "warning"}

@@ -64,10 +64,10 @@ def test_any_order_of_lines_gives_the_time_line_that_all_of_them_give(tmp_path_f
     ]
     run = only_run(write(tmp_path_factory.mktemp("x") / "run", *lines))
     for phase in ("train", "val"):
-        own = [(s, l, a) for s, l, p, a in found if p == phase]
+        own = [(step, k, a) for step, k, p, a in found if p == phase]
         first = {a: min(s for s, _, b in own if b == a) for _, _, a in own}
         kept = {
-            (s, l) for s, l, a in own if not any(b > a and start <= s for b, start in first.items())
+            (s, k) for s, k, a in own if not any(b > a and start <= s for b, start in first.items())
         }
         assert [(x.step, x.layer) for x in run.scalar_lines(phase)] == sorted(kept)
 

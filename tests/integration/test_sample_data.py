@@ -49,6 +49,15 @@ def test_a_sick_run_is_named_by_its_sickness(sample_data, run, check):
     assert (check, "error") in found
 
 
+def test_a_collapsed_run_is_called_collapsed(sample_data):
+    """In the table of verdicts and where to begin, though geometry dominates every layer too."""
+    done = igaviz("diagnose", sample_data / "diagonal_collapse", "--jobs", "1")
+    rows = [line for line in done.stdout.splitlines() if line.startswith("  layer ")]
+    assert len(rows) == 6
+    assert all(row.endswith("D202 attention collapsed onto the diagonal") for row in rows)
+    assert "Begin with D202 diagonal-collapse" in done.stdout
+
+
 @pytest.mark.parametrize("run", RUNS)
 def test_the_recorded_terms_replay_the_recorded_attention(sample_data, run):
     """Attention is stored as float16, which rounds a weight by up to 2⁻¹² of itself."""

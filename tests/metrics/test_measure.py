@@ -300,3 +300,20 @@ def test_replay_says_which_reading_fits(fits):
     assert replay.judged_rows == 40
     assert replay.fits == fits
     assert (replay.failed_rows > 2) == (fits is not None)
+
+
+def test_a_row_that_is_too_coarse_to_replay_leaves_the_others_judged():
+    ca, S, G, _ = example()
+    A = bare.softmax(S)  # geometry never entered
+    S[3] *= 1e5
+    replay = measured(structure(ca), S, G, A, compute_dtype="bfloat16").replay
+    assert (replay.coarse_rows, replay.judged_rows) == (1, 39)
+    assert replay.failed_rows > 2
+    assert replay.fits == "without geometry"
+    assert replay.tolerance <= 0.1
+    assert replay.error <= replay.error_of_all
+    S *= 1e5
+    found = measured(structure(ca), S, G, A, compute_dtype="bfloat16")
+    assert (found.replay.coarse_rows, found.replay.judged_rows) == (40, 0)
+    assert (found.replay.failed_rows, found.replay.error, found.replay.fits) == (0, 0.0, None)
+    assert found.values["replay_error"] == found.replay.error_of_all > 0.1

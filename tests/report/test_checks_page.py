@@ -7,6 +7,7 @@ import pytest
 from igaviz.checks import CHECKS
 from igaviz.checks.background import BACKGROUND
 from igaviz.checks.silence import SILENCES
+from igaviz.checks.table import TELLING
 from igaviz.report.explain import checks_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
@@ -26,6 +27,11 @@ def test_the_table_holds_together(check):
     assert (check.rule is None) == (check.say is None) == (check.scope == "run")
     assert check.scope != "layer" or "heads" in check.thresholds
     assert check.formula.format(**check.thresholds)
+
+
+def test_the_order_of_telling_has_every_check_that_finds_something_and_causes_first():
+    assert sorted(TELLING) == [check.id for check in CHECKS if check.rule is not None]
+    assert all(check_id in PAGE.read_text("utf-8").split("## D001")[0] for check_id in TELLING)
 
 
 def test_ids_are_in_order_and_names_unique():
