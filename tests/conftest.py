@@ -1,4 +1,4 @@
-"""What all tests share: `bare`, the writer of dumps by the page, and the sample data."""
+"""What all tests share: dumps written by the page (`bare`, `refused`), and the sample data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parent.parent
 
-_spec = importlib.util.spec_from_file_location("bare", Path(__file__).with_name("bare.py"))
-assert _spec is not None
-assert _spec.loader is not None
-_module = importlib.util.module_from_spec(_spec)
-sys.modules["bare"] = _module
-_spec.loader.exec_module(_module)
+
+def _share(name: str) -> None:
+    """Make `tests/NAME.py` importable by its name: tests are no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+_share("bare")
+_share("refused")
 
 
 @pytest.fixture(scope="session")

@@ -74,4 +74,6 @@ def diagnose(
         print_diagnosis(diagnosis, console.out(), by=by.value)
     pieces = (Damage(piece.path, piece.where, piece.reason) for piece in diagnosis.damaged)
     damaged = console.report_damage(pieces, opened.warnings)
+    if damaged and not diagnosis.maps:
+        return options.NOTHING_DONE
     return int(damaged or diagnosis.fails(settings.fail_on))

@@ -13,11 +13,11 @@ from typer.exceptions import TyperException
 
 from igaviz._version import __version__
 from igaviz.cli import diagnose, explain, info, render, summary, verify
+from igaviz.cli.options import NOTHING_DONE
 from igaviz.errors import IgavizError
 
 DONE = 0
 FOUND = 1
-NOTHING_DONE = 2
 BUG = 3
 INTERRUPTED = 130
 
@@ -55,11 +55,13 @@ app = typer.Typer(
     cls=_Group,
     help="See what Invariant Gaussian Attention does: read the dumps that training recorded.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 for verb in VERBS:
-    app.command()(verb)
+    # in full: typer would cut it at the width
+    app.command(short_help=(verb.__doc__ or "").splitlines()[0])(verb)
 
 
 def _show_version(asked: bool) -> None:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from igaviz.survey.plan import Choice
 
 
+NOTHING_DONE = 2
+"""The exit code where nothing could be done: wrong usage, or nothing that can be read."""
+
+
 class FailOn(StrEnum):
     """The severity from which on findings make the exit code 1."""
 
@@ -25,7 +29,7 @@ class FailOn(StrEnum):
 DumpPaths = Annotated[
     list[Path],
     typer.Argument(
-        metavar="DUMP...", help="A shard, a folder of shards, or several.", show_default=False
+        metavar="DUMP", help="A shard, a folder of shards, or several.", show_default=False
     ),
 ]
 Layer = Annotated[str, typer.Option(help="Layers: 3, 0,2-4, all.")]

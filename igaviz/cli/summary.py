@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igaviz.cli import options
+
+if TYPE_CHECKING:
+    from igaviz.survey.summary import Row
 
 
 class Format(StrEnum):
@@ -59,14 +63,16 @@ def summary(
     opened = options.open_paths(dump)
     damaged: list[Damage] = []
     with console.progress("measuring", "maps") as advance:
-        rows = summary_rows(
-            opened,
-            choice,
-            by=By.LAYER.value if lines else rows_by.value,
-            radius=radius,
-            jobs=options.worker_count(jobs),
-            progress=advance,
-            report=damaged.append,
+        rows = _Seen(
+            summary_rows(
+                opened,
+                choice,
+                by=By.LAYER.value if lines else rows_by.value,
+                radius=radius,
+                jobs=options.worker_count(jobs),
+                progress=advance,
+                report=damaged.append,
+            )
         )
         if lines:
             print_lines(rows)
@@ -74,4 +80,18 @@ def summary(
             print_table(rows, console.out(), every=step != "all")
         else:
             PRINTERS[chosen.value](rows, damaged)
-    return int(console.report_damage(damaged, opened.warnings))
+    hurt = console.report_damage(damaged, opened.warnings)
+    return options.NOTHING_DONE if hurt and not rows.seen else int(hurt)
+
+
+class _Seen:
+    """Rows on their way to a printer, and whether there was one."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self.rows = rows
+        self.seen = False
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self.rows:
+            self.seen = True
+            yield row

@@ -19,4 +19,6 @@ def verify(dump: options.DumpPaths, jobs: options.Jobs = None, json: options.Jso
     else:
         print_verification(found, console.out())
     console.report_damage((), opened.warnings)
+    if not (found.maps or found.scalar_lines or found.whole):
+        return options.NOTHING_DONE
     return int(not found.whole)

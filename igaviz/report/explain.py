@@ -42,7 +42,7 @@ its layer's severity; where too few items fired for the head to show it, a note.
 
 **Of several checks that are equally severe, the most telling one is the verdict** of a map, of a
 head and of a layer, and the first to be listed: a cause rather than its consequence, and else in
-this order: what makes every other number doubtful (D001, D002, D003, D004); a mistake with one remedy
+this order: what makes other numbers doubtful (D001, D002, D003, D004); a mistake with one remedy
 (D105); what became of attention (D202, D203, D201); what geometry does or fails to (D101, D103,
 D104, D107, D204, D205); what may have many reasons (D206, D208). So a layer whose geometry drowns
 content and whose heads collapsed onto the diagonal is called collapsed.

@@ -8,6 +8,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
+from igaviz.checks.wording import counted
 from igaviz.selection import format_numbers
 from igaviz.survey.info import DumpInfo, ItemInfo, LayerInfo, PhaseInfo, RunInfo
 
@@ -24,7 +25,8 @@ def print_info(info: DumpInfo, console: Console) -> None:
     for run in info.runs:
         _print_run(run, console)
     if info.damaged:
-        console.print(f"{len(info.damaged)} damaged pieces were skipped", style="bold red")
+        pieces = counted(len(info.damaged), "damaged piece")
+        console.print(f"{pieces} left out, named on stderr.", style="bold red")
 
 
 def _print_run(run: RunInfo, console: Console) -> None:
@@ -33,7 +35,10 @@ def _print_run(run: RunInfo, console: Console) -> None:
     rows = [
         ("recorded", made or "unknown"),
         ("run id", run.run_id or "none"),
-        ("size", f"{run.shards} shards, {_bytes(run.n_bytes)}, {run.maps:,} maps"),
+        (
+            "size",
+            f"{counted(run.shards, 'shard')}, {_bytes(run.n_bytes)}, {counted(run.maps, 'map')}",
+        ),
         ("lengths in", ", ".join(run.length_units) or "unknown"),
         *((f"phase {phase.phase}", _phase(phase)) for phase in run.phases),
         *_layer_rows(run.layers),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from igaviz.checks.wording import counted
 from igaviz.dump import describe
 from igaviz.report.common import damage_json, finite
 from igaviz.survey.verify import Verification
@@ -45,11 +46,17 @@ def print_verification(found: Verification, console: Console) -> None:
             style="yellow",
             soft_wrap=True,
         )
-    looked_at = f"{found.shards} shards, {found.maps:,} maps, {found.scalar_lines:,} scalars lines"
+    looked_at = ", ".join(
+        (
+            counted(found.shards, "shard"),
+            counted(found.maps, "map"),
+            counted(found.scalar_lines, "scalars line"),
+        )
+    )
     if found.whole:
         console.print(f"whole: {looked_at} read, rows sum to 1, terms replay, numbers are finite")
     else:
         console.print(
-            f"not whole: {len(found.damaged)} damaged pieces, {len(found.problems)} maps "
-            f"that break an invariant; {looked_at} read"
+            f"not whole: {counted(len(found.damaged), 'damaged piece')}, "
+            f"{counted(len(found.problems), 'map')} with a broken invariant; {looked_at} read"
         )

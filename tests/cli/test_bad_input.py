@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import bare
 import h5py
 import pytest
+from refused import REFUSED, N, instead_of_attention
+
+from igaviz.cli.main import main
 
 VERBS = {
     "info": ["info"],
-    "render": ["render", "--layer", "0", "--figure", "distance_statistics", "--jobs", "1"],
+    "render": [
+        *("render", "--layer", "0", "--head", "0,1", "--figure", "distance_statistics"),
+        *("--jobs", "1", "--dpi", "40"),
+    ],
     "diagnose": ["diagnose", "--fail-on", "never", "--jobs", "1"],
     "summary": ["summary", "--jobs", "1"],
     "verify": ["verify", "--jobs", "1"],
 }
+PROCESSED = {
+    "info": r"1 shard, .*, 4 maps",
+    "render": r"distance_statistics_b0_h1\.png",
+    "diagnose": r"Nothing wrong in 4 maps",
+    "summary": r"(?m)^ 100 +0 .* healthy",
+    "verify": r"[12] shards?, 4 maps",
+}
+"""What each verb says of the good shard."""
 
 
-def run(arguments, folder: Path) -> subprocess.CompletedProcess[str]:
-    """`igaviz` in this process's interpreter, as a process of its own would run it."""
-    return subprocess.run(
-        [sys.executable, "-m", "igaviz", *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+class Done(NamedTuple):
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def igaviz(capsys, monkeypatch, tmp_path):
+    """Runs `igaviz` in this process, in the test's folder."""
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.chdir(tmp_path)
+        return Done(main([str(argument) for argument in arguments]), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory) -> Path:
-    return bare.write(tmp_path_factory.mktemp("good") / "good.h5", steps=(100,), layers=1, heads=2)
+    return bare.write(tmp_path_factory.mktemp("good") / "good.h5", layers=1)
 
 
 def _empty(path, good):
@@ -56,44 +78,50 @@ def _other_hdf5(path, good):
         file["x"] = [1, 2, 3]
 
 
-def _changed(change):
+def _folder(path, good):
+    path.mkdir()
+
+
+def _missing(path, good):
+    pass
+
+
+def _changed(change, n=30):
     def make(path, good):
-        bare.write(path, steps=(200,), layers=1, heads=2, change=change)
+        bare.write(path, layers=1, n=n, change=change)
 
     return make
 
 
-def _link(file):
-    del file["steps/000000200/batch/0/layers/0"]
-    file["steps/000000200/batch/0/layers/0"] = h5py.ExternalLink("/etc/passwd", "/")
+def _layer_link(file):
+    del file["steps/000000100/batch/0/layers/0"]
+    file["steps/000000100/batch/0/layers/0"] = h5py.ExternalLink("/etc/passwd", "/")
 
 
-def _wrong_shape(file):
-    layer = file["steps/000000200/batch/0/layers/0"]
-    del layer["geo_bias"]
-    layer["geo_bias"] = [[1.0, 2.0]]
-
-
-def _wrong_type(file):
-    layer = file["steps/000000200/batch/0/layers/0"]
-    del layer["attention"]
-    layer.create_dataset("attention", (2, 30, 30), h5py.string_dtype())
+def _huge(file):
+    item = file["steps/000000100/batch/0"]
+    del item["ca"]
+    item["ca"] = [[0.0, 0.0, 0.0]] * 17_000
 
 
 FILES = {
+    "missing": _missing,
     "empty": _empty,
     "text": _text,
     "truncated": _truncated,
     "other HDF5": _other_hdf5,
+    "folder of nothing": _folder,
     "newer version": _changed(lambda file: file.attrs.__setitem__("format_version", "2.0")),
+    "no version": _changed(lambda file: file.attrs.__delitem__("format_version")),
+    "unknown unit": _changed(lambda file: file.attrs.__setitem__("length_unit", "furlong")),
     "incomplete": _changed(lambda file: file.attrs.__delitem__("complete")),
-    "shapes": _changed(_wrong_shape),
-    "link": _changed(_link),
-    "type": _changed(_wrong_type),
+    "linked layer": _changed(_layer_link),
+    "too many residues": _changed(_huge),
+    **{kind: _changed(instead_of_attention(kind), N) for kind in REFUSED},
 }
 
 
-def assert_plain(done, lines):
+def assert_plain(done, lines=2):
     errors = done.stderr.strip().splitlines()
     assert 1 <= len(errors) <= lines, done.stderr
     assert "Traceback" not in done.stderr
@@ -101,41 +129,81 @@ def assert_plain(done, lines):
 
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_bad_file_alone(verb, kind, good, tmp_path):
+def test_a_bad_file_alone_and_beside_a_good_one(verb, kind, good, tmp_path, igaviz):
+    """Alone nothing can be done; beside a good one that is done, and the bad one named once."""
     FILES[kind](tmp_path / "bad.h5", good)
-    done = run([*VERBS[verb], "bad.h5"], tmp_path)
-    assert done.returncode == 2
-    assert_plain(done, 2)
+    done = igaviz(*VERBS[verb], "bad.h5")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert_plain(done)
     assert "bad.h5" in done.stderr
 
-
-@pytest.mark.parametrize("kind", FILES)
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_bad_file_beside_a_good_one(verb, kind, good, tmp_path):
-    (tmp_path / "run").mkdir()
-    shutil.copy(good, tmp_path / "run" / "good.h5")
-    FILES[kind](tmp_path / "run" / "bad.h5", good)
-    done = run([*VERBS[verb], "run"], tmp_path)
-    assert done.returncode == 1, done.stderr
+    shutil.copy(good, tmp_path / "good.h5")
+    done = igaviz(*VERBS[verb], "good.h5", "bad.h5")
+    assert done.returncode == 1, done
     assert "Traceback" not in done.stderr
-    assert "bad.h5" in done.stderr + done.stdout
+    said = done.stdout + done.stderr
+    assert len(re.findall(r"\bbad\.h5:", said)) == 1, said
+    assert re.search(PROCESSED[verb], done.stdout), done.stdout
+    assert len(done.stderr.splitlines()) == (0 if verb == "verify" else 1)
     if verb == "render":
         assert len(list(tmp_path.rglob("*.png"))) == 2
-    else:
-        assert done.stdout
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_missing(verb, good, tmp_path):
-    done = run([*VERBS[verb], "nowhere"], tmp_path)
-    assert done.returncode == 2
-    assert_plain(done, 2)
-    assert "no such file" in done.stderr
+def test_a_bad_shard_in_a_folder_of_good_ones(verb, good, tmp_path, igaviz):
+    (tmp_path / "run").mkdir()
+    shutil.copy(good, tmp_path / "run" / "good.h5")
+    _truncated(tmp_path / "run" / "bad.h5", good)
+    (tmp_path / "run" / ".half.h5.tmp").write_bytes(b"half a shard")
+    done = igaviz(*VERBS[verb], "run")
+    assert done.returncode == 1
+    assert (done.stdout + done.stderr).count("bad.h5") == 1
+    assert re.search(PROCESSED[verb], done.stdout)
+
+
+@pytest.mark.parametrize("verb", sorted({*VERBS} - {"info"}))
+def test_maps_that_turn_out_unreadable(verb, good, tmp_path, igaviz):
+    """The index can't see it: only who reads the maps finds out."""
+    with h5py.File(good, "r") as file:
+        stored = file["steps/000000100/batch/0/layers/0/attention"][()]
+    path = tmp_path / "bad.h5"
+
+    def checked(file):
+        layer = file["steps/000000100/batch/0/layers/0"]
+        for name in list(layer):
+            del layer[name]
+        layer.create_dataset("attention", data=stored, chunks=(4, 30, 30), fletcher32=True)
+
+    bare.write(path, layers=1, change=checked)
+    raw = path.read_bytes()
+    position = raw.index(stored.tobytes())
+    path.write_bytes(raw[:position] + b"\xff" + raw[position + 1 :])
+    done = igaviz(*VERBS[verb], "bad.h5")
+    assert done.returncode == 2, done
+    assert (done.stdout + done.stderr).count("bad.h5:steps/000000100/batch/0/layers/0") == 4
+    assert "Traceback" not in done.stderr
+    shutil.copy(good, tmp_path / "good.h5")
+    done = igaviz(*VERBS[verb], "good.h5", "bad.h5", *(["--force"] if verb == "render" else []))
+    assert done.returncode == 1
+    assert re.search(PROCESSED[verb], done.stdout)
+
+
+def test_a_process_says_the_same_as_the_function(good, tmp_path):
+    (tmp_path / "bad.h5").write_text("not a dump\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "igaviz", "info", "bad.h5"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "igaviz: bad.h5: not an HDF5 file\n"
 
 
 WHAT_IS_NOT_THERE = {
     "layer": (["--layer", "9"], "no layer 9: there is only layer 0"),
-    "head": (["--head", "7"], "no head 7: there are heads 0,1"),
+    "head": (["--head", "7"], "no head 7: there are heads 0-3"),
     "step": (["--step", "999"], "no step 999: there is only step 100"),
     "item": (["--batch", "5"], "no batch item 5: there is only batch item 0"),
     "phase": (["--phase", "val"], "no phase val: there is train"),
@@ -146,47 +214,47 @@ WHAT_IS_NOT_THERE = {
 
 @pytest.mark.parametrize("what", WHAT_IS_NOT_THERE)
 @pytest.mark.parametrize("verb", ["render", "diagnose", "summary"])
-def test_a_selection_that_is_not_there_says_what_is(verb, what, good, tmp_path):
+def test_a_selection_that_is_not_there_says_what_is(verb, what, good, igaviz):
     options, message = WHAT_IS_NOT_THERE[what]
-    done = run([*VERBS[verb], good, *options], tmp_path)
+    done = igaviz(*VERBS[verb], good, *options)
     assert done.returncode == 2
-    assert_plain(done, 2)
+    assert_plain(done)
     assert message in done.stderr
 
 
-def test_existing_pictures_need_force(good, tmp_path):
+def test_existing_pictures_need_force(good, tmp_path, igaviz):
     arguments = [*VERBS["render"], good, "--out", "out"]
-    assert run(arguments, tmp_path).returncode == 0
+    assert igaviz(*arguments).returncode == 0
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
-    done = run(arguments, tmp_path)
+    done = igaviz(*arguments)
     assert done.returncode == 2
-    assert_plain(done, 2)
+    assert_plain(done)
     assert "--force" in done.stderr
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
-    assert run([*arguments, "--force"], tmp_path).returncode == 0
+    assert igaviz(*arguments, "--force").returncode == 0
 
 
-def test_output_that_can_not_be_written(good, tmp_path):
+def test_output_that_can_not_be_written(good, tmp_path, igaviz):
     (tmp_path / "out").write_text("a file where a folder belongs")
-    done = run([*VERBS["render"], good, "--out", "out"], tmp_path)
+    done = igaviz(*VERBS["render"], good, "--out", "out")
     assert done.returncode == 2
-    assert_plain(done, 2)
+    assert_plain(done)
     assert "can't write" in done.stderr
 
 
-def test_several_layers_and_none_named(tmp_path):
+def test_several_layers_and_none_named(tmp_path, igaviz):
     bare.write(tmp_path / "x.h5", layers=3)
-    done = run(["render", "x.h5"], tmp_path)
+    done = igaviz("render", "x.h5")
     assert done.returncode == 2
-    assert_plain(done, 2)
+    assert_plain(done)
     assert "--layer" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["render"], ["no-such-verb"], ["info", "--nonsense", "x"]])
-def test_wrong_usage(arguments, tmp_path):
-    done = run(arguments, tmp_path)
+def test_wrong_usage(arguments, igaviz):
+    done = igaviz(*arguments)
     assert done.returncode == 2
-    assert_plain(done, 2)
+    assert_plain(done)
 
 
 def test_a_closed_stdout_ends_quietly(good, tmp_path):

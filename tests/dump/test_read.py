@@ -8,6 +8,7 @@ import bare
 import h5py
 import numpy as np
 import pytest
+from refused import REFUSED, N, instead_of_attention
 
 from igaviz.dump import open_dump, read_maps
 from igaviz.errors import NothingReadableError, SelectionError
@@ -174,91 +175,25 @@ def test_the_same_map_twice_is_named_and_read_once(tmp_path):
     assert "the same maps as in" in dump.damaged[0].reason
 
 
-def _soft(file):
-    file["steps/000000100/batch/0/layers/2"] = h5py.SoftLink("/steps/000000100/batch/0/layers/0")
-
-
-def _external(file):
-    file["steps/000000100/batch/0/layers/2"] = h5py.ExternalLink("/etc/passwd", "/")
-
-
-def _replace(name, make):
-    def change(file):
-        layer = file["steps/000000100/batch/0/layers/1"]
-        del layer[name]
-        make(layer, name)
-
-    return change
-
-
-def _virtual(layer, name):
-    layout = h5py.VirtualLayout((4, 30, 30), "f4")
-    layout[:] = h5py.VirtualSource("other.h5", "x", (4, 30, 30))
-    layer.create_virtual_dataset(name, layout)
-
-
-def _outside(layer, name):
-    layer.create_dataset(name, (4, 30, 30), "f4", external=[("other.bin", 0, 4 * 30 * 30 * 4)])
-
-
-def _strings(layer, name):
-    layer.create_dataset(name, (4, 30, 30), h5py.string_dtype())
-
-
-def _references(layer, name):
-    layer.create_dataset(name, (4, 30, 30), h5py.ref_dtype)
-
-
-def _compound(layer, name):
-    layer.create_dataset(name, (4, 30, 30), np.dtype([("a", "f4")]))
-
-
-def _empty(layer, name):
-    layer.create_dataset(name, (4, 30, 30), "f4")
-
-
-def _holes(layer, name):
-    data = layer.create_dataset(name, (4, 30, 30), "f4", chunks=(1, 30, 30))
-    data[0] = 1
-
-
-def _bomb(layer, name):
-    layer.create_dataset(name, (4, 20000, 20000), "f4", chunks=(1, 64, 64), compression="gzip")
-    layer[name][0, :64, :64] = 1
-
-
-def _shape(layer, name):
-    layer[name] = np.zeros((4, 30, 29), np.float32)
-
-
-def _scaleoffset(layer, name):
-    layer.create_dataset(name, data=np.zeros((4, 30, 30), "i4"), scaleoffset=0, chunks=(1, 30, 30))
-
-
-REFUSED = {
-    "soft link": (_soft, "soft link"),
-    "external link": (_external, "external link"),
-    "virtual": (_replace("attention", _virtual), "virtual"),
-    "external storage": (_replace("attention", _outside), "external storage"),
-    "variable-length": (_replace("attention", _strings), "refused"),
-    "references": (_replace("attention", _references), "refused"),
-    "compound": (_replace("attention", _compound), "refused"),
-    "nothing stored": (_replace("attention", _empty), "would read as zeros"),
-    "chunks missing": (_replace("attention", _holes), "would read as zeros"),
-    "inflation": (_replace("attention", _bomb), "read as zeros|unpack"),
-    "shape": (_replace("attention", _shape), "doesn't fit"),
-    "unknown filter": (_replace("attention", _scaleoffset), "filter"),
-}
-
-
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_refused_costs_its_layer_only(tmp_path, kind):
-    change, reason = REFUSED[kind]
-    dump = open_dump(bare.write(tmp_path / "x.h5", change=change))
+    change = instead_of_attention(kind, layer=1)
+    dump = open_dump(bare.write(tmp_path / "x.h5", n=N, change=change))
     (piece,) = dump.damaged
-    assert piece.where.startswith("steps/000000100/batch/0/layers/")
-    assert len(dump.entries) == (2 if "link" in kind else 1)
-    assert re.search(reason, piece.reason)
+    assert piece.where == "steps/000000100/batch/0/layers/1/attention"
+    assert [entry.id.layer for entry in dump.entries] == [0]
+    assert re.search(REFUSED[kind][1], piece.reason)
+
+
+def test_a_link_to_a_layer_is_refused_and_not_followed(tmp_path):
+    def link(file):
+        layers = file["steps/000000100/batch/0/layers"]
+        layers["2"] = h5py.SoftLink("/steps/000000100/batch/0/layers/0")
+        layers["3"] = h5py.ExternalLink("/etc/passwd", "/")
+
+    dump = open_dump(bare.write(tmp_path / "x.h5", change=link))
+    assert [entry.id.layer for entry in dump.entries] == [0, 1]
+    assert [piece.where.rsplit("/", 1)[1] for piece in dump.damaged] == ["2", "3"]
 
 
 def test_other_names_are_neither_opened_nor_refused(tmp_path):
