@@ -6,19 +6,26 @@ from typing import TYPE_CHECKING
 from igaviz._version import __version__
 
 if TYPE_CHECKING:
+    from igaviz.checks import Settings
+    from igaviz.checks.explain import explain
     from igaviz.dump import open_dump, read_maps
     from igaviz.metrics import measure
     from igaviz.record import Recorder, tap
     from igaviz.survey.diagnose import diagnose
     from igaviz.survey.info import info
-    from igaviz.survey.render import render
+    from igaviz.survey.plan import Choice
+    from igaviz.survey.render import Style, render
     from igaviz.survey.summary import summary_rows
     from igaviz.survey.verify import verify
 
 __all__ = [
+    "Choice",
     "Recorder",
+    "Settings",
+    "Style",
     "__version__",
     "diagnose",
+    "explain",
     "info",
     "measure",
     "open_dump",
@@ -30,8 +37,12 @@ __all__ = [
 ]
 
 _HOME = {
+    "Choice": "igaviz.survey.plan",
     "Recorder": "igaviz.record",
+    "Settings": "igaviz.checks",
+    "Style": "igaviz.survey.render",
     "diagnose": "igaviz.survey.diagnose",
+    "explain": "igaviz.checks.explain",
     "info": "igaviz.survey.info",
     "measure": "igaviz.metrics",
     "open_dump": "igaviz.dump",

@@ -75,17 +75,9 @@ def choose(
     phase: str | None = None,
 ) -> Choice:
     """The selection that the options write. Raises `UsageError` where one isn't of the grammar."""
-    from igaviz.selection import Numbers
     from igaviz.survey.plan import Choice
 
-    return Choice(
-        phase=phase,
-        step=Numbers.parse(step, "step"),
-        rank=Numbers.parse(rank, "rank"),
-        batch=Numbers.parse(batch, "batch item"),
-        layer=Numbers.parse(layer, "layer"),
-        head=Numbers.parse(head, "head"),
-    )
+    return Choice.of(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
 
 
 def worker_count(jobs: int | None) -> int:

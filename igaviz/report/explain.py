@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from igaviz.checks.background import BACKGROUND
-from igaviz.checks.check import Check
-from igaviz.checks.finding import Severity
-from igaviz.checks.silence import SILENCES
-from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.explain import Explanation, explain
+from igaviz.checks.table import CHECKS
 from igaviz.checks.wording import listed
 from igaviz.report.terminal import print_line, print_paragraph
 
@@ -60,64 +57,43 @@ everywhere.
 """
 
 
-def print_explanation(check: Check, console: Console) -> None:
+def print_explanation(found: Explanation, console: Console) -> None:
     """Print one check: what it measures, when it fires, where that comes from, what to do."""
-    print_line(console, (f"{check}: {check.title}", "bold"))
-    print_paragraph(console, check.meaning)
-    rows = _facts(check)
+    print_line(console, (f"{found.id} {found.name}: {found.title}", "bold"))
+    print_paragraph(console, found.meaning)
+    rows = _facts(found)
     width = max(len(name) for name, _ in rows) + 2
     console.print()
     for name, text in rows:
         print_paragraph(console, text, indent="  ", first=name.ljust(width))
 
 
-def _facts(check: Check) -> list[tuple[str, str]]:
-    thresholds = ", ".join(f"{name} {value:g}" for name, value in check.thresholds.items())
-    background = BACKGROUND[check.id]
+def _facts(found: Explanation) -> list[tuple[str, str]]:
+    thresholds = ", ".join(f"{name} {value:g}" for name, value in found.thresholds.items())
     rows = [
-        ("looks at", ", ".join(check.metrics)),
-        ("fires when", formula(check)),
-        ("thresholds", f"{thresholds} (--set {check.name}.{next(iter(check.thresholds))}=…)"),
-        ("origin", background.origin),
-        ("severity", _severity(check)),
+        ("looks at", ", ".join(found.metrics)),
+        ("fires when", found.formula),
+        ("thresholds", f"{thresholds} (--set {found.name}.{next(iter(found.thresholds))}=…)"),
+        ("origin", found.origin),
+        ("severity", found.severity),
     ]
-    if check.silences:
-        rows.append(("silent", "; ".join(SILENCES[key].reason for key in check.silences)))
-    if check.consequence_of:
-        rows.append(("told under", listed(_names(check.consequence_of), "or")))
-    rows += [("example", background.example), ("to do", check.remedy)]
+    if found.silent:
+        rows.append(("silent", "; ".join(found.silent)))
+    if found.told_under:
+        rows.append(("told under", listed(found.told_under, "or")))
+    rows += [("example", found.example), ("to do", found.remedy)]
     return rows
-
-
-def formula(check: Check) -> str:
-    """When the check fires, with the table's thresholds filled in."""
-    return check.formula.format(**check.thresholds)
-
-
-def _severity(check: Check) -> str:
-    if check.scope == "run":
-        return "none: a line of information about the run, never a finding"
-    if check.invariant:
-        return "error wherever it occurs"
-    if check.scope == "item":
-        return f"{check.cap}, once per batch item"
-    return "by the share of heads" + (
-        "" if check.cap == Severity.ERROR else f", {check.cap} at most"
-    )
-
-
-def _names(ids: tuple[str, ...]) -> list[str]:
-    return [str(find_check(check_id)) for check_id in ids]
 
 
 def checks_markdown() -> str:
     """The page docs/checks.md: how verdicts come about, all checks in a table, each in full."""
+    found = [explain(check.id) for check in CHECKS]
     lines = [PAGE_HEAD, "| check | says | fires when | severity |", "|---|---|---|---|"]
-    for check in CHECKS:
+    for check in found:
         link = f"[{check.id}](#{check.id.lower()}-{check.name}) `{check.name}`"
-        lines.append(f"| {link} | {check.title} | {formula(check)} | {_severity(check)} |")
-    for check in CHECKS:
-        lines += ["", f"## {check}", "", f"**{check.title[:1].upper()}{check.title[1:]}.**"]
-        lines += [check.meaning, ""]
+        lines.append(f"| {link} | {check.title} | {check.formula} | {check.severity} |")
+    for check in found:
+        lines += ["", f"## {check.id} {check.name}", ""]
+        lines += [f"**{check.title[:1].upper()}{check.title[1:]}.**", check.meaning, ""]
         lines += [f"- *{name}*: {text}" for name, text in _facts(check)]
     return "\n".join(lines) + "\n"

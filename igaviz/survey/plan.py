@@ -25,6 +25,30 @@ class Choice:
     layer: Numbers = _ALL
     head: Numbers = _ALL
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        layer: str = "all",
+        head: str = "all",
+        batch: str = "all",
+        step: str = "all",
+        rank: str = "all",
+        phase: str | None = None,
+    ) -> Choice:
+        """The selection that the texts write, as the command line's options do: `0,2-4`, `last`.
+
+        Raises `UsageError` where one isn't of the grammar.
+        """
+        return cls(
+            phase=phase,
+            step=Numbers.parse(step, "step"),
+            rank=Numbers.parse(rank, "rank"),
+            batch=Numbers.parse(batch, "batch item"),
+            layer=Numbers.parse(layer, "layer"),
+            head=Numbers.parse(head, "head"),
+        )
+
 
 EVERYTHING = Choice(phase=ALL_PHASES)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from igaviz.checks import conclude, find_check, judge_layer
+from igaviz.checks import conclude, judge_layer
+from igaviz.checks.explain import explain
 from igaviz.checks.settings import Settings
 from igaviz.metrics.data import Replay
 from igaviz.report.diagnosis import diagnosis_json, print_diagnosis
@@ -213,7 +214,7 @@ def test_json_by_map_has_one_finding_per_map():
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_an_explanation_answers_every_question(encoding):
     to = console(encoding=encoding)
-    print_explanation(find_check("gamma-too-small"), to)
+    print_explanation(explain("gamma-too-small"), to)
     text = " ".join(_text(to).split())
     for part in (
         "D101 gamma-too-small: geometry has no say",

@@ -1,0 +1,64 @@
+"""The package's own names: what each verb does is one function that returns data."""
+
+from __future__ import annotations
+
+import json
+
+import bare
+import pytest
+
+import igaviz
+from igaviz.cli.main import VERBS, main
+from igaviz.errors import SelectionError
+
+FUNCTIONS = {"summary": "summary_rows"}
+
+
+@pytest.fixture
+def dump(tmp_path):
+    return bare.write(tmp_path / "x.h5", steps=(100, 200), layers=2, heads=4)
+
+
+def test_every_name_is_there_and_documented():
+    for name in set(igaviz.__all__) - {"Recorder", "tap", "__version__"}:
+        assert getattr(igaviz, name).__doc__.strip(), name
+    assert set(igaviz.__all__) <= set(dir(igaviz))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        igaviz.nonsense  # noqa: B018
+
+
+def test_every_verb_has_its_function():
+    for verb in VERBS:
+        assert callable(getattr(igaviz, FUNCTIONS.get(verb.__name__, verb.__name__)))
+
+
+def test_functions_and_verbs_say_the_same(dump, capsys):
+    def said(*arguments):
+        main([*arguments, str(dump), "--json"])
+        return json.loads(capsys.readouterr().out)
+
+    opened = igaviz.open_dump(dump)
+    choice = igaviz.Choice.of(step="last", layer="1")
+    settings = igaviz.Settings.of(select=["D104"], settings=["geometry-dominates.ratio=0.1"])
+    found = igaviz.diagnose(opened, choice, settings=settings)
+    printed = said(
+        *("diagnose", "--step", "last", "--layer", "1"),
+        *("--select", "D104", "--set", "geometry-dominates.ratio=0.1"),
+    )
+    assert [f["message"] for f in printed["findings"]] == [f.message for f in found.findings] != []
+    assert said("info")["runs"][0]["maps"] == igaviz.info(opened).runs[0].maps == 16
+    assert said("verify")["maps"] == igaviz.verify(opened).maps == 16
+    rows = list(igaviz.summary_rows(opened, choice))
+    assert [(row.step, row.layer, row.head) for row in rows] == [(200, 1, h) for h in range(4)]
+    printed = said("summary", "--step", "last", "--layer", "1")["rows"]
+    assert [row["entropy"] for row in printed] == [row.values["entropy"] for row in rows]
+
+
+def test_explain_gives_the_formula_with_its_thresholds():
+    found = igaviz.explain("gamma-too-small")
+    assert found == igaviz.explain("d101")
+    assert found.formula == "geometry_effect < 0.08 and geo_bias_std_near < 0.05"
+    assert found.told_under == ("D105 geometry-inverted",)
+    assert any("0.3" in reason for reason in found.silent)
+    with pytest.raises(SelectionError, match="no check"):
+        igaviz.explain("zzz")
