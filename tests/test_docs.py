@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 import typer.main
+from typer.exceptions import TyperException
 
 from igaviz.cli.main import app
 
@@ -42,31 +43,31 @@ class Command(NamedTuple):
 
 
 def shown(page: Path):
-    """(line number, text, in a shell block) of all code of a page: blocks, inline, indented."""
+    """(line number, code, language of its fence) of a page: blocks, inline and indented code."""
     fence = None
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
         if line.lstrip().startswith("```"):
             fence = line.strip("` ").split(" ")[0] if fence is None else None
-        elif fence is not None:
-            if fence in SHELLS or not fence:
-                yield number, line.strip(), fence in SHELLS
-        elif line.startswith("    "):
-            yield number, line.strip(), False
-        else:
+        elif fence in ("", *SHELLS):
+            yield number, line.strip(), fence
+        elif fence is None and line.startswith("    "):
+            yield number, line.strip(), ""
+        elif fence is None:
             for code in re.findall(r"(?<!`)`([^`]+)`", line):
-                yield number, code.strip(), False
+                yield number, code.strip(), ""
 
 
 def commands(page: Path):
-    """The commands of a page. In a console block they follow `$`, in other shells stand alone."""
-    console = "```console" in page.read_text(encoding="utf-8")
-    for number, text, in_shell in shown(page):
-        prompted = text.startswith("$ ")
-        words = text.removeprefix("$ ").split()
+    """The commands of a page: all of a shell block, those behind `$` of a console, and all else
+    that begins with a program or a verb."""
+    for number, code, language in shown(page):
+        text = code.removeprefix("$ ")
+        words = text.split()
         if not words or words[0].startswith("#"):
             continue
-        if prompted or (in_shell and not console) or words[0] in PROGRAMS or words[0] in VERBS:
-            yield Command(page.relative_to(ROOT).as_posix(), number, text.removeprefix("$ "))
+        known = words[0] in PROGRAMS or words[0] in VERBS
+        if text != code or known or language in SHELLS - {"console"}:
+            yield Command(page.relative_to(ROOT).as_posix(), number, text)
 
 
 COMMANDS = [command for page in PAGES for command in commands(page)]
@@ -89,14 +90,26 @@ SICK = ("gamma_too_small", "diagonal_collapse")
 
 def parse_igaviz(words: list[str]) -> None:
     """Parse without running. A verb that is only mentioned may lack what it works on."""
-    if words and words[0] in VERBS:
-        verb, *arguments = words
-        try:
-            VERBS[verb].make_context(verb, arguments)
-        except typer.exceptions.MissingParameter:
-            VERBS[verb].make_context(verb, [*arguments, "DUMP"])
-    else:
-        GROUP.make_context("igaviz", [*words, "info"])
+    while words and words[0].startswith("-"):
+        option, *words = words
+        assert option in {"--help", *(name for p in GROUP.params for name in p.opts)}
+    if not words:
+        return
+    assert words[0] in VERBS, f"no verb {words[0]}"
+    verb, *arguments = words
+    try:
+        VERBS[verb].make_context(verb, arguments)
+    except TyperException as error:
+        if not error.format_message().startswith("Missing"):
+            raise
+        VERBS[verb].make_context(verb, [*arguments, "DUMP"])
+
+
+def check_mention(words: list[str]) -> None:
+    """`diagnose --fail-on`: a verb of igaviz and its options, without values."""
+    verb, *options = words
+    known = {name for parameter in VERBS[verb].params for name in parameter.opts}
+    assert {option for option in options if option.startswith("-")} <= known
 
 
 class _Parsed(Exception):  # noqa: N818 (no error)
@@ -106,8 +119,6 @@ class _Parsed(Exception):  # noqa: N818 (no error)
 def parse_module(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m MODULE`, as far as its argparse parser."""
     module, *arguments = words
-    if module == "igaviz":
-        return parse_igaviz(arguments)
     assert module == "igaviz.reference.train", f"teach this test to check {module}"
     from igaviz.reference.train import main
 
@@ -140,10 +151,8 @@ def check_make(words: list[str]) -> None:
 def test_each_command_is_one(command, monkeypatch):
     """A command that this test doesn't know how to check fails it: teach it, or run it."""
     program, *words = shlex.split(command.text, comments=True)
-    if program in VERBS:  # mentioned without the program
-        parse_igaviz(
-            [program, *words] if not words or not words[-1].startswith("--") else [program]
-        )
+    if program in VERBS:
+        check_mention([program, *words])
     elif program == "igaviz":
         parse_igaviz(words)
     elif program.startswith("python") and words[:1] == ["-m"]:
@@ -165,17 +174,20 @@ def test_each_option_that_a_page_names_is_one(page, option):
 
 def test_nothing_escapes(tmp_path, monkeypatch):
     """Wherever a page puts a command, and however wrong it is, the tests above see it."""
-    page = tmp_path / "page.md"
-    page.write_text(
+    (tmp_path / "page.md").write_text(
         "Say `igaviz info --nonsense x`, or\n\n    igaviz rendr x\n\n"
-        "```console\n$ frobnicate x\noutput\n```\n```bash\nigaviz info x\n```\n"
+        "```console\n$ frobnicate x\noutput\n```\n```bash\nfrobnicate y\n```\n"
+        "```python\nigaviz = 1\n```\n"
     )
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
-    found = [command.text for command in commands(page)]
-    assert found == ["igaviz info --nonsense x", "igaviz rendr x", "frobnicate x", "igaviz info x"]
-    for text in found[:2]:
-        with pytest.raises(typer.exceptions.TyperException):
-            parse_igaviz(text.split()[1:])
+    found = [command.text for command in commands(tmp_path / "page.md")]
+    assert found == [
+        *("igaviz info --nonsense x", "igaviz rendr x", "frobnicate x", "frobnicate y")
+    ]
+    with pytest.raises(TyperException):
+        parse_igaviz(found[0].split()[1:])
+    with pytest.raises(AssertionError, match="no verb rendr"):
+        parse_igaviz(found[1].split()[1:])
 
 
 def test_the_readme_shows_every_verb():
