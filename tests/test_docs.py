@@ -210,6 +210,15 @@ def test_each_command_on_the_sample_data_runs(command, tmp_path):
     assert done.stdout
 
 
+def test_the_python_of_the_reading_page_runs():
+    page = (ROOT / "docs/reading.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert re.fullmatch(r"1500 \w+ 0\.\d+\n", done.stdout)
+
+
 def test_the_python_of_the_readme_runs():
     (code,) = re.findall(r"```python\n(from igaviz import diagnose.*?)```", README, flags=re.S)
     done = subprocess.run(

@@ -93,7 +93,8 @@ def refuse(reason: str, inside: h5py.Group | h5py.Dataset, name: str = "") -> Du
 
 def numbered(parent: h5py.Group) -> list[tuple[int, str]]:
     """The links of `parent` whose names are decimal numbers, ascending; other names are left."""
-    names = [name for name in parent if _DECIMAL.fullmatch(name)]
+    # h5py gives names that are no UTF-8 as bytes
+    names = [name for name in parent if isinstance(name, str) and _DECIMAL.fullmatch(name)]
     return sorted((int(name), name) for name in names)
 
 
@@ -225,7 +226,11 @@ def text(parent: h5py.Group, name: str) -> str | None:
         raise refuse("a group where a string belongs", parent, name)
     if found.is_virtual or found.external is not None:
         raise refuse("a string stored outside its data set is refused", parent, name)
-    _check_text_type(found.dtype, found.shape, parent, name)
+    try:
+        dtype = found.dtype
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise refuse(f"unknown type ({error})", parent, name) from error
+    _check_text_type(dtype, found.shape, parent, name)
     return _decode(read(found).item(), parent, name)
 
 
@@ -254,13 +259,15 @@ def numeric_attributes(owner: h5py.Group, known: frozenset[str]) -> dict[str, fl
     """All further numeric scalar attributes, by name; anything else under other names is left."""
     numbers: dict[str, float] = {}
     for name in owner.attrs:
-        if name in known or len(numbers) >= 64:
+        if not isinstance(name, str) or name in known or len(numbers) >= 64:
             continue
-        found = _attribute(owner, name)
-        if found is not None and found.dtype.kind in "fiu" and found.shape == ():
-            numbers[_printable(name)] = float(
-                np.asarray(_attribute_value(found, owner, name)).item()
-            )
+        try:
+            found = _attribute(owner, name)
+            if found is not None and found.dtype.kind in "fiu" and found.shape == ():
+                value = float(np.asarray(_attribute_value(found, owner, name)).item())
+                numbers[_printable(name)] = value
+        except DumpError:  # under a name that isn't ours, nothing is refused
+            continue
     return numbers
 
 

@@ -205,6 +205,38 @@ def test_other_names_are_neither_opened_nor_refused(tmp_path):
     assert open_dump(bare.write(tmp_path / "x.h5", change=decorate)).damaged == ()
 
 
+def _time(owner, name):
+    """An attribute of a type that numpy doesn't know."""
+    h5py.h5a.create(owner.id, name, h5py.h5t.UNIX_D32LE, h5py.h5s.create(h5py.h5s.SCALAR))
+
+
+def test_names_that_are_no_text_and_types_that_nobody_knows_are_left(tmp_path):
+    def decorate(file):
+        step = file["steps/000000100"]
+        h5py.h5g.create(step["batch/0/layers"].id, b"\xff9")
+        _time(step, b"other")
+        number = h5py.h5a.create(
+            step.id, b"\xff\xfe", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create(h5py.h5s.SCALAR)
+        )
+        number.write(np.array(3.0))
+        step.attrs["loss"] = 0.5
+
+    dump = open_dump(bare.write(tmp_path / "x.h5", change=decorate))
+    assert dump.damaged == ()
+    assert len(dump.entries) == 2
+    assert dict(dump.entries[0].numbers)["loss"] == 0.5
+
+
+def test_a_sequence_of_a_type_that_nobody_knows_is_refused(tmp_path):
+    def change(file):
+        space = h5py.h5s.create(h5py.h5s.SCALAR)
+        item = file["steps/000000100/batch/0"]
+        h5py.h5d.create(item.id, b"sequence", h5py.h5t.UNIX_D32LE, space)
+
+    with pytest.raises(NothingReadableError, match="unknown type"):
+        open_dump(bare.write(tmp_path / "x.h5", change=change))
+
+
 def test_a_broken_checksum_costs_its_head_only(tmp_path):
     ca = bare.helix(30)
     data = bare.terms(ca, 4)
