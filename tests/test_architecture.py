@@ -32,6 +32,7 @@ OWN = {
     "record": {"errors", "format", "dump", "metrics", "_version"},
     "reference": {"errors", "format", "dump", "metrics", "record"},
 }
+FRAMEWORKS = {"lightning", "transformers", "accelerate"}
 THIRD_PARTY = {
     "softmax": {"numpy"},
     "dump": {"numpy", "h5py"},
@@ -41,7 +42,7 @@ THIRD_PARTY = {
     "survey": {"numpy"},
     "report": {"rich"},
     "cli": {"typer", "rich"},
-    "record": {"numpy", "torch", "yaml"},
+    "record": {"numpy", "torch", "yaml", *FRAMEWORKS},
     "reference": {"numpy", "torch"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -89,6 +90,14 @@ def test_the_reading_side_never_imports_torch():
         if path.relative_to(PACKAGE).parts[0] not in ("record", "reference", "__main__.py")
     ).replace(".__init__", "")
     assert "torch" not in modules_after(everything)
+
+
+def test_no_framework_is_imported_but_by_its_adapter():
+    for path in (PACKAGE / "record").rglob("*.py"):
+        if path.parent.name != "frameworks":
+            assert not {name.split(".")[0] for name in imported(path)} & FRAMEWORKS, path
+    loaded = modules_after("import igaviz.record, igaviz.reference.train")
+    assert not loaded & {*FRAMEWORKS, "pytorch_lightning"}
 
 
 def test_help_imports_no_heavy_library():

@@ -16,7 +16,7 @@ from igaviz.format import MAP_TERMS
 from igaviz.record.active import TapCall
 from igaviz.record.batch import BatchItem
 from igaviz.record.host import HostCopy, bytes_to_copy
-from igaviz.record.per_item import ItemFields, PerItem
+from igaviz.record.per_item import ItemFields
 from igaviz.record.settings import Settings
 from igaviz.record.tensors import Sizes, coarsest_dtype
 
@@ -35,7 +35,6 @@ class Moment:
     phase: str
     epoch: int | None
     wall_time: float
-    per_item: PerItem
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +20,7 @@ from igaviz.record.batch import BatchItems
 from igaviz.record.capture import MapCapture, Moment
 from igaviz.record.gradient import GammaGradient
 from igaviz.record.host import HostCopy
+from igaviz.record.per_item import PerItem
 from igaviz.record.recording import Recording, SeenStep
 from igaviz.record.scalars import ScalarCapture
 from igaviz.record.settings import Settings
@@ -37,6 +40,7 @@ class OpenStep:
         settings: Settings,
         layers: Layers,
         recording: Recording,
+        per_item: PerItem,
         *,
         maps: bool,
         scalars: bool,
@@ -44,7 +48,8 @@ class OpenStep:
         self.moment = moment
         self._layers = layers
         self._recording = recording
-        self._batch = BatchItems(moment.per_item)
+        self._per_item = per_item
+        self._batch = BatchItems(per_item)
         self._maps_due = maps
         # A trigger is judged when the maps are gone from the device: they are copied for it.
         copied = maps or (scalars and settings.trigger is not None)
@@ -87,6 +92,16 @@ class OpenStep:
                     self._maps.take(call, sizes, name, items)
                 if self._scalars is not None:
                     self._scalars.take(call, sizes, name, items)
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Add what is said of the batch's items."""
+        if self.seen:
+            raise RecordingError(
+                f"step {self.moment.step}: its items are described after a layer was recorded",
+                hint="call describe before the model",
+            )
+        self._per_item = replace(self._per_item, **about)
+        self._batch = BatchItems(self._per_item)
 
     def note(self, numbers: Mapping[str, float | Tensor]) -> None:
         """Add numbers of the step."""

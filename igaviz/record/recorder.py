@@ -153,11 +153,7 @@ class Recorder:
         gradients, random numbers are the same each time, and everything is restored. `about` is
         what `step` takes of the batch's items: `names`, `flow_time`, `residue_index`, ….
         """
-        unknown = sorted(about.keys() - _ABOUT_ITEMS)
-        if unknown:
-            raise RecordingError(
-                f"probe takes no {unknown[0]!r}", hint=f"it takes {', '.join(sorted(_ABOUT_ITEMS))}"
-            )
+        _check_about(about)
         self._probe = make_probe(batch, self._layers.roots, about)
 
     @contextmanager
@@ -200,6 +196,18 @@ class Recorder:
             opened = self._open[-1]
             with self._recording.guard(opened.moment.step):
                 opened.note(numbers)
+
+    def describe(self, **about: Any) -> None:  # noqa: ANN401 (each checked as it is used)
+        """Nothing; tells the step that is open and due of its items, before any layer is called.
+
+        `about` is what `step` takes of them: `names`, `flow_time`, `residue_index`, …. For loops
+        that enter a step before they have its batch.
+        """
+        if self._open:
+            opened = self._open[-1]
+            with self._recording.guard(opened.moment.step):
+                _check_about(about)
+                opened.describe(about)
 
     def scalars(self) -> dict[str, float]:
         """The numbers of the last scalar step, `{"iga/layer3/gamma": 0.81, …}`, given once.
@@ -264,12 +272,13 @@ class Recorder:
             maps, scalars = self._what_is_due(step, phase)
             due = maps or scalars
             if due and self._recording.live:
-                moment = Moment(int(step), phase, epoch, time.time(), per_item)
+                moment = Moment(int(step), phase, epoch, time.time())
                 opened = OpenStep(
                     moment,
                     self._settings,
                     self._layers,
                     self._recording,
+                    per_item,
                     maps=maps,
                     scalars=scalars,
                 )
@@ -338,3 +347,12 @@ class Recorder:
                 return False, False
             self._entered.add((step, phase))
         return maps, scalars
+
+
+def _check_about(about: Mapping[str, Any]) -> None:
+    unknown = sorted(about.keys() - _ABOUT_ITEMS)
+    if unknown:
+        raise RecordingError(
+            f"nothing of a batch's items is called {unknown[0]!r}",
+            hint=f"one of {', '.join(sorted(_ABOUT_ITEMS))}",
+        )

@@ -1,0 +1,1 @@
+"""Recorders in the loops of training frameworks: one file each, imported only by its users."""

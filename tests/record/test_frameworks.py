@@ -1,0 +1,309 @@
+"""Recorders in the loops of Lightning, Hugging Face's Trainer and Accelerate, each for real."""
+
+import logging
+
+import accelerate
+import h5py
+import lightning.pytorch as pl
+import pytest
+import torch
+import transformers
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from igaviz.record import Recorder, active
+from igaviz.record.frameworks import huggingface
+from igaviz.record.frameworks import lightning as callbacks
+from igaviz.record.frameworks.accelerate import AcceleratorSteps
+
+N, WIDTH = 9, 16
+
+
+class Proteins(Dataset):
+    """Items of one shape, each with a hole in its mask."""
+
+    def __init__(self, items=8):
+        generator = torch.Generator().manual_seed(0)
+        self.x = torch.randn(items, N, WIDTH, generator=generator)
+        self.ca = torch.randn(items, N, 3, generator=generator)
+        self.mask = torch.ones(N, dtype=torch.bool)
+        self.mask[3] = False
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, item):
+        return {"x": self.x[item], "ca": self.ca[item], "mask": self.mask, "number": item}
+
+
+class Watched(nn.Module):
+    """A layer that doesn't tap itself: q·k and a distance term, in the original's shape."""
+
+    class Frames:
+        def __init__(self, ca):
+            self.ca = ca
+
+        def get_trans(self):
+            return self.ca
+
+    def __init__(self, heads=2):
+        super().__init__()
+        self.linear_q, self.linear_k = nn.Linear(WIDTH, 8 * heads), nn.Linear(WIDTH, 8 * heads)
+        self.geo_scale = nn.Parameter(torch.zeros(heads))
+        self.softmax = nn.Softmax(dim=-1)
+
+    def forward(self, s, z, r, mask):
+        q, k = (f(s).unflatten(-1, (-1, 8)) for f in (self.linear_q, self.linear_k))
+        logits = torch.einsum("bihc,bjhc->bhij", q, k) / 8**0.5
+        gamma = nn.functional.softplus(self.geo_scale)[:, None, None]
+        logits = logits - gamma * torch.cdist(r.get_trans(), r.get_trans())[:, None]
+        pairs = (mask[:, :, None] & mask[:, None, :])[:, None]
+        return s + torch.einsum("bhij,bjc->bic", self.softmax(logits - 1e5 * ~pairs), s)
+
+
+class Network(nn.Module):
+    def __init__(self, layers=2):
+        super().__init__()
+        self.layers = nn.ModuleList(Watched() for _ in range(layers))
+
+    def forward(self, x, ca, mask, number=None, labels=None):
+        for layer in self.layers:
+            x = layer(s=x, z=None, r=Watched.Frames(ca), mask=mask)
+        return {"loss": x.square().mean()}
+
+
+def recorded(folder):
+    """(phase, step) → the step's attributes, its items' names and its layers."""
+    found = {}
+    for path in folder.glob("*.h5"):
+        with h5py.File(path) as file:
+            (step,) = file["steps"].values()
+            names = [item.attrs.get("name") for item in step["batch"].values()]
+            layers = sorted(map(int, step["batch/0/layers"]))
+            found[step.attrs["phase"], int(step.attrs["step"])] = dict(step.attrs), names, layers
+    return found
+
+
+def assert_nothing_is_left(model):
+    assert not active.listeners
+    assert not active.steps_entered
+    for module in model.modules():
+        assert "forward" not in vars(module)
+        assert not module._forward_hooks
+
+
+def names_of(batch):
+    return {"names": [f"protein {number}" for number in batch["number"].tolist()]}
+
+
+# Lightning
+
+
+class Lit(pl.LightningModule):
+    def __init__(self, compiled=False):
+        super().__init__()
+        self.network = Network()
+        self.fail_at = None
+        if compiled:
+            for layer in self.network.layers:
+                layer.compile(backend="eager")
+
+    def training_step(self, batch, batch_idx):
+        if batch_idx == self.fail_at:
+            self.network(**batch)
+            raise self.error
+        return self.network(**batch)
+
+    def validation_step(self, batch, batch_idx):
+        self.network(**batch)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def fit(module, callback, folder, **settings):
+    loader = DataLoader(Proteins(), batch_size=2)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=[callback],
+        **settings,
+    )
+    trainer.fit(module, loader, DataLoader(Proteins(4), batch_size=2))
+    return trainer
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_lightning_steps_are_the_optimisers(tmp_path, compiled):
+    module = Lit(compiled)
+    with Recorder(tmp_path / "run", interval=2, length_unit="nanometer", strict=True) as recorder:
+        callback = callbacks.RecorderCallback(recorder, validation=True, describe=names_of)
+        fit(module, callback, tmp_path, max_epochs=3, accumulate_grad_batches=2)
+    found = recorded(tmp_path / "run")
+    # four batches are two steps of an epoch; validation comes after each epoch
+    assert sorted(found) == [("train", 0), ("train", 2), ("train", 4)] + [
+        ("val", step) for step in (2, 4, 6)
+    ]
+    attributes, names, layers = found["train", 2]
+    assert names == ["protein 0", "protein 1"]
+    assert layers == [0, 1]
+    assert attributes["loss"] > 0
+    assert attributes["learning_rate"] == 0.01
+    assert attributes["epoch"] == 1
+    assert_nothing_is_left(module)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_leaves_nothing_behind_an_exception(tmp_path):
+    class DivergedError(Exception):
+        pass
+
+    for error, raised in ((DivergedError(), DivergedError), (KeyboardInterrupt(), SystemExit)):
+        module = Lit()
+        module.fail_at, module.error = 1, error
+        folder = tmp_path / raised.__name__
+        with Recorder(folder, interval=1, length_unit="nanometer") as recorder:
+            with pytest.raises((raised, KeyboardInterrupt)):
+                fit(module, callbacks.RecorderCallback(recorder), tmp_path, max_epochs=1)
+            assert_nothing_is_left(module)
+            assert not module.network.training or torch.is_grad_enabled()
+        steps = sorted(step for _, step in recorded(folder))
+        # what was seen of the failing step may be what explains it; Ctrl-C explains itself
+        assert steps == ([0, 1] if raised is DivergedError else [0])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_recorder_that_fails_stops_no_lightning(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    recorder = Recorder(tmp_path / "file" / "run", interval=1, length_unit="nanometer")
+    trainer = fit(Lit(), callbacks.RecorderCallback(recorder), tmp_path, max_epochs=1)
+    assert trainer.global_step == 4
+    assert "can't record into" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_description_that_fails_costs_itself(tmp_path, caplog):
+    with Recorder(tmp_path / "run", interval=1, length_unit="nanometer") as recorder:
+        callback = callbacks.RecorderCallback(recorder, describe=lambda batch: batch["no such"])
+        fit(Lit(), callback, tmp_path, max_epochs=1)
+    assert len(recorded(tmp_path / "run")) == 4
+    assert "describe failed" in caplog.text
+
+
+# Hugging Face's Trainer
+
+
+class NamingTrainer(transformers.Trainer):
+    recorder = None
+    fail_at = None
+
+    def compute_loss(self, model, inputs, **others):
+        self.recorder.describe(**names_of(inputs))
+        loss = super().compute_loss(model, inputs, **others)
+        if self.fail_at is not None and self.state.global_step == self.fail_at:
+            raise ZeroDivisionError
+        return loss
+
+
+def trainer_of(recorder, folder, model=None, **settings):
+    arguments = transformers.TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=2,
+        num_train_epochs=1,
+        use_cpu=True,
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        logging_strategy="no",
+        **{"save_strategy": "no"} | settings,
+    )
+    trainer = NamingTrainer(
+        Network() if model is None else model,
+        arguments,
+        train_dataset=Proteins(),
+        callbacks=[huggingface.RecorderCallback(recorder)],
+    )
+    trainer.recorder = recorder
+    return trainer
+
+
+def test_a_trainers_steps_are_the_optimisers_and_go_on_after_a_checkpoint(tmp_path):
+    settings = {"save_strategy": "steps", "save_steps": 2, "save_total_limit": 1}
+    for resume in (None, True):
+        with Recorder(
+            tmp_path / "run", interval=1, length_unit="nanometer", strict=True
+        ) as recorder:
+            trainer = trainer_of(
+                recorder, tmp_path / "out", max_steps=2 if resume is None else 4, **settings
+            )
+            trainer.train(resume_from_checkpoint=resume)
+            assert_nothing_is_left(trainer.model)
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.h5")) == [
+        "step-000000000.rank-00000.h5",
+        "step-000000001.rank-00000.h5",
+        "step-000000002.rank-00000.a01.h5",
+        "step-000000003.rank-00000.a01.h5",
+    ]
+    attributes, names, layers = recorded(tmp_path / "run")["train", 0]
+    assert len(names) == 1
+    assert names[0].startswith("protein ")
+    assert layers == [0, 1]
+    assert attributes["learning_rate"] > 0
+
+
+def test_what_an_exception_leaves_in_a_trainers_model_goes_with_the_recorder(tmp_path):
+    with Recorder(tmp_path / "run", interval=1, length_unit="nanometer") as recorder:
+        trainer = trainer_of(recorder, tmp_path / "out")
+        trainer.fail_at = 1
+        with pytest.raises(ZeroDivisionError):
+            trainer.train()
+        trainer.fail_at = None
+        trainer.train()
+        assert_nothing_is_left(trainer.model)
+        trainer.fail_at = 3
+        with pytest.raises(ZeroDivisionError):
+            trainer.train()
+    for module in trainer.model.modules():
+        assert "forward" not in vars(module)
+
+
+# Accelerate
+
+
+def test_accelerate_counts_the_optimisers_steps(tmp_path):
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=2)
+    network = Network()
+    model, optimiser, loader = accelerator.prepare(
+        network, torch.optim.SGD(network.parameters(), lr=0.01), DataLoader(Proteins(7))
+    )
+    with Recorder(tmp_path, interval=1, length_unit="nanometer", strict=True) as recorder:
+        recorder.attach(model)
+        steps = AcceleratorSteps(recorder, accelerator, first=100)
+        for batch in loader:
+            with steps.step(**names_of(batch)), accelerator.accumulate(model):
+                accelerator.backward(model(**batch)["loss"])
+                optimiser.step()
+                optimiser.zero_grad()
+    # seven batches are four steps: the last of a loader is one by itself
+    assert steps.number == 104
+    found = recorded(tmp_path)
+    assert [names for _, names, _ in (found["train", s] for s in range(100, 104))] == [
+        [f"protein {number}"] for number in (0, 2, 4, 6)
+    ]
+    assert_nothing_is_left(model)
+
+
+def test_describe_says_what_it_can_not_use(tmp_path, caplog):
+    caplog.set_level(logging.ERROR)
+    recorder = Recorder(tmp_path, interval=1, length_unit="nanometer")
+    recorder.describe(names=["not in a step"])
+    with recorder.step(0):
+        recorder.describe(name=["1abc"])
+    assert "'name'" in caplog.text
