@@ -16,8 +16,9 @@ class TapCall:
     """What one call of `tap` was given, as it was given; or what was read of a watched layer.
 
     `call` says which call of a shared module it is. `compute_dtype` is what the layer computed in,
-    where its maps are not those that it computed. `gamma_source` is the parameter that γ was made
-    of, where γ is not the layer's own.
+    where its maps are not those that it computed. Where γ is not the layer's own, `gamma_source` is
+    the parameter that it was made of, and `gamma_slope` its derivative by that. `recomputed` says
+    that a checkpoint runs the layer anew, in backward: all but a gradient was seen before.
     """
 
     layer: int
@@ -37,6 +38,8 @@ class TapCall:
     call: int = 0
     compute_dtype: str | None = None
     gamma_source: Tensor | None = None
+    gamma_slope: Tensor | None = None
+    recomputed: bool = False
 
 
 class Listener(Protocol):

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.hooks import RemovableHandle
 
 from igaviz.record.host import HostCopy
 
 
 class GammaGradient:
-    """Listens for the gradient of one layer's γ, until `norm` or `leave`.
+    """Listens for the first gradient of one layer's γ, until `norm` or `leave`.
 
-    γ is the layer's own tensor, or was computed element by element from the parameter `source`;
-    then the gradient of γ is that of `source` divided by dγ/dsource. Loss scaling is in it.
+    `watched` is γ itself, or the parameter that it is computed from element by element; then
+    `slope` is dγ/dparameter, and γ's gradient that of the parameter divided by it. Loss scaling is
+    in it.
     """
 
-    def __init__(self, gamma: Tensor, source: Tensor | None) -> None:
+    def __init__(self, watched: Tensor, slope: Tensor | None) -> None:
         self._norm: Tensor | None = None
-        self._slope: Tensor | None = None
-        watched = gamma if source is None else source
-        self._handle: RemovableHandle | None = None
-        if not (watched.requires_grad and gamma.requires_grad):  # neither in inference mode
-            return
-        if source is not None:
-            (self._slope,) = torch.autograd.grad(gamma.sum(), source)
-        self._handle = watched.register_hook(self._reached)  # type: ignore[no-untyped-call]
+        self._slope = slope
+        self._handle: RemovableHandle | None = watched.register_hook(  # type: ignore[no-untyped-call]
+            self._reached
+        )
 
     def _reached(self, gradient: Tensor) -> None:
+        if self._norm is not None:  # of another micro-batch than the one that is recorded
+            return
         if self._slope is not None:
             gradient = gradient / self._slope
         self._norm = gradient.detach().float().norm()
@@ -42,3 +44,18 @@ class GammaGradient:
         """The Euclidean norm over heads of ∂loss/∂γ; None where no gradient reached it."""
         self.leave()
         return None if self._norm is None else HostCopy(self._norm)
+
+
+def with_slope(function: Callable[[Tensor], Tensor], source: Tensor) -> tuple[Tensor, Tensor]:
+    """`function(source)` and its derivative, element by element, apart from training's graph."""
+    # A checkpoint counts the tensors that are saved within it, and fails where its recomputation
+    # saves others: hooks of our own keep ours from being counted.
+    with torch.inference_mode(False), torch.enable_grad(), saved_tensors_hooks(_itself, _itself):
+        own = source.detach().clone().requires_grad_()
+        value = function(own)
+        (slope,) = torch.autograd.grad(value.sum(), own)
+    return value.detach(), slope
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor

@@ -80,12 +80,11 @@ class OpenStep:
             return
         with self._guard():
             name = self._layers.name(call)
-            if name.number in self.seen:
+            self._listen_to_gamma(call, name.number)
+            if call.recomputed or name.number in self.seen:
                 return
             self.seen.add(name.number)
             sizes = check_call(call)
-            if call.gamma is not None:
-                self._gradients[name.number] = GammaGradient(call.gamma, call.gamma_source)
             with _outside_of_training(call):
                 items = self._batch.of(call, sizes)
                 if self._maps is not None:
@@ -146,6 +145,16 @@ class OpenStep:
             gradient.leave()
         self._recording.release(self._held)
         self._held = 0
+
+    def _listen_to_gamma(self, call: TapCall, number: int) -> None:
+        """Wait for γ's gradient, where one can come and none is waited for.
+
+        The recorded forward has none where it runs without gradients: in self-conditioning the next
+        one does, and in a reentrant checkpoint its recomputation.
+        """
+        watched = call.gamma if call.gamma_source is None else call.gamma_source
+        if isinstance(watched, Tensor) and watched.requires_grad and number not in self._gradients:
+            self._gradients[number] = GammaGradient(watched, call.gamma_slope)
 
     def _guard(self) -> AbstractContextManager[None]:
         return self._recording.guard(self.moment.step)

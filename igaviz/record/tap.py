@@ -33,13 +33,14 @@ def tap(
     `gamma` [H], `sigma` [B, N, 3], `log_det_min` and `sigma_floor_share` [B, H]. `geo_bias` is the
     term as it enters the logits, γ and all; `geo_bias_sign=-1` where the layer subtracts it.
     `module` is the layer itself, or its name. Without a due step this does nothing, and costs
-    next to nothing; in code that is being compiled, and in a recomputed forward, too.
+    next to nothing; in code that is being compiled, too. Where a checkpoint recomputes the layer,
+    only the gradient of γ is taken.
     """
     # First of all: a global read before this line would be guarded by torch.compile, and each
     # change of it would compile the layer anew.
     if torch.compiler.is_compiling():
         return
-    if not active.listeners or active.in_backward():
+    if not active.listeners:
         return
     call = active.TapCall(
         layer=layer,
@@ -56,13 +57,18 @@ def tap(
         sigma_floor_share=sigma_floor_share,
         geo_bias_sign=geo_bias_sign,
         module=module,
+        recomputed=active.in_backward(),
     )
     for listener in active.listeners:
         listener.take(call)
 
 
 def recording() -> bool:
-    """Whether a `tap` would be recorded now: ask before computing what only a recorder needs."""
+    """Whether a `tap` would be heard now: ask before computing what only a recorder needs.
+
+    Compute it without gradients. Where a checkpoint recomputes the layer the answer is that of its
+    forward, or the two would differ.
+    """
     if torch.compiler.is_compiling():
         return False
-    return bool(active.listeners) and not active.in_backward()
+    return bool(active.listeners)

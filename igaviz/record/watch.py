@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from igaviz.errors import RecordingError
 from igaviz.record import active
 from igaviz.record.attach import Layers, WatchedLayer
 from igaviz.record.families import AttentionCall
+from igaviz.record.gradient import with_slope
 from igaviz.record.tensors import coarsest_dtype
 
 _SOFTMAX = frozenset(
@@ -25,8 +28,9 @@ _SOFTMAX = frozenset(
 Guard = Callable[[], AbstractContextManager[None]]
 """Makes a context in which an exception ends the recording and not the training."""
 
-_Inside = Callable[[Sequence[Any], Mapping[str, Any]], AbstractContextManager[object]]
-"""Makes, of its arguments, the context in which one call of a module runs."""
+_Forward = Callable[..., Any]
+_Around = Callable[[_Forward, Sequence[Any], Mapping[str, Any]], Any]
+"""Calls a module's own forward with its arguments, and gives what that gives."""
 
 
 @dataclass(eq=False)
@@ -42,8 +46,8 @@ class _Call:
 class Watch:
     """The watched layers of attached models while a step is open; `take` gets each call's terms.
 
-    Between `open` and `close` the layers' `forward`, and that of the modules around them, stand
-    behind one of ours, and their parts have hooks. A forward begins where a module is called from
+    Between `open` and `close` the `forward` of the layers, of their parts and of the modules around
+    them stands behind one of ours. A forward begins where a module is called from
     outside of all of them: of a module that is called so again (gradient accumulation, the second
     pass of self-conditioning) the first forward is read.
     """
@@ -64,51 +68,58 @@ class Watch:
     def open(self) -> None:
         """Begin to read; `close` must follow."""
         for layer in self._layers.watched():
-            self._stand_before(layer.module, self._inside_layer(layer))
+            self._stand_before(layer.module, self._around_layer(layer))
             for name, part in layer.family.parts(layer.module).items():
-                handle = part.register_forward_hook(self._keep_output(layer, name))
-                self._cleanup.callback(handle.remove)
+                self._stand_before(part, self._keeping_output(layer, name))
         for module in self._layers.around_watched():
-            self._stand_before(module, self._inside_module(module))
+            self._stand_before(module, self._around_module(module))
 
     def close(self) -> None:
         """Leave the models as they were; nothing where that is done already."""
         self._cleanup.close()
 
-    def _stand_before(self, module: nn.Module, inside: _Inside) -> None:
-        """Let each call of `module` run in the context that `inside` makes of its arguments.
+    def _stand_before(self, module: nn.Module, around: _Around) -> None:
+        """Let each call of `module` go through `around`.
 
-        Not by hooks: those of a module don't run when Ctrl-C ends its forward.
+        Not by hooks: those of a module don't run when Ctrl-C ends its forward, and a copy of the
+        model that is made meanwhile would keep them.
         """
-        ours = _WatchedForward(module, inside)
+        ours = _WatchedForward(module, around)
         module.__dict__["forward"] = ours
         self._cleanup.callback(ours.leave)
 
-    def _inside_module(self, module: nn.Module) -> _Inside:
-        return lambda arguments, keywords: self._entered(module)
+    def _around_module(self, module: nn.Module) -> _Around:
+        def around(
+            forward: _Forward, arguments: Sequence[Any], keywords: Mapping[str, Any]
+        ) -> object:
+            with self._entered(module):
+                return forward(*arguments, **keywords)
 
-    def _inside_layer(self, layer: WatchedLayer) -> _Inside:
+        return around
+
+    def _around_layer(self, layer: WatchedLayer) -> _Around:
         signature = inspect.signature(layer.module.forward)
 
-        @contextmanager
-        def inside(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Iterator[None]:
+        def around(
+            forward: _Forward, arguments: Sequence[Any], keywords: Mapping[str, Any]
+        ) -> object:
             with self._entered(layer.module) as reading:
                 if not reading:
-                    yield
-                    return
+                    return forward(*arguments, **keywords)
                 # Arguments that don't fit are the layer's own to complain about.
                 bound = signature.bind_partial(*arguments, **keywords)
                 call = _Call(layer, bound.arguments)
                 self._under_way.append(call)
                 try:
                     with _SoftmaxMode(self._softmax_ran):
-                        yield
+                        output = forward(*arguments, **keywords)
                 finally:
                     self._under_way.pop()
                 with self._guard():
                     _check_read(call)
+                return output
 
-        return inside
+        return around
 
     @contextmanager
     def _entered(self, module: nn.Module) -> Iterator[bool]:
@@ -125,12 +136,16 @@ class Watch:
         finally:
             self._depth -= 1
 
-    def _keep_output(self, layer: WatchedLayer, name: str) -> Callable[..., None]:
-        def keep(module: nn.Module, arguments: object, output: object) -> None:
+    def _keeping_output(self, layer: WatchedLayer, name: str) -> _Around:
+        def around(
+            forward: _Forward, arguments: Sequence[Any], keywords: Mapping[str, Any]
+        ) -> object:
+            output = forward(*arguments, **keywords)
             if self._under_way and self._under_way[-1].layer is layer:
                 self._under_way[-1].outputs[name] = output
+            return output
 
-        return keep
+        return around
 
     def _softmax_ran(self, logits: Tensor, weights: Tensor, axis: int) -> None:
         """Read the layer now: nothing of it was overwritten yet."""
@@ -154,9 +169,8 @@ class Watch:
             raise RecordingError(
                 f"{layer.name} ({family.name}): {error}", hint=error.hint
             ) from None
-        with torch.enable_grad():
-            source = family.gamma_source(module)
-            gamma = family.gamma(module, source)
+        source = family.gamma_source(module)
+        gamma, slope = with_slope(partial(family.gamma, module), source)
         return active.TapCall(
             layer=self._layers.number(layer, number_of_call),
             attention=terms.attention,
@@ -176,6 +190,7 @@ class Watch:
             # The terms were computed anew in float32; what the layer computed in is the logits'.
             compute_dtype=coarsest_dtype((logits,)),
             gamma_source=source,
+            gamma_slope=slope,
         )
 
 
@@ -191,26 +206,33 @@ def _check_read(call: _Call) -> None:
 class _WatchedForward:
     """What stands in for a module's `forward` until `leave`."""
 
-    def __init__(self, module: nn.Module, inside: _Inside) -> None:
+    def __init__(self, module: nn.Module, around: _Around) -> None:
         self._module = module
-        self._inside: _Inside | None = inside
+        self._around: _Around | None = around
         self._before = module.__dict__.get("forward")
         self._forward = module.forward
+        # Who asks for the signature of a forward is shown the module's own.
+        self.__wrapped__ = module.forward
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401
-        if self._inside is None:
+        if self._around is None:
             return self._forward(*arguments, **keywords)
-        with self._inside(arguments, keywords):
-            return self._forward(*arguments, **keywords)
+        return self._around(self._forward, arguments, keywords)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """A copy of the model, in memory or in a file, has its own forward and nothing of ours."""
+        if self._before is None:
+            return getattr, (self._module, "forward")
+        return getattr, (SimpleNamespace(forward=self._before), "forward")
 
     def leave(self) -> None:
         """Give the module its own `forward` back.
 
         Another recorder's may stand before this one; then it goes when that one goes.
         """
-        self._inside = None
+        self._around = None
         current = self._module.__dict__.get("forward")
-        while isinstance(current, _WatchedForward) and current._inside is None:
+        while isinstance(current, _WatchedForward) and current._around is None:
             if current._before is None:
                 del self._module.__dict__["forward"]
             else:

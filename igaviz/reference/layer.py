@@ -145,20 +145,21 @@ class InvariantGaussianAttention(nn.Module):
         attention = torch.softmax(logits, dim=-1)
 
         if recording():
-            tap(
-                layer=self.layer_idx,
-                module=self,
-                logits_before=logits_before,
-                geo_bias=geo_bias,
-                attention=attention,
-                gamma=gamma,
-                ca=residues.frames.translation,
-                mask=mask,
-                pair_bias=pair_bias,
-                sigma=residues.log_scale.exp().clamp(min=self.settings.sigma_floor),
-                log_det_min=log_det.masked_fill(~pair_mask, torch.inf).amin(dim=(-1, -2)),
-                sigma_floor_share=self._floor_share(queries, keys, mask),
-            )
+            with torch.no_grad():
+                tap(
+                    layer=self.layer_idx,
+                    module=self,
+                    logits_before=logits_before,
+                    geo_bias=geo_bias,
+                    attention=attention,
+                    gamma=gamma,
+                    ca=residues.frames.translation,
+                    mask=mask,
+                    pair_bias=pair_bias,
+                    sigma=residues.log_scale.exp().clamp(min=self.settings.sigma_floor),
+                    log_det_min=log_det.masked_fill(~pair_mask, torch.inf).amin(dim=(-1, -2)),
+                    sigma_floor_share=self._floor_share(queries, keys, mask),
+                )
         return attention
 
     def _gaussians(self, offsets: Tensor, residues: Residues) -> Gaussians:

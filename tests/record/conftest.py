@@ -54,6 +54,50 @@ class ToyModel(nn.Module):
         return x.square().mean()
 
 
+class Translations:
+    """Frames, as far as a recorder looks at them."""
+
+    def __init__(self, translation):
+        self.translation = translation
+
+
+class PlainAttention(nn.Module):
+    """Knows nothing of recorders: its structure is that of Invariant Gaussian Attention."""
+
+    def __init__(self, heads=4, width=16):
+        super().__init__()
+        self.heads = heads
+        self.linear_q = nn.Linear(width, heads * 8, bias=False)
+        self.linear_k = nn.Linear(width, heads * 8, bias=False)
+        self.geo_scale = nn.Parameter(torch.linspace(0.1, 1.0, heads))
+        self.softmax = nn.Softmax(dim=-1)
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, s, r, mask):
+        q = self.linear_q(s).unflatten(-1, (self.heads, 8))
+        k = self.linear_k(s).unflatten(-1, (self.heads, 8))
+        logits = torch.einsum("bihc,bjhc->bhij", q, k) / 8**0.5
+        gamma = nn.functional.softplus(self.geo_scale)
+        distance = torch.cdist(r.translation, r.translation)
+        logits = logits - gamma[:, None, None] * distance.square()[:, None]
+        pairs = (mask[:, :, None] & mask[:, None, :])[:, None]
+        weights = self.softmax(logits - 1e5 * ~pairs)
+        return s + self.drop(torch.einsum("bhij,bjd->bid", weights, s)) / self.heads
+
+
+class PlainModel(nn.Module):
+    """Called as `ToyModel` is; its layers are read from outside."""
+
+    def __init__(self, layers=2, heads=4):
+        super().__init__()
+        self.layers = nn.ModuleList(PlainAttention(heads) for _ in range(layers))
+
+    def forward(self, x, ca, mask):
+        for layer in self.layers:
+            x = layer(x, Translations(ca), mask)
+        return x.square().mean()
+
+
 def make_batch(sizes=(9, 12, 7), seed=0):
     """Padded to the longest; every item has a hole in its mask."""
     generator = torch.Generator().manual_seed(seed)
@@ -69,6 +113,13 @@ def make_batch(sizes=(9, 12, 7), seed=0):
 def toy():
     torch.manual_seed(0)
     return ToyModel
+
+
+@pytest.fixture(params=[ToyModel, PlainModel], ids=["taps", "watched"])
+def either(request):
+    """A kind of model: its layers tap themselves, or are read from outside."""
+    torch.manual_seed(0)
+    return request.param
 
 
 @pytest.fixture
