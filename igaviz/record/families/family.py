@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from igaviz.errors import RecordingError
+
+TAP_INSTEAD = "tap(...) in the layer itself records what attach can't recognise"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +35,14 @@ class AttentionCall:
         if name not in self.arguments:
             raise RecordingError(
                 f"its forward was given no {name!r}, only {', '.join(self.arguments) or 'nothing'}",
-                hint="tap(...) in the layer itself records what attach can't recognise",
+                hint=TAP_INSTEAD,
             )
         return self.arguments[name]
 
     def output(self, part: str) -> Any:  # noqa: ANN401
         """What `part` returned. Raises `RecordingError` where it wasn't called by then."""
         if part not in self.outputs:
-            raise RecordingError(
-                f"its {part} was not called before the softmax",
-                hint="tap(...) in the layer itself records what attach can't recognise",
-            )
+            raise RecordingError(f"its {part} was not called before the softmax", hint=TAP_INSTEAD)
         return self.outputs[part]
 
 
@@ -91,10 +91,10 @@ def has_parameter(module: nn.Module, name: str) -> bool:
     return isinstance(value, Tensor) and value.ndim >= 1
 
 
-def per_head(features: Tensor, heads: int) -> Tensor:
-    """[*, N, H·c] → [B, N, H, c] float32, whatever comes before N."""
-    n, width = features.shape[-2:]
-    return features.detach().float().reshape(-1, n, heads, width // heads)
+def per_head(features: Tensor, heads: int, batch: Sequence[int]) -> Tensor:
+    """[*, N, H·c] → [B, N, H, c] float32."""
+    whole = one_batch(features, 2, batch).float()
+    return whole.reshape(*whole.shape[:2], heads, -1)
 
 
 def scalar_logits(q: Tensor, k: Tensor, scale: float) -> Tensor:
@@ -102,30 +102,25 @@ def scalar_logits(q: Tensor, k: Tensor, scale: float) -> Tensor:
     return torch.einsum("bihc,bjhc->bhij", q, k) * scale
 
 
-def heads_first(maps: Tensor) -> Tensor:
+def heads_first(maps: Tensor, batch: Sequence[int]) -> Tensor:
     """[*, N, N, H] → [B, H, N, N] float32."""
-    return one_batch(maps, 3).float().movedim(-1, 1)
+    return one_batch(maps, 3, batch).float().movedim(-1, 1)
 
 
-def one_batch(tensor: Tensor, axes: int) -> Tensor:
-    """[*, …] → [B, …], where … are the last `axes` axes."""
-    return tensor.detach().reshape(-1, *tensor.shape[tensor.ndim - axes :])
+def one_batch(tensor: Tensor, axes: int, batch: Sequence[int]) -> Tensor:
+    """[*, …] → [B, …], where … are the last `axes` axes, and * is `batch` or broadcasts to it.
 
-
-def coordinates(frames: Any) -> Tensor:  # noqa: ANN401 (rigid transformations of several makes)
-    """The translations [*, N, 3] of rigid transformations. Raises `RecordingError`."""
-    if hasattr(frames, "get_trans"):
-        found = frames.get_trans()
-    else:
-        found = getattr(frames, "translation", None)
-        to_tensor = getattr(found, "to_tensor", None)
-        found = found if to_tensor is None else to_tensor()
-    if not isinstance(found, Tensor):
+    B is 1 where `batch` has no axes. Raises `RecordingError` where * doesn't fit.
+    """
+    last = tensor.shape[tensor.ndim - axes :]
+    try:
+        whole = tensor.detach().expand(*batch, *last)
+    except RuntimeError:
         raise RecordingError(
-            f"its frames, {type(frames).__name__}, have neither get_trans() nor a translation",
-            hint="tap(...) in the layer itself records what attach can't recognise",
-        )
-    return found
+            f"a tensor of shape {tuple(tensor.shape)} doesn't fit its batch, {tuple(batch)}",
+            hint=TAP_INSTEAD,
+        ) from None
+    return whole.reshape(math.prod(batch), *last)
 
 
 def unfolded(maps: Tensor, heads: int) -> Tensor:
@@ -133,9 +128,90 @@ def unfolded(maps: Tensor, heads: int) -> Tensor:
     return maps.detach().reshape(-1, heads, *maps.shape[-2:])
 
 
-def remainder(logits: Tensor, logits_before: Tensor) -> Tensor:
-    """What geometry added: `logits` [*, H, N, N] less all else. Masked pairs hold the mask."""
-    return one_batch(logits, 3).float() - logits_before
+def maps_of(call: AttentionCall) -> tuple[Tensor, Tensor]:
+    """The logits and the weights [*, H, N, N] of a layer that keeps heads first, or last."""
+    if call.axis == -2:  # [*, N, N, H]
+        return call.logits.movedim(-1, -3), call.weights.movedim(-1, -3)
+    return call.logits, call.weights
+
+
+def terms_among_frames(
+    module: nn.Module, call: AttentionCall, logits_before: Tensor, pair_bias: Tensor | None
+) -> Terms:
+    """The terms of a layer over rigid frames: geometry is what is left of its logits.
+
+    Raises `RecordingError` where more than geometry and `mask` is left: a mask of another name, a
+    dropout of the logits.
+    """
+    _refuse_other_masks(call)
+    _refuse_dropped_logits(module, call)
+    logits, weights = maps_of(call)
+    batch = logits.shape[:-3]
+    mask = call.arguments.get("mask")
+    return Terms(
+        logits_before=logits_before,
+        geo_bias=one_batch(logits, 3, batch).float() - logits_before,
+        attention=one_batch(weights, 3, batch),
+        ca=one_batch(coordinates(frames_of(call)), 2, batch),
+        mask=None if mask is None else one_batch(mask, 1, batch),
+        pair_bias=pair_bias,
+    )
+
+
+def frames_of(call: AttentionCall) -> Any:  # noqa: ANN401 (rigid transformations of several makes)
+    """The argument `r` of the layer, or the first that holds translations."""
+    named = call.arguments.get("r")
+    if named is not None:
+        return named
+    frames = (value for value in call.arguments.values() if _translation(value) is not None)
+    return next(frames, None)
+
+
+def coordinates(frames: Any) -> Tensor:  # noqa: ANN401 (rigid transformations of several makes)
+    """The translations [*, N, 3] of rigid transformations. Raises `RecordingError`."""
+    found = _translation(frames)
+    if found is None:
+        raise RecordingError(
+            f"its frames, {type(frames).__name__}, have neither get_trans() nor a translation",
+            hint=TAP_INSTEAD,
+        )
+    return found
+
+
+def _translation(frames: Any) -> Tensor | None:  # noqa: ANN401
+    get_trans = getattr(frames, "get_trans", None)
+    found = getattr(frames, "translation", None) if get_trans is None else get_trans()
+    to_tensor = getattr(found, "to_tensor", None)  # a vector of three coordinates
+    found = found if to_tensor is None else to_tensor()
+    return found if isinstance(found, Tensor) else None
+
+
+def dropouts(module: nn.Module) -> dict[str, nn.Module]:
+    """The children of `module` that drop, by name: `terms_among_frames` asks what they returned."""
+    return {
+        name: child
+        for name, child in module.named_children()
+        if isinstance(child, nn.Dropout) and child.p > 0
+    }
+
+
+def _refuse_dropped_logits(module: nn.Module, call: AttentionCall) -> None:
+    for name, child in dropouts(module).items():
+        output = call.outputs.get(name)
+        if child.training and output is not None and output.shape == call.logits.shape:
+            raise RecordingError(
+                f"its {name} drops logits, so that geometry can't be told from what was dropped",
+                hint="record it in eval mode (a probe, steps of evaluation), or tap(...) in it",
+            )
+
+
+def _refuse_other_masks(call: AttentionCall) -> None:
+    for name, value in call.arguments.items():
+        if "mask" in name and name != "mask" and isinstance(value, Tensor):
+            raise RecordingError(
+                f"it was given {name}, and what that masks can't be told from geometry",
+                hint=TAP_INSTEAD,
+            )
 
 
 def parameter(module: nn.Module, name: str) -> Tensor:

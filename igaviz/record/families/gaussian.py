@@ -11,15 +11,15 @@ from torch.nn.functional import softplus
 from igaviz.record.families.family import (
     AttentionCall,
     Terms,
-    coordinates,
+    dropouts,
     has_parameter,
     has_parts,
     heads_first,
-    one_batch,
+    maps_of,
     parameter,
     per_head,
-    remainder,
     scalar_logits,
+    terms_among_frames,
 )
 
 _GAMMA = ("geo_scale", "head_weights")
@@ -42,9 +42,9 @@ class GaussianAttention:
         )
 
     def parts(self, module: nn.Module) -> Mapping[str, nn.Module]:
-        """The linear layers of q, k and, where there is one, the pair bias."""
+        """The linear layers of q, k and, where there is one, the pair bias; dropouts."""
         names = ["linear_q", "linear_k"] + ["linear_b"] * has_parts(module, "linear_b")
-        return {name: getattr(module, name) for name in names}
+        return {name: getattr(module, name) for name in names} | dropouts(module)
 
     def gamma_source(self, module: nn.Module) -> Tensor:
         """`geo_scale`, else `head_weights`."""
@@ -52,24 +52,17 @@ class GaussianAttention:
 
     def gamma(self, module: nn.Module, source: Tensor) -> Tensor:
         """softplus(source)."""
-        return softplus(source.float())
+        return softplus(source.float()).reshape(-1)
 
     def terms(self, module: nn.Module, call: AttentionCall) -> Terms:
         """q·k and the pair bias from the linear layers, geometry as what is left of the logits."""
-        heads = self.gamma_source(module).numel()
-        q = per_head(call.output("linear_q"), heads)
-        k = per_head(call.output("linear_k"), heads)
+        logits, _ = maps_of(call)
+        batch, heads = logits.shape[:-3], logits.shape[-3]
+        q = per_head(call.output("linear_q"), heads, batch)
+        k = per_head(call.output("linear_k"), heads, batch)
         logits_before = scalar_logits(q, k, 1 / math.sqrt(q.shape[-1]))
         pair_bias = None
         if "linear_b" in call.outputs:
-            pair_bias = heads_first(call.output("linear_b"))
+            pair_bias = heads_first(call.output("linear_b"), batch)
             logits_before = logits_before + pair_bias
-        mask = call.arguments.get("mask")
-        return Terms(
-            logits_before=logits_before,
-            geo_bias=remainder(call.logits, logits_before),
-            attention=one_batch(call.weights, 3),
-            ca=one_batch(coordinates(call.argument("r")), 2),
-            mask=one_batch(mask, 1) if isinstance(mask, Tensor) else None,
-            pair_bias=pair_bias,
-        )
+        return terms_among_frames(module, call, logits_before, pair_bias)

@@ -15,17 +15,18 @@ from torch.nn.functional import softplus
 
 from igaviz.errors import RecordingError
 from igaviz.record.families.family import (
+    TAP_INSTEAD,
     AttentionCall,
     Terms,
-    coordinates,
+    dropouts,
     has_parameter,
     has_parts,
     heads_first,
-    one_batch,
+    maps_of,
     parameter,
     per_head,
-    remainder,
     scalar_logits,
+    terms_among_frames,
 )
 
 _POINTS_OF_A_LAYER = ("no_qk_points", "num_qk_points")
@@ -43,9 +44,10 @@ class InvariantPointAttention:
         return keys and others and has_parameter(module, "head_weights")
 
     def parts(self, module: nn.Module) -> Mapping[str, nn.Module]:
-        """The linear layers of q, k and the pair bias."""
+        """The linear layers of q, k and the pair bias; dropouts."""
         keys = "linear_kv" if has_parts(module, "linear_kv") else "linear_k"
-        return {name: getattr(module, name) for name in ("linear_q", keys, "linear_b")}
+        names = ("linear_q", keys, "linear_b")
+        return {name: getattr(module, name) for name in names} | dropouts(module)
 
     def gamma_source(self, module: nn.Module) -> Tensor:
         """`head_weights`."""
@@ -53,30 +55,21 @@ class InvariantPointAttention:
 
     def gamma(self, module: nn.Module, source: Tensor) -> Tensor:
         """softplus(head_weights) √(1/(3 P 9/2)) for P query points."""
-        return softplus(source.float()) * math.sqrt(1 / (3 * _query_points(module) * 9 / 2))
+        scale = math.sqrt(1 / (3 * _query_points(module) * 9 / 2))
+        return softplus(source.float()).reshape(-1) * scale
 
     def terms(self, module: nn.Module, call: AttentionCall) -> Terms:
         """q·k and the pair bias from the linear layers, geometry as what is left of the logits."""
-        heads = self.gamma_source(module).numel()
-        q = per_head(call.output("linear_q"), heads)
+        logits, _ = maps_of(call)
+        batch, heads = logits.shape[:-3], logits.shape[-3]
+        q = per_head(call.output("linear_q"), heads, batch)
         c = q.shape[-1]
-        if "linear_kv" in call.outputs:
-            k = per_head(call.output("linear_kv"), heads)[..., :c]
-        else:
-            k = per_head(call.output("linear_k"), heads)
-        pair_bias = heads_first(call.output("linear_b")) * math.sqrt(1 / 3)
+        # A layer of keys and values gives each head its keys first.
+        keys = "linear_kv" if "linear_kv" in call.outputs else "linear_k"
+        k = per_head(call.output(keys), heads, batch)[..., :c]
+        pair_bias = heads_first(call.output("linear_b"), batch) * math.sqrt(1 / 3)
         logits_before = scalar_logits(q, k, math.sqrt(1 / (3 * c))) + pair_bias
-        logits, weights = call.logits, call.weights
-        if call.axis == -2:  # [*, N, N, H]
-            logits, weights = logits.movedim(-1, -3), weights.movedim(-1, -3)
-        return Terms(
-            logits_before=logits_before,
-            geo_bias=remainder(logits, logits_before),
-            attention=one_batch(weights, 3),
-            ca=one_batch(coordinates(call.argument("r")), 2),
-            mask=one_batch(call.argument("mask"), 1),
-            pair_bias=pair_bias,
-        )
+        return terms_among_frames(module, call, logits_before, pair_bias)
 
 
 def _query_points(module: nn.Module) -> int:
@@ -87,5 +80,5 @@ def _query_points(module: nn.Module) -> int:
             return points
     raise RecordingError(
         f"it says neither {' nor '.join(_POINTS_OF_A_LAYER)}, the number of its query points",
-        hint="tap(...) in the layer itself records what attach can't recognise",
+        hint=TAP_INSTEAD,
     )

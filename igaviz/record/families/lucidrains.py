@@ -15,7 +15,6 @@ from igaviz.record.families.family import (
     one_batch,
     parameter,
     per_head,
-    remainder,
     scalar_logits,
     unfolded,
 )
@@ -55,8 +54,10 @@ class FoldedPointAttention:
     def terms(self, module: nn.Module, call: AttentionCall) -> Terms:
         """q·k and the pair bias from the linear layers, geometry as what is left of the logits."""
         heads = self.gamma_source(module).numel()
-        q = per_head(call.output("to_scalar_q"), heads)
-        k = per_head(call.output("to_scalar_k"), heads)
+        logits = unfolded(call.logits, heads).float()
+        batch = logits.shape[:1]
+        q = per_head(call.output("to_scalar_q"), heads, batch)
+        k = per_head(call.output("to_scalar_k"), heads, batch)
         logits_before = scalar_logits(q, k, _scale(module, "scalar"))
         pair_bias = None
         if "to_pairwise_attn_bias" in call.outputs:
@@ -66,10 +67,10 @@ class FoldedPointAttention:
         mask = call.arguments.get("mask")
         return Terms(
             logits_before=logits_before,
-            geo_bias=remainder(unfolded(call.logits, heads), logits_before),
+            geo_bias=logits - logits_before,
             attention=unfolded(call.weights, heads),
-            ca=one_batch(call.argument("translations"), 2),
-            mask=None if mask is None else one_batch(mask, 1),
+            ca=one_batch(call.argument("translations"), 2, batch),
+            mask=None if mask is None else one_batch(mask, 1, batch),
             pair_bias=pair_bias,
         )
 
