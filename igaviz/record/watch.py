@@ -38,7 +38,9 @@ class _Call:
     """One call of a watched layer that is under way."""
 
     layer: WatchedLayer
-    arguments: Mapping[str, Any]
+    bind: Callable[[], inspect.BoundArguments]
+    """The arguments of the call, by name."""
+
     outputs: dict[str, Any] = field(default_factory=dict)
     softmax_seen: bool = False
 
@@ -106,9 +108,9 @@ class Watch:
             with self._entered(layer.module) as reading:
                 if not reading:
                     return forward(*arguments, **keywords)
-                # Arguments that don't fit are the layer's own to complain about.
-                bound = signature.bind_partial(*arguments, **keywords)
-                call = _Call(layer, bound.arguments)
+                # Bound only when they are needed: arguments that don't fit are the layer's own to
+                # complain about, and it may take more than its signature shows.
+                call = _Call(layer, partial(signature.bind_partial, *arguments, **keywords))
                 self._under_way.append(call)
                 try:
                     with _SoftmaxMode(self._softmax_ran):
@@ -150,7 +152,7 @@ class Watch:
     def _softmax_ran(self, logits: Tensor, weights: Tensor, axis: int) -> None:
         """Read the layer now: nothing of it was overwritten yet."""
         call = self._under_way[-1]
-        if call.softmax_seen or logits.ndim < 3:
+        if call.softmax_seen or not _are_maps(logits, axis):
             return
         call.softmax_seen = True
         with self._guard(), torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
@@ -163,7 +165,7 @@ class Watch:
         self._calls[module] = number_of_call + 1
         try:
             terms = family.terms(
-                module, AttentionCall(call.arguments, call.outputs, logits, weights, axis)
+                module, AttentionCall(_by_name(call.bind()), call.outputs, logits, weights, axis)
             )
         except RecordingError as error:
             raise RecordingError(
@@ -194,11 +196,27 @@ class Watch:
         )
 
 
+def _are_maps(logits: Tensor, axis: int) -> bool:
+    """Whether a softmax over `axis` is attention: of queries and as many keys, in this order."""
+    if logits.ndim < 3 or axis not in (-1, -2):
+        return False
+    return logits.shape[axis] == logits.shape[axis - 1]
+
+
+def _by_name(bound: inspect.BoundArguments) -> dict[str, Any]:
+    """Arguments by name; also those that a forward takes as **keywords and hands on."""
+    named = dict(bound.arguments)
+    for parameter in bound.signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            named |= named.pop(parameter.name, {})
+    return named
+
+
 def _check_read(call: _Call) -> None:
     if not call.softmax_seen:
         layer = call.layer
         raise RecordingError(
-            f"{layer.name} ({layer.family.name}) ran without a softmax over [B, H, N, N]",
+            f"{layer.name} ({layer.family.name}) ran without a softmax over maps, [*, N, N]",
             hint="fused attention never forms the weights: tap(...) where logits are at hand",
         )
 
@@ -259,6 +277,6 @@ class _SoftmaxMode(TorchFunctionMode):
         if func in _SOFTMAX:
             logits = args[0] if args else kwargs["input"]
             axis = args[1] if len(args) > 1 else kwargs.get("dim")
-            axis = -1 if axis is None else axis
-            self._ran(logits, result, axis if axis < 0 else axis - logits.ndim)
+            if isinstance(axis, int):
+                self._ran(logits, result, axis if axis < 0 else axis - logits.ndim)
         return result
