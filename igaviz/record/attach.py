@@ -41,8 +41,8 @@ class _Model:
     """An attached model. Its watched layers get numbers when they are first called."""
 
     root: nn.Module
-    watched: list[WatchedLayer]
-    around: list[nn.Module]
+    watched: list[WatchedLayer] = field(default_factory=list)
+    around: list[nn.Module] = field(default_factory=list)
     called: bool = False
 
 
@@ -87,9 +87,9 @@ class Layers:
         )
         fresh = [layer for layer in watched if layer.module not in self._names]
         self._names.update({layer.module: (None, layer.name) for layer in fresh})
-        if model not in self.roots:
-            around = list(_modules_around({layer.module for layer in watched}, model))
-            self._models.append(_Model(model, fresh, around))
+        attached = self._attached(model)
+        attached.watched += fresh
+        attached.around = list(_modules_around({layer.module for layer in watched}, model))
         found = {name: TAPS_ITSELF for name, _ in tapping}
         return found | {layer.name: layer.family.name for layer in watched}
 
@@ -124,6 +124,14 @@ class Layers:
         """Let go of all models."""
         self._models.clear()
         self._names.clear()
+
+    def _attached(self, model: nn.Module) -> _Model:
+        """What is kept of `model`: anew, or from when it was attached before."""
+        found = next((known for known in self._models if known.root is model), None)
+        if found is None:
+            found = _Model(model)
+            self._models.append(found)
+        return found
 
     def _name_tapping(self, fresh: Sequence[tuple[str, nn.Module]]) -> None:
         if fresh:
