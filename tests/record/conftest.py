@@ -1,12 +1,17 @@
 """A small model whose layers tap themselves, and readers that know nothing but h5py."""
 
+import sys
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from igaviz.record import tap
+from igaviz.record import Recorder, tap
+
+sys.path.append(str(Path(__file__).parent))  # for `formulas`
 
 
 class ToyAttention(nn.Module):
@@ -115,6 +120,13 @@ def toy():
     return ToyModel
 
 
+@pytest.fixture
+def watched():
+    """A kind of model whose layers are read from outside."""
+    torch.manual_seed(0)
+    return PlainModel
+
+
 @pytest.fixture(params=[ToyModel, PlainModel], ids=["taps", "watched"])
 def either(request):
     """A kind of model: its layers tap themselves, or are read from outside."""
@@ -151,3 +163,23 @@ def read_layer():
             return found
 
     return read
+
+
+@pytest.fixture
+def precise(tmp_path):
+    """A strict recorder of every step that keeps weights in float32."""
+    with Recorder(
+        tmp_path, interval=1, length_unit="nanometer", strict=True, attention_dtype="float32"
+    ) as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def read(tmp_path, precise, shards, read_layer):
+    """What `precise` has recorded first of a layer of an item."""
+
+    def of(layer=0, item=0):
+        precise.flush()
+        return read_layer(tmp_path / shards(tmp_path)[0], layer, item)
+
+    return of
