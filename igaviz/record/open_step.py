@@ -49,6 +49,7 @@ class OpenStep:
         self._layers = layers
         self._recording = recording
         self._per_item = per_item
+        self._described = False
         self._batch = BatchItems(per_item)
         self._maps_due = maps
         # A trigger is judged when the maps are gone from the device: they are copied for it.
@@ -93,12 +94,18 @@ class OpenStep:
                     self._scalars.take(call, sizes, name, items)
 
     def describe(self, about: Mapping[str, Any]) -> None:
-        """Add what is said of the batch's items."""
+        """Add what is said of the batch's items; that of a later batch counts for nothing.
+
+        Raises `RecordingError` where the first was seen before it was described.
+        """
+        if self.seen and self._described:
+            return
         if self.seen:
             raise RecordingError(
                 f"step {self.moment.step}: its items are described after a layer was recorded",
                 hint="call describe before the model",
             )
+        self._described = True
         self._per_item = replace(self._per_item, **about)
         self._batch = BatchItems(self._per_item)
 
