@@ -8,15 +8,13 @@ a stray 1e8 doesn't flatten a map, and what they cut off is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps
 from matplotlib.colors import Colormap, LogNorm, Normalize
 
 from igaviz.dump.data import Floats
-from igaviz.figures.theme import NON_FINITE
+from igaviz.figures import theme
 
 ATTENTION_FLOOR = 1e-4
 RELATIVE_FLOOR = -10.0
@@ -30,6 +28,8 @@ _FEW = 10.0  # … or than this by the number of values: two or three of them ha
 @dataclass(frozen=True)
 class Shades:
     """How values become colours: the colour map's name, the limits, and what they cut off.
+
+    The name is that of the light style; every style has its own colours for the same meaning.
 
     `below` and `above` of `total` finite values lie outside the limits.
     """
@@ -48,7 +48,8 @@ class Shades:
 
     def colormap(self) -> Colormap:
         """The colour map, with a colour of its own for what isn't finite."""
-        return _colormap(self.cmap)
+        colormap: Colormap = theme.MAPS[self.cmap]
+        return colormap
 
     def drawable(self, values: Floats) -> npt.NDArray[np.float32]:
         """`values` within the limits, as float32; what isn't finite is NaN."""
@@ -149,8 +150,3 @@ def _counted(finite: Floats, shades: Shades) -> Shades:
         above=int(np.count_nonzero(finite > shades.high)),
         total=finite.size,
     )
-
-
-@lru_cache(maxsize=8)
-def _colormap(name: str) -> Colormap:
-    return colormaps[name].with_extremes(bad=NON_FINITE)

@@ -28,8 +28,6 @@ _CELLS = 60
 _FAINTEST = 0.5
 _MARGIN = 1.02  # beyond the farthest pair
 _FOR_THE_KEY = 3 * Key.ROW + 0.04
-_NO_BIAS = "#6f7c8a"
-_BACKGROUND = "#dde2e8"  # not white, which stands for a bias of zero
 
 
 class InteractionPanel(Panel):
@@ -104,7 +102,7 @@ class InteractionPanel(Panel):
             line.set_data([], [])
         self.level.set_text("")
         self.no_bias.set_text("")
-        self.axes.set_facecolor(_BACKGROUND if drawn else theme.PAPER)
+        self.axes.set_facecolor(theme.FIELD if drawn else theme.PAPER)
         self.image.set_visible(False)
         for points in (self.near_points, self.far_points):
             points.set_visible(False)
@@ -158,7 +156,7 @@ class InteractionPanel(Panel):
             np.column_stack([profiles.pairs.distance[pairs], axis.clip(attention[pairs])])
         )
         if shades is None or bias is None:
-            colours: Any = _NO_BIAS
+            colours: Any = theme.POINTS
         else:
             colours = shades.colormap()(shades.norm()(shades.drawable(bias[pairs])))
         points.set_facecolor(colours)
@@ -201,7 +199,7 @@ class InteractionPanel(Panel):
 def _cell_colours(grid: Density, shades: Shades | None) -> npt.NDArray[np.float64]:
     """The colour of each cell [rows, columns, 4]: its mean bias; the fuller, the more opaque."""
     if shades is None:
-        colours = np.broadcast_to(to_rgba(_NO_BIAS), (*grid.count.shape, 4)).copy()
+        colours = np.broadcast_to(to_rgba(theme.POINTS), (*grid.count.shape, 4)).copy()
     else:
         colours = shades.colormap()(shades.norm()(shades.drawable(grid.bias)))
     fullness = np.log1p(grid.count) / np.log1p(grid.count.max())

@@ -78,7 +78,7 @@ def overview(
     `SelectionError` where `view` names residues that the item doesn't have, `UsageError` where
     `pairs` don't belong to the map or have another radius than `view`.
     """
-    with theme.style():
+    with theme.style(view.style):
         built = OverviewFigure()
         built.update(profiles_of(map, pairs, view), view, verdict, severity)
     return built.figure

@@ -61,7 +61,7 @@ class Painter:
     """Draws map after map on figures that are built once; one per process (or thread)."""
 
     def __init__(self) -> None:
-        self._built: dict[str, BuiltFigure] = {}
+        self._built: dict[tuple[str, str], BuiltFigure] = {}
         self._profiles: Profiles | None = None
 
     def paint(
@@ -81,10 +81,11 @@ class Painter:
         if name not in FIGURES:
             raise UsageError(f"no figure {name!r}", hint=f"there are {', '.join(FIGURES)}")
         profiles = self._profiles_of(map, pairs, view)
-        with theme.style():
-            if name not in self._built:
-                self._built[name] = FIGURES[name]()
-            built = self._built[name]
+        with theme.style(view.style):
+            key = name, view.style
+            if key not in self._built:
+                self._built[key] = FIGURES[name]()
+            built = self._built[key]
             built.update(profiles, view, verdict, severity)
         return built.figure
 

@@ -95,7 +95,7 @@ def profiles(
     severity: Severity = None,
 ) -> Figure:
     """A new figure of up to four queries' rows; arguments and errors are those of `overview`."""
-    with theme.style():
+    with theme.style(view.style):
         built = ProfilesFigure()
         built.update(profiles_of(map, pairs, view), view, verdict, severity)
     return built.figure

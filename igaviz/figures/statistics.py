@@ -52,7 +52,7 @@ def statistics(
     severity: Severity = None,
 ) -> Figure:
     """A new figure of attention and bias by distance; arguments and errors as of `overview`."""
-    with theme.style():
+    with theme.style(view.style):
         built = StatisticsFigure()
         built.update(profiles_of(map, pairs, view), view, verdict, severity)
     return built.figure

@@ -7,13 +7,17 @@ placed once, in inches, so that no layout engine has to draw it twice.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 import matplotlib
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.text import Text
@@ -37,29 +41,107 @@ AXIS_ROOM = 0.56
 CAPTION_ROOM = 0.34
 """Inches above a panel for its title, below it for ticks and label, below all for the caption."""
 
-INK = "#1b1f24"
-FAINT = "#626b78"
-RULE = "#dfe3e8"
-PAPER = "#ffffff"
+StyleName = Literal["light", "dark"]
+"""For paper and screens; for slides."""
 
-ATTENTION = "#00805a"
-BIAS = "#1f5fae"
-CONTENT = "#7d7d7d"
-QUERY = "#c4161c"
-LOCAL = "#e58a00"
-DISTANT = "#4f6d8f"
 NON_FINITE = "#ffc400"
+"""What is no number, in every style: no colour map has this yellow."""
 
-VERDICTS = {
-    "healthy": ("✔", "#00704e"),
-    "note": ("◆", "#2b62a8"),
-    "warning": ("▲", "#a85400"),
-    "error": ("✖", "#b0122b"),
-    None: ("", INK),
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one style; `theme.NAME` is that of the style in force.
+
+    `INK`, `FAINT` and `RULE` stand on `PAPER`. `FIELD` lies under a cloud of pairs: not the colour
+    of a bias of zero. `POINTS` are pairs without a bias. `VERDICTS` are glyph and colour by
+    severity; the glyph alone says it where there is no colour. `MAPS` are the colour maps by the
+    names that `colour` gives them: away from the paper's side is away from zero.
+    """
+
+    INK: str
+    FAINT: str
+    RULE: str
+    PAPER: str
+    FIELD: str
+    POINTS: str
+    ATTENTION: str
+    BIAS: str
+    CONTENT: str
+    QUERY: str
+    LOCAL: str
+    DISTANT: str
+    VERDICTS: Mapping[str | None, tuple[str, str]]
+    MAPS: Mapping[str, Colormap]
+
+    @property
+    def HALO(self) -> list[AbstractPathEffect]:  # noqa: N802 (a name like the others)
+        """What lifts words off the data under them."""
+        return [withStroke(linewidth=3.0, foreground=self.PAPER)]
+
+
+def _blend(name: str, *shades: str) -> Colormap:
+    return LinearSegmentedColormap.from_list(name, shades).with_extremes(bad=NON_FINITE)
+
+
+_ZERO = "#20262e"  # the dark style's zero: a little lighter than its paper
+_COLD = ("#d6eeff", "#6db6f2", "#2a74c0", "#1d3f68", _ZERO)
+_WARM = (_ZERO, "#6a2326", "#c23b31", "#f5804f", "#ffdfb8")
+
+_PALETTES: Mapping[StyleName, Palette] = {
+    "light": Palette(
+        INK="#1b1f24",
+        FAINT="#626b78",
+        RULE="#dfe3e8",
+        PAPER="#ffffff",
+        FIELD="#dde2e8",
+        POINTS="#6f7c8a",
+        ATTENTION="#00805a",
+        BIAS="#1f5fae",
+        CONTENT="#7d7d7d",
+        QUERY="#c4161c",
+        LOCAL="#e58a00",
+        DISTANT="#4f6d8f",
+        VERDICTS={
+            "healthy": ("✔", "#00704e"),
+            "note": ("◆", "#2b62a8"),
+            "warning": ("▲", "#a85400"),
+            "error": ("✖", "#b0122b"),
+            None: ("", "#1b1f24"),
+        },
+        MAPS={
+            name: colormaps[name].with_extremes(bad=NON_FINITE)
+            for name in ("Reds", "Blues_r", "RdBu_r")
+        },
+    ),
+    "dark": Palette(
+        INK="#eef1f5",
+        FAINT="#a3adba",
+        RULE="#313943",
+        PAPER="#12161b",
+        FIELD="#3b4452",
+        POINTS="#b3becb",
+        ATTENTION="#2fc490",
+        BIAS="#6fb1ff",
+        CONTENT="#a2a2a2",
+        QUERY="#ff6b62",
+        LOCAL="#f5a623",
+        DISTANT="#8fb2dc",
+        VERDICTS={
+            "healthy": ("✔", "#4fd6a4"),
+            "note": ("◆", "#82b8ff"),
+            "warning": ("▲", "#ffb454"),
+            "error": ("✖", "#ff7b7b"),
+            None: ("", "#eef1f5"),
+        },
+        MAPS={
+            "Reds": _blend("warm", *_WARM),
+            "Blues_r": _blend("cold", *_COLD),
+            "RdBu_r": _blend("cold to warm", *_COLD, *_WARM[1:]),
+        },
+    ),
 }
-"""Glyph and colour of a verdict by severity: the glyph alone says it where there is no colour."""
 
-_RC = {
+_RC: dict[Any, Any] = {
     **{
         name: value
         for name, value in matplotlib.rcParamsDefault.items()
@@ -67,11 +149,8 @@ _RC = {
     },
     "font.family": FONT,
     "font.size": BODY,
-    "text.color": INK,
     "text.parse_math": False,
     "text.hinting": "none",  # a seventh of the time of a figure, and truer shapes at 150 dpi
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
     "axes.linewidth": 0.8,
     "legend.fontsize": SMALL,
     "svg.fonttype": "none",
@@ -79,21 +158,45 @@ _RC = {
     "pdf.fonttype": 42,
 }
 
-HALO: list[AbstractPathEffect] = [withStroke(linewidth=3.0, foreground=PAPER)]
-"""What lifts words off the data under them."""
 
-_STYLE_LOCK = threading.RLock()
+_NAMES = frozenset({*(field.name for field in fields(Palette)), "HALO"})
+
+
+class _InForce:
+    """The style that is in force, for the one thread that holds `lock`."""
+
+    lock = threading.RLock()
+    palette = _PALETTES["light"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (whatever the palette has)
+    """The colour `name` of the style in force: light where none is."""
+    if name in _NAMES:
+        return getattr(_InForce.palette, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def style(name: StyleName = "light") -> Iterator[None]:
     """A context in which matplotlib's settings are igaviz's, whatever the user's are.
 
-    The settings are global to a process, so only one thread at a time is let in; afterwards they
-    are what they were.
+    Figures get the colours of the style `name`. The settings are global to a process, so only one
+    thread at a time is let in; afterwards they are what they were.
     """
-    with _STYLE_LOCK, matplotlib.rc_context(_RC):
-        yield
+    with _InForce.lock:
+        before, palette = _InForce.palette, _PALETTES[name]
+        coloured: dict[Any, Any] = {
+            "text.color": palette.INK,
+            "axes.labelcolor": palette.INK,
+            "axes.edgecolor": palette.FAINT,
+            "axes.facecolor": palette.PAPER,
+        }
+        _InForce.palette = palette
+        try:
+            with matplotlib.rc_context(_RC | coloured):
+                yield
+        finally:
+            _InForce.palette = before
 
 
 class Page:
@@ -102,7 +205,7 @@ class Page:
     def __init__(self, width: float, height: float) -> None:
         self.width = width
         self.height = height
-        self.figure = Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER)
+        self.figure = Figure(figsize=(width, height), dpi=DPI, facecolor=_InForce.palette.PAPER)
         FigureCanvasAgg(self.figure)
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
@@ -120,8 +223,8 @@ class Page:
             which="both",
             labelsize=SMALL,
             labelfontfamily=FONT,
-            color=FAINT,
-            labelcolor=INK,
+            color=_InForce.palette.FAINT,
+            labelcolor=_InForce.palette.INK,
             length=3.2,
             width=0.8,
             pad=3,
@@ -165,7 +268,7 @@ def level_label(axes: Axes, *, outside: bool) -> Text:
     where = (1.012, "left", "center") if outside else (0.985, "right", "bottom")
     return axes.text(
         where[0], 0, "", transform=axes.get_yaxis_transform(), ha=where[1], va=where[2],
-        size=SMALL - 1, color=INK, zorder=6, path_effects=HALO,
+        size=SMALL - 1, color=_InForce.palette.INK, zorder=6, path_effects=_InForce.palette.HALO,
     )  # fmt: skip
 
 
@@ -173,4 +276,4 @@ def plain(axes: Axes) -> None:
     """Take the upper and right spines off and lay a faint horizontal grid under the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
-    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.grid(axis="y", color=_InForce.palette.RULE, linewidth=0.8)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from igaviz.dump.data import AttentionMap, Floats, Integers, Structure
 from igaviz.errors import SelectionError, UsageError
+from igaviz.figures.theme import StyleName
 from igaviz.format import chain_label
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.profiles import Profiles
@@ -29,7 +30,8 @@ class View:
     `scale` is that of attention; `relative` draws the logits as each row minus its maximum.
     `residues` and `queries` are positions (0…N-1) in the item, None for all residues and for the
     four queries N//4, N//2, 3N//4, N-1. `residues` cuts what is shown, never what is computed.
-    `radius` in Å is the limit of local pairs.
+    `radius` in Å is the limit of local pairs. `style` is `light` for print, `dark` for
+    slides.
     """
 
     scale: Scale = "log"
@@ -37,10 +39,13 @@ class View:
     residues: tuple[int, ...] | None = None
     queries: tuple[int, ...] | None = None
     radius: float = LOCAL_RADIUS
+    style: StyleName = "light"
 
     def __post_init__(self) -> None:
         if self.scale not in get_args(Scale):
             raise UsageError(f"no scale {self.scale!r}", hint="write log or linear")
+        if self.style not in get_args(StyleName):
+            raise UsageError(f"no style {self.style!r}", hint="write light or dark")
         if not (math.isfinite(self.radius) and self.radius > 0):
             raise UsageError(f"the radius must be a positive length in Å, not {self.radius:g}")
         for name in ("residues", "queries"):
