@@ -19,6 +19,13 @@ class Format(StrEnum):
     PDF = "pdf"
 
 
+class Style(StrEnum):
+    """The colours of pictures."""
+
+    LIGHT = "light"
+    DARK = "dark"
+
+
 class Scale(StrEnum):
     """The scale of attention."""
 
@@ -54,6 +61,9 @@ def render(
         bool, typer.Option("--relative", help="Draw logits as each row minus its maximum.")
     ] = False,
     format: Annotated[Format, typer.Option(help="The format of the pictures.")] = Format.PNG,
+    style: Annotated[
+        Style, typer.Option(help="The colours: light for print, dark for slides.")
+    ] = Style.LIGHT,
     dpi: Annotated[int, typer.Option(min=20, max=600, help="Dots per inch.")] = 150,
     out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("attention_vis"),
     jobs: options.Jobs = None,
@@ -67,9 +77,9 @@ def render(
     from igaviz.selection import Numbers, Residues
     from igaviz.survey import render as survey
 
-    style = survey.Style(
+    chosen = survey.Style(
         figures=survey.figure_names(figure),
-        view=View(scale=scale.value, relative=relative, radius=radius),
+        view=View(scale=scale.value, relative=relative, radius=radius, style=style.value),
         residues=None if residues is None else Residues.parse(residues),
         queries=None if query is None else Residues.parse(query),
         format=format.value,
@@ -85,7 +95,7 @@ def render(
             opened,
             choice,
             out=out,
-            style=style,
+            style=chosen,
             force=force,
             jobs=options.worker_count(jobs),
             progress=advance,
