@@ -16,12 +16,13 @@ import matplotlib
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from igaviz.figures.canvas import Canvas
 
 DPI = 150
 FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
@@ -206,7 +207,7 @@ class Page:
         self.width = width
         self.height = height
         self.figure = Figure(figsize=(width, height), dpi=DPI, facecolor=_InForce.palette.PAPER)
-        FigureCanvasAgg(self.figure)
+        Canvas(self.figure)
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """New axes whose upper left corner is `left`, `top` inches from the page's."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from igaviz.errors import OutputError, UsageError
-from igaviz.figures import FIGURES, Painter, View, overview, profiles, statistics
+from igaviz.figures import FIGURES, FORMATS, Painter, View, overview, profiles, statistics
 from igaviz.figures.theme import style
 from igaviz.metrics import Pairs
 
@@ -64,7 +66,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = [str(Path(sys.argv[1]).parent)]
 import conftest
-from igaviz.figures import FIGURES, Painter
+from igaviz.figures import FIGURES, FORMATS, Painter
 painter = Painter()
 map = conftest.build(70, name="<script>$x$</script>")
 for format in ("png", "svg", "pdf"):
@@ -95,26 +97,30 @@ def test_files_are_the_same_bytes_in_every_process(tmp_path):
     assert "<image" in drawing
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, make_map, monkeypatch):
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """A disk that is full after `size` bytes: the system itself refuses to write more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, make_map, format):
     painter = Painter()
     figure = painter.paint("distance_statistics", make_map(10))
-    path = tmp_path / "picture.png"
-    painter.save(figure, path, "png", 40)
+    path = tmp_path / f"picture.{format}"
+    painter.save(figure, path, format, 40)
     whole = path.read_bytes()
-    assert whole[:4] == b"\x89PNG"
-
-    def torn(target, **_):
-        Path(target).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(figure, "savefig", torn)
-    with pytest.raises(OutputError, match="No space left"):
-        painter.save(figure, path, "png", 40)
+    with files_of_at_most(4096), pytest.raises(OutputError, match="File too large"):
+        painter.save(figure, path, format, 40)
     assert path.read_bytes() == whole
-    assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
-    monkeypatch.undo()
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
     with pytest.raises(OutputError, match="nowhere"):
-        painter.save(figure, tmp_path / "nowhere" / "picture.png")
+        painter.save(figure, tmp_path / "nowhere" / path.name, format)
 
 
 def test_what_there_is_not_is_refused(tmp_path, make_map):
