@@ -16,6 +16,7 @@ from igaviz.checks import Settings, Verdict, map_verdicts
 from igaviz.dump import Damage, Dump, LayerEntry, read_maps
 from igaviz.errors import IgavizError, OutputError, SelectionError, UsageError
 from igaviz.figures import FIGURES, Painter, Severity, View
+from igaviz.figures.painter import unfinished
 from igaviz.format import DEFAULT_PHASE, MapId
 from igaviz.selection import Numbers, Residues
 from igaviz.survey.measured import Progress, measure_layers, pairs_of
@@ -69,6 +70,11 @@ class _HeadTask:
     task: LayerTask
     verdict: Verdict
     paths: tuple[tuple[str, Path], ...]
+
+
+def _one_by_one(task: _HeadTask) -> list[_HeadTask]:
+    """The figures of a head as tasks of their own, so that only the one that kills is lost."""
+    return [replace(task, paths=(named,)) for named in task.paths]
 
 
 @dataclass(frozen=True)
@@ -131,17 +137,21 @@ def render(
     pictures: list[Picture] = []
     failed: list[tuple[Path, str]] = []
     total = len(work) * len(style.figures)
-    for done in run_tasks(partial(_draw, style=style), work, jobs):
-        drawn = done.result or _Drawn(
-            failed=tuple((path, "the process that drew it died") for _, path in done.task.paths)
-        )
-        damaged.extend(drawn.damaged)
-        failed.extend(drawn.failed)
-        if not drawn.damaged:
-            lost = {path for path, _ in drawn.failed}
-            pictures.extend(_pictures(done.task, lost))
-        if progress is not None:
-            progress(len(pictures) + len(failed), total)
+    try:
+        for done in run_tasks(partial(_draw, style=style), work, jobs, parts=_one_by_one):
+            drawn = done.result or _Drawn(
+                failed=tuple((path, "the process that drew it died") for _, path in done.task.paths)
+            )
+            damaged.extend(drawn.damaged)
+            failed.extend(drawn.failed)
+            if not drawn.damaged:
+                lost = {path for path, _ in drawn.failed}
+                pictures.extend(_pictures(done.task, lost))
+            if progress is not None:
+                progress(len(pictures) + len(failed), total)
+    finally:  # whoever was killed while it wrote, left something
+        for path in paths:
+            unfinished(path).unlink(missing_ok=True)
     return Rendering(tuple(pictures), tuple(failed), tuple(damaged))
 
 
