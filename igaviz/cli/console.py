@@ -63,6 +63,8 @@ def report_damage(damaged: Iterable[Damage], warnings: Iterable[str] = ()) -> bo
 def progress(doing: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """A callback (done, total) that draws a bar on stderr once the work takes over a second.
 
+    With it stand the rate so far and the time left at that rate.
+
     Nothing is drawn where stderr is no terminal.
     """
     if not sys.stderr.isatty():
@@ -83,34 +85,39 @@ class _Bar:
         self.shown: tuple[Any, Any] | None = None
 
     def advance(self, done: int, total: int) -> None:
-        if self.shown is None and time.monotonic() - self.started > _SECONDS_BEFORE_PROGRESS:
+        seconds = time.monotonic() - self.started
+        if self.shown is None and seconds > _SECONDS_BEFORE_PROGRESS:
             self.shown = self._show(total)
         if self.shown is not None:
             bar, task = self.shown
-            bar.update(task, completed=done, total=total)
+            pace = self.unit
+            if done:
+                left = _clock((total - done) * seconds / done)
+                pace = f"{self.unit}, {done / seconds:.1f} a second, {left} left"
+            bar.update(task, completed=done, total=total, pace=pace)
 
     def _show(self, total: int) -> tuple[Any, Any]:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn(self.unit),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[pace]}"),
             console=Console(file=sys.stderr),
             transient=True,
         )
         bar.start()
-        return bar, bar.add_task(self.doing, total=total)
+        return bar, bar.add_task(self.doing, total=total, pace=self.unit)
 
     def stop(self) -> None:
         if self.shown is not None:
             self.shown[0].stop()
+
+
+def _clock(seconds: float) -> str:
+    """A length of time as hours, minutes and seconds: 1:02:03, 0:07."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

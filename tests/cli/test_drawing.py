@@ -1,0 +1,173 @@
+"""`igaviz render` as a process of its own: dying workers, Ctrl-C, progress, files already there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+DEADLY = "layer1_distance_statistics_b0_h3.png"
+
+# Every process imports this at its start. The one that is to write the deadly picture is killed
+# by the system when half of it is written.
+SITE = f"""
+import os, signal
+from igaviz.figures import painter
+publish = painter._publish
+def half(path, data):
+    if path.name == {DEADLY!r}:
+        painter.unfinished(path).write_bytes(data[:len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    publish(path, data)
+painter._publish = half
+"""
+
+
+def command(sample_data, out, *more):
+    return [
+        *(sys.executable, "-m", "igaviz", "render", str(sample_data / "healthy")),
+        *("--layer", "0-1", "--head", "all", "--out", str(out), *more),
+    ]
+
+
+def pictures(out):
+    return sorted(path for path in out.rglob("*") if path.is_file())
+
+
+def whole(path):
+    return path.read_bytes().startswith(b"\x89PNG") and path.read_bytes().endswith(
+        b"IEND\xaeB`\x82"
+    )
+
+
+def test_a_worker_that_dies_costs_the_picture_that_kills_it(sample_data, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(SITE)
+    out = tmp_path / "out"
+    python_path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        command(sample_data, out, "--jobs", "2", "--dpi", "30", "--json"),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": python_path},
+    )
+    assert done.returncode == 1, done.stderr
+    printed = json.loads(done.stdout)
+    assert [Path(lost["path"]).name for lost in printed["failed"]] == [DEADLY]
+    assert "died" in printed["failed"][0]["reason"]
+    assert DEADLY in done.stderr
+    assert "Traceback" not in done.stderr
+    drawn = pictures(out)
+    assert len(drawn) == len(printed["pictures"]) == 2 * 8 * 3 - 1
+    assert all(map(whole, drawn))
+
+
+def of_group(group):
+    """The processes of a process group that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+            if int(fields[2]) == group and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def wait_until(reached, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def to_one(process, sent):
+    os.kill(process.pid, sent)
+
+
+def to_all(process, sent):
+    os.killpg(process.pid, sent)  # as a terminal does it
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize(
+    ("jobs", "send", "sent", "code"),
+    [
+        ("1", to_one, signal.SIGINT, 130),
+        ("2", to_one, signal.SIGINT, 130),
+        ("2", to_all, signal.SIGINT, 130),
+        ("2", to_one, signal.SIGKILL, -signal.SIGKILL),
+    ],
+)
+def test_an_end_in_the_middle_leaves_whole_pictures_only(
+    sample_data, tmp_path, jobs, send, sent, code
+):
+    process = subprocess.Popen(
+        command(sample_data, tmp_path, "--jobs", jobs),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: len(pictures(tmp_path)) > 2)
+    send(process, sent)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert "Traceback" not in said
+    wait_until(lambda: not of_group(process.pid))
+    drawn = pictures(tmp_path)
+    assert len(drawn) < 2 * 8 * 3
+    if sent == signal.SIGINT:
+        assert all(map(whole, drawn))
+    # what SIGKILL leaves unfinished has another name, and the next run writes over it
+    assert all(map(whole, (path for path in drawn if path.suffix == ".png")))
+
+
+def test_progress_is_for_terminals_and_pictures_are_written_over_by_force_only(
+    sample_data, tmp_path
+):
+    read, write = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        [*command(sample_data, tmp_path, "--jobs", "1", "--figure", "overview")],
+        stdout=subprocess.PIPE,
+        stderr=write,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    ) as process:
+        os.close(write)
+        with contextlib.suppress(OSError):  # a terminal whose other end is closed
+            while piece := os.read(read, 4096):
+                shown += piece
+        process.communicate()
+    os.close(read)
+    assert process.returncode == 0
+    assert "pictures" in shown.decode()
+    assert " a second, " in shown.decode()
+    assert " left" in shown.decode()
+
+    again = subprocess.run(
+        [*command(sample_data, tmp_path, "--figure", "overview")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 2
+    assert "already there" in again.stderr
+    assert "--force" in again.stderr
+    before = {path: path.stat().st_mtime_ns for path in pictures(tmp_path)}
+    forced = subprocess.run(
+        [*command(sample_data, tmp_path, "--figure", "overview", "--jobs", "2", "--force")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert forced.returncode == 0
+    assert not forced.stderr
+    assert all(path.stat().st_mtime_ns > before[path] for path in pictures(tmp_path))
