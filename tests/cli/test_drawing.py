@@ -98,16 +98,17 @@ def to_all(process, sent):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
-    ("jobs", "send", "sent", "code"),
+    ("jobs", "when", "send", "sent", "code"),
     [
-        ("1", to_one, signal.SIGINT, 130),
-        ("2", to_one, signal.SIGINT, 130),
-        ("2", to_all, signal.SIGINT, 130),
-        ("2", to_one, signal.SIGKILL, -signal.SIGKILL),
+        ("1", "drawing", to_one, signal.SIGINT, 130),
+        ("2", "drawing", to_one, signal.SIGINT, 130),
+        ("2", "drawing", to_all, signal.SIGINT, 130),
+        ("2", "starting", to_all, signal.SIGINT, 130),
+        ("2", "drawing", to_one, signal.SIGKILL, -signal.SIGKILL),
     ],
 )
 def test_an_end_in_the_middle_leaves_whole_pictures_only(
-    sample_data, tmp_path, jobs, send, sent, code
+    sample_data, tmp_path, jobs, when, send, sent, code
 ):
     process = subprocess.Popen(
         command(sample_data, tmp_path, "--jobs", jobs),
@@ -116,7 +117,11 @@ def test_an_end_in_the_middle_leaves_whole_pictures_only(
         text=True,
         start_new_session=True,
     )
-    wait_until(lambda: len(pictures(tmp_path)) > 2)
+    if when == "starting":
+        wait_until(lambda: len(of_group(process.pid)) == 4)  # two workers, multiprocessing's own
+        time.sleep(0.3)  # they import
+    else:
+        wait_until(lambda: len(pictures(tmp_path)) > 2)
     send(process, sent)
     _, said = process.communicate(timeout=60)
     assert process.returncode == code, said
