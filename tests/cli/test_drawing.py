@@ -126,6 +126,7 @@ def test_an_end_in_the_middle_leaves_whole_pictures_only(
     _, said = process.communicate(timeout=60)
     assert process.returncode == code, said
     assert "Traceback" not in said
+    assert sent != signal.SIGINT or said == "igaviz: interrupted\n"
     wait_until(lambda: not of_group(process.pid))
     drawn = pictures(tmp_path)
     assert len(drawn) < 2 * 8 * 3
