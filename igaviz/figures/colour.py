@@ -15,6 +15,7 @@ from matplotlib.colors import Colormap, LogNorm, Normalize
 
 from igaviz.dump.data import Floats
 from igaviz.figures import theme
+from igaviz.figures.ticks import scaled_ticks, value_ticks
 
 ATTENTION_FLOOR = 1e-4
 RELATIVE_FLOOR = -10.0
@@ -41,6 +42,12 @@ class Shades:
     below: int = 0
     above: int = 0
     total: int = 0
+
+    def ticks(self) -> tuple[list[float], list[str], str]:
+        """Places and labels of ticks, and the power of ten to write before the unit."""
+        if self.log:
+            return *value_ticks(self.low, self.high, log=True), ""
+        return scaled_ticks(self.low, self.high)
 
     def norm(self) -> Normalize:
         """The limits and the scale as matplotlib takes them."""
@@ -121,11 +128,14 @@ def robust_limits(values: Floats, slack: float = _SLACK) -> tuple[float, float]:
     """The smallest and largest of the finite `values` but for outliers; (0, 0) without any.
 
     Outliers are those farther from the 0.1st or 99.9th percentile than `slack` of what lies
-    between these; each is rounded inwards, so that one outlier never counts.
+    between these; each is rounded inwards, so that one outlier never counts. Fewer than ten values
+    have none.
     """
     finite = _finite(values)
     if not finite.size:
         return 0.0, 0.0
+    if finite.size < _FEW:
+        return float(finite.min()), float(finite.max())
     low = float(np.percentile(finite, _TAIL, method="higher"))
     high = max(low, float(np.percentile(finite, 100 - _TAIL, method="lower")))
     reach = max(slack, _FEW / finite.size) * (high - low)

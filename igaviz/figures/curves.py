@@ -12,6 +12,7 @@ from matplotlib.collections import PolyCollection
 
 from igaviz.figures import colour, text, theme
 from igaviz.figures.attention_axis import AttentionAxis
+from igaviz.figures.distance_axis import farthest_shown
 from igaviz.figures.panels import Key, Panel
 from igaviz.figures.ticks import scaled_ticks, value_ticks
 from igaviz.figures.view import View, why_no_pairs
@@ -52,25 +53,31 @@ class CurvesPanel(Panel):
         self.axes.add_collection(shapes, autolim=False)
         return shapes
 
-    def draw(self, curves: Curves, key: Key, radius: float, limits: AttentionAxis | None) -> float:
-        """Draw `curves`, what lies beyond `limits` at their ends; gives the largest distance."""
+    def draw(
+        self,
+        curves: Curves,
+        key: Key,
+        profiles: Profiles,
+        farthest: float,
+        limits: AttentionAxis | None = None,
+    ) -> None:
+        """Draw `curves` of `profiles` up to `farthest` Å, what is beyond `limits` at their ends."""
+        radius = profiles.pairs.radius
         clip = limits.clip if limits else _as_is
         for line, curve, name in (
             (self.far, curves.longrange, "long-range"),
             (self.near, curves.neighbours, f"|Δ residue| < {LONG_RANGE}"),
         ):
             line.set_data(*gapped(curve, clip(curve.median)))
-            line.set_markersize(4.4 if len(curves.everything.bins) <= _MANY_BINS else 2.8)
+            line.set_markersize(marker_size(curves.everything, 4.4))
             key.say(line, f"{name} (n = {int(curve.count.sum()):,})")
         self.mean.set_data(*gapped(curves.everything, clip(curves.everything.mean)))
         self.near_band.set_verts(band(curves.neighbours, clip))
         self.far_band.set_verts(band(curves.longrange, clip))
         self.radius.set_data([radius, radius], [0, 1])
         key.say(self.radius, f"local: < {radius:g} Å")
-        farthest = float(curves.everything.bins[-1] + 1)
         self.axes.set_xlim(0, farthest)
         theme.set_ticks(self.axes.xaxis, *value_ticks(0, farthest))
-        return farthest
 
     def clear(self) -> None:
         """Draw nothing."""
@@ -105,7 +112,8 @@ class AttentionCurvesPanel(CurvesPanel):
         if not drawn or curves is None or attention is None:
             return
         axis = AttentionAxis.of(attention, view)
-        farthest = self.draw(curves, self.key, profiles.pairs.radius, axis)
+        farthest = farthest_shown(profiles)
+        self.draw(curves, self.key, profiles, farthest, axis)
         content = profiles.content_curves
         self.key.say(self.content, _WITHOUT if content is not None else "no logits recorded")
         if content is not None:
@@ -141,15 +149,20 @@ class BiasCurvesPanel(CurvesPanel):
         self.key.set_visible(drawn)
         if not drawn or curves is None:
             return
-        self.draw(curves, self.key, profiles.pairs.radius, None)
+        farthest = farthest_shown(profiles)
+        self.draw(curves, self.key, profiles, farthest)
         reach = profiles.geo_range
         if isinstance(reach, float):
             self.reach.set_data([reach, reach], [0, 1])
         self.key.say(self.reach, _reach_in_words(reach))
-        self._fit_y(curves)
+        self._fit_y(curves, farthest)
 
-    def _fit_y(self, curves: Curves) -> None:
-        drawn = [part for c in (curves.neighbours, curves.longrange) for part in (c.low, c.high)]
+    def _fit_y(self, curves: Curves, farthest: float) -> None:
+        drawn = [
+            part[curve.bins < farthest]
+            for curve in (curves.neighbours, curves.longrange)
+            for part in (curve.low, curve.high)
+        ]
         low, high = colour.robust_limits(np.concatenate(drawn))
         margin = _BIAS_MARGIN * (high - low) or 1.0
         low, high = low - margin, high + margin
@@ -175,6 +188,11 @@ def _empty(name: str, profiles: Profiles, curves: Curves | None) -> str:
 
 def _as_is(values: Array) -> Array:
     return values
+
+
+def marker_size(curve: Curve, full: float) -> float:
+    """How large the marks of a curve are: smaller where they would run into one another."""
+    return full if len(curve.bins) <= _MANY_BINS else 0.6 * full
 
 
 def gapped(curve: Curve, values: Array) -> tuple[Array, Array]:

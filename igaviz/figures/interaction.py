@@ -14,7 +14,8 @@ from igaviz.dump.data import Booleans
 from igaviz.figures import colour, theme
 from igaviz.figures.attention_axis import AttentionAxis
 from igaviz.figures.colour import Shades
-from igaviz.figures.curves import gapped
+from igaviz.figures.curves import gapped, marker_size
+from igaviz.figures.distance_axis import farthest_shown
 from igaviz.figures.panels import BAR_GAP, BAR_WIDTH, ColourBar, Key, Panel, mean_in_words
 from igaviz.figures.ticks import value_ticks
 from igaviz.figures.view import View, why_no_pairs
@@ -25,7 +26,7 @@ MOST_POINTS = 4000
 """More pairs than this are drawn as an image of counted cells: points would hide each other."""
 
 _CELLS = 60
-_FAINTEST = 0.5
+_FAINTEST = 0.75
 _MARGIN = 1.02  # beyond the farthest pair
 _FOR_THE_KEY = 3 * Key.ROW + 0.04
 
@@ -111,7 +112,7 @@ class InteractionPanel(Panel):
         if not drawn or attention is None:
             return
         axis = AttentionAxis.of(attention, view)
-        farthest = colour.robust_limits(profiles.pairs.distance[profiles.known_pairs])[1] or 1.0
+        farthest = farthest_shown(profiles)
         self._draw_pairs(profiles, axis, farthest)
         self._draw_medians(profiles, axis)
         self._draw_means(profiles, axis, farthest)
@@ -170,6 +171,7 @@ class InteractionPanel(Panel):
             (self.longrange, attention.longrange),
         ):
             line.set_data(*gapped(curve, axis.clip(curve.median)))
+            line.set_markersize(marker_size(curve, 4.2))
         self.key.say(self.content, "① not recorded" if content is None else "medians, softmax of ①")
         if content is not None:
             for line, curve in (

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from igaviz.dump.data import AttentionMap, Floats
 from igaviz.figures import colour, theme
+from igaviz.figures.distance_axis import what_is_farther
 from igaviz.figures.header import HEIGHT, Header, Severity
 from igaviz.figures.interaction import InteractionPanel
 from igaviz.figures.panels import MapPanel
@@ -32,7 +33,8 @@ class OverviewFigure:
             for column in range(3)
         ]
         self.before, self.bias, self.after, self.attention, self.distance = self.maps = [
-            MapPanel(page, *corner, _SIDE) for corner in corners[:5]
+            MapPanel(page, *corner, _SIDE, leftmost=slot % 3 == 0)
+            for slot, corner in enumerate(corners[:5])
         ]
         self.interaction = InteractionPanel(page, *corners[5], _SIDE)
         for panel in self.maps:
@@ -46,8 +48,9 @@ class OverviewFigure:
         """Draw the map of `profiles` as `view` wants it; nothing stays of what was drawn before."""
         map, pairs = profiles.map, profiles.pairs
         window = Window.of(map.structure, view)
-        remark = "①–③: each row minus its maximum." if view.relative else ""
-        self.header.update(profiles, window, verdict, severity, remark)
+        relative = "①–③: each row minus its maximum." if view.relative else ""
+        remarks = (relative, what_is_farther(profiles))
+        self.header.update(profiles, window, verdict, severity, " ".join(filter(None, remarks)))
         content = "Q·K" if map.pair_bias is None else "Q·K + pair bias"
         _draw_logits(self.before, "① Logits before", content, map.logits_before, window, view)
         subtracted = map.geo_bias_sign == -1
@@ -87,35 +90,45 @@ def overview(
 def _draw_logits(
     panel: MapPanel, title: str, aside: str, values: Floats | None, window: Window, view: View
 ) -> None:
-    aside = f"{aside}, nat" if aside else "nat"
-    if not panel.say(title, aside, _missing(values, window, title[2:].split(" = ")[0])):
+    sentence = _missing(values, window, title[2:].split(" = ")[0])
+    if sentence or values is None:
+        panel.say(title, sentence=sentence)
         panel.clear()
         return
-    assert values is not None
     if view.relative:
         values = colour.below_row_maximum(values)
     shades = colour.relative(values) if view.relative else colour.signed(values)
+    unit = f"{shades.ticks()[2]}nat"
+    panel.say(title, f"{aside}, {unit}" if aside else unit)
     panel.update(window.cut(values), shades, window)
 
 
 def _draw_attention(panel: MapPanel, map: AttentionMap, window: Window, view: View) -> None:
     values = map.attention
-    aside = "line: 1/N" if map.attention_recorded else "softmax of ③"
-    if not panel.say("④ Attention weights", aside, _missing(values, window, "Attention")):
+    title = "④ Attention weights"
+    sentence = _missing(values, window, "Attention")
+    if sentence or values is None:
+        panel.say(title, sentence=sentence)
         panel.clear()
         return
-    assert values is not None
     shades = colour.weights(values, log=view.scale == "log")
+    power = shades.ticks()[2].strip()
+    aside = "line: 1/N" if map.attention_recorded else "softmax of ③"
+    panel.say(title, f"{aside}, in {power}" if power else aside)
     panel.update(window.cut(values), shades, window, level=1 / map.n_residues)
 
 
 def _draw_distance(panel: MapPanel, pairs: Pairs, window: Window) -> None:
-    aside = f"Å, line at {pairs.radius:g} Å"
-    if not panel.say("⑤ Cα distance", aside, _missing(pairs.distance, window, "Distance")):
+    title = "⑤ Cα distance"
+    sentence = _missing(pairs.distance, window, "Distance")
+    if sentence:
+        panel.say(title, sentence=sentence)
         panel.clear()
         return
+    shades = colour.lengths(pairs.distance)
+    panel.say(title, f"{shades.ticks()[2]}Å, line at {pairs.radius:g} Å")
     distance = window.cut(pairs.distance)
-    panel.update(distance, colour.lengths(pairs.distance), window, around=distance < pairs.radius)
+    panel.update(distance, shades, window, around=distance < pairs.radius)
 
 
 def _missing(values: Floats | None, window: Window, name: str) -> str:

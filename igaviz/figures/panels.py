@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
+from matplotlib.spines import Spine
 from matplotlib.text import Text
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.figures import text, theme
 from igaviz.figures.colour import Shades
-from igaviz.figures.ticks import scaled_ticks, value_ticks
 from igaviz.figures.view import Window
 from igaviz.metrics.profiles import Level
 
@@ -42,6 +42,7 @@ class Panel:
 
     def __init__(self, axes: Axes, between: float = 0.0) -> None:
         self.axes = axes
+        self._open_sides: list[Spine] | None = None
         self.width = axes.bbox.width / theme.DPI
         up = 6 + 72 * between
         above: dict[str, Any] = {
@@ -78,9 +79,18 @@ class Panel:
         self.sentence.set_text(sentence)
         for axis in (self.axes.xaxis, self.axes.yaxis):
             axis.label.set_visible(not sentence)
+        self._close_frame(bool(sentence))
         if sentence:
             theme.blank(self.axes)
         return not sentence
+
+    def _close_frame(self, closed: bool) -> None:
+        """Draw all four sides around a sentence, or those that the panel has with data."""
+        if self._open_sides is None:
+            sides = self.axes.spines.values()
+            self._open_sides = [side for side in sides if not side.get_visible()]
+        for side in self._open_sides:
+            side.set_visible(closed)
 
 
 class Key:
@@ -119,7 +129,8 @@ class Key:
 class ColourBar:
     """A colour scale beside a panel: ticks, what lies beyond its ends, and one marked level.
 
-    `label` stands beside it, with `{}` where a power of ten belongs.
+    `label` stands beside it, with `{}` where the power of ten of its ticks belongs; without a
+    label the panel says that power.
     """
 
     _STEPS = 256
@@ -172,11 +183,9 @@ class ColourBar:
         self.above.set_text(_beyond(shades.above, shades.total, "above"))
         self.below.set_text(_beyond(shades.below, shades.total, "below"))
         norm = shades.norm()
+        values, labels, power = shades.ticks()
         if self.label:
-            values, labels, power = scaled_ticks(shades.low, shades.high)
             self.axes.set_ylabel(self.label.format(power), rotation=270, va="bottom")
-        else:
-            values, labels = value_ticks(shades.low, shades.high, log=shades.log)
         theme.set_ticks(self.axes.yaxis, [float(norm(value)) for value in values], labels)
         self.level.set_data([], [])
         if level is not None and shades.low < level < shades.high:
@@ -184,10 +193,16 @@ class ColourBar:
 
 
 class MapPanel(Panel):
-    """A square map of residues against residues, with its colour bar."""
+    """A square map of residues against residues, with its colour bar.
 
-    def __init__(self, page: theme.Page, left: float, top: float, side: float) -> None:
+    Only the `leftmost` of a row has residue numbers along its vertical axis.
+    """
+
+    def __init__(
+        self, page: theme.Page, left: float, top: float, side: float, *, leftmost: bool = True
+    ) -> None:
         super().__init__(page.axes(left, top, side, side))
+        self.leftmost = leftmost
         self.bar = ColourBar(page.axes(left + side + BAR_GAP, top, BAR_WIDTH, side))
         self.image: AxesImage = self.axes.imshow(
             np.zeros((1, 1)), aspect="auto", interpolation_stage="data", zorder=1
@@ -225,8 +240,10 @@ class MapPanel(Panel):
         self.outline.set_data(border[0], border[1])
         self.outline.set_linewidth(1.0 if window.size <= _CRISP else 0.6)
         self.marks.set_data(*_few_places(~np.isfinite(values)))
-        for axis in (self.axes.xaxis, self.axes.yaxis):
-            theme.set_ticks(axis, *window.ticks(6))
+        places, numbers = window.ticks(6)
+        theme.set_ticks(self.axes.xaxis, places, numbers)
+        # a row of maps has the same residues: said once, they leave room for the colour bars
+        theme.set_ticks(self.axes.yaxis, places, numbers if self.leftmost else [""] * len(places))
         self.axes.set_xlim(-0.5, edge)
         self.axes.set_ylim(edge, -0.5)
 

@@ -25,6 +25,9 @@ PALE = 0.2
 _FEW = 60
 """Up to so many residues each is marked on the lines."""
 
+_MANY = 300
+"""Beyond so many residues the bias is a thin line: it jumps from each to the next."""
+
 _ALONE = 3.0
 """A query's attention to itself sets no limit where it is this many times any other's."""
 
@@ -122,6 +125,7 @@ class QueryPanel(Panel):
             self.query.set_data([place, place], [0, 1])
         for line in (self.content, self.attention, self.bias):
             line.set_markersize(2.6 if window.size <= _FEW else 0.0)
+        self.bias.set_linewidth(1.4 if window.size <= _MANY else 0.8)
 
     def _draw_attention(self, row: Row, window: Window) -> None:
         top = _top(row, window)
@@ -146,7 +150,7 @@ class QueryPanel(Panel):
         if row.attention is None or place is None or not row.attention[row.query] > top * _MARGIN:
             return
         left = place < window.size / 2
-        aside = 0.008 * window.size * (1 if left else -1)
+        aside = max(0.008 * window.size, 1.1) * (1 if left else -1)
         self.own.set_position((place + aside, 0.98))
         self.own.set_horizontalalignment("left" if left else "right")
         self.own.set_text(f"↑ {text.decimal(float(row.attention[row.query]), 2)}")

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from igaviz.dump.data import AttentionMap
 from igaviz.figures import header, theme
 from igaviz.figures.curves import FOR_THE_KEY, AttentionCurvesPanel, BiasCurvesPanel
+from igaviz.figures.distance_axis import what_is_farther
 from igaviz.figures.distribution import DistributionPanel
 from igaviz.figures.header import Header, Severity
 from igaviz.figures.view import View, Window, profiles_of
@@ -37,7 +38,7 @@ class StatisticsFigure:
     ) -> None:
         """Draw the map of `profiles` as `view` wants it; nothing stays of what was drawn before."""
         window = Window.of(profiles.map.structure, view)
-        self.header.update(profiles, window, verdict, severity)
+        self.header.update(profiles, window, verdict, severity, what_is_farther(profiles))
         self.attention.update(profiles, view)
         self.bias.update(profiles)
         self.distribution.update(profiles, view)

@@ -29,7 +29,7 @@ def scaled_ticks(low: float, high: float) -> tuple[list[float], list[str], str]:
     The labels are in units of it and stay short, whatever the values are.
     """
     largest = max(abs(low), abs(high))
-    if largest == 0 or 0.02 <= largest < 10_000:
+    if largest == 0 or 0.02 <= largest < 1_000:
         return *value_ticks(low, high), ""
     exponent = 3 * math.floor(math.log10(largest) / 3)
     ticks, labels = value_ticks(low / 10.0**exponent, high / 10.0**exponent)

@@ -132,7 +132,8 @@ class Window:
     def _round_places(self, most: int) -> list[int]:
         numbers: Integers = self.structure.residue_index[self.positions].astype(np.int64)
         stride = _nice_stride(self.size / most)
-        apart = 0.75 * self.size / most  # holes and chains can bring round numbers close together
+        # holes and chains can bring round numbers close together, and a chain takes room
+        apart = (1.0 if self._several_chains else 0.75) * self.size / most
         chosen: list[int] = []
         for place in np.flatnonzero(numbers % stride == 0).tolist():
             if not chosen or place - chosen[-1] >= apart:

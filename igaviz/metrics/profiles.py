@@ -21,6 +21,9 @@ from igaviz.softmax import softmax
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
+_TAIL = 0.001
+"""So much of the attention between residues may lie beyond the distance that it reaches."""
+
 BAND = (0.1, 0.5, 0.9)
 """The quantiles of a curve: the lower end of its band, the median, the upper end."""
 
@@ -95,6 +98,15 @@ class Density:
     attention_edges: Array
     count: Counts
     bias: Array
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """The `n` of `of` pairs from some distance on; their share of attention between residues."""
+
+    n: int
+    of: int
+    attention: float
 
 
 @dataclass(frozen=True)
@@ -205,12 +217,13 @@ class Profiles:
     def density(self, distance_edges: Array, attention_edges: Array) -> Density | None:
         """Pairs on a grid of distance and attention; None where attention is missing.
 
-        What lies beyond the edges is counted in the outermost cells.
+        Attention beyond its edges is counted in the outermost rows, pairs farther apart than the
+        last edge are left out.
         """
         attention = self.map.attention
         if attention is None:
             return None
-        known = self.known_pairs
+        known = self.known_pairs & (self.pairs.distance <= distance_edges[-1])
         column = _cell(self.pairs.distance[known], distance_edges)
         row = _cell(attention[known], attention_edges)
         shape = (len(attention_edges) - 1, len(distance_edges) - 1)
@@ -224,6 +237,30 @@ class Profiles:
             members = np.bincount(cell[finite], minlength=len(count))
             np.divide(total, members, out=mean, where=members > 0)
         return Density(distance_edges, attention_edges, count.reshape(shape), mean.reshape(shape))
+
+    @cached_property
+    def attention_reach(self) -> float | None:
+        """The whole distance, Å, within which all but 0.1 % of attention between residues lies.
+
+        None where attention is missing or zero.
+        """
+        if self.attention_curves is None:
+            return None
+        curve = self.attention_curves.everything
+        within = np.cumsum(curve.mean * curve.count)
+        if not len(within) or not within[-1] > 0:
+            return None
+        return float(curve.bins[np.searchsorted(within, (1 - _TAIL) * within[-1])] + 1)
+
+    def beyond(self, distance: float) -> Beyond:
+        """The pairs in 1 Å bins from `distance` on; none where attention is missing."""
+        if self.attention_curves is None:
+            return Beyond(0, 0, 0.0)
+        curve = self.attention_curves.everything
+        mass = curve.mean * curve.count
+        far = curve.bins >= distance
+        share = float(mass[far].sum() / mass.sum()) if mass.sum() > 0 else 0.0
+        return Beyond(int(curve.count[far].sum()), int(curve.count.sum()), share)
 
     @cached_property
     def known_pairs(self) -> Booleans:

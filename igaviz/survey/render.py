@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from igaviz.checks import Settings, Verdict, map_verdicts
+from igaviz.checks.finding import NOT_JUDGED
 from igaviz.dump import Damage, Dump, LayerEntry, read_maps
 from igaviz.errors import IgavizError, OutputError, SelectionError, UsageError
 from igaviz.figures import FIGURES, Painter, Severity, View
@@ -247,7 +248,8 @@ def _draw(task: _HeadTask, style: Style) -> _Drawn:
     for found in read_maps(task.task.entry, task.task.heads, report=damaged.append):
         pairs = pairs_of(found.structure, style.view.radius)
         view = _resolve(found.structure.residue_index, found.structure.chain_index, style)
-        severity = cast(Severity, str(task.verdict.severity))
+        judged = task.verdict != NOT_JUDGED
+        severity = cast(Severity, str(task.verdict.severity)) if judged else None
         for name, path in task.paths:
             try:
                 figure = painter.paint(name, found, pairs, view, task.verdict.words, severity)

@@ -132,6 +132,7 @@ def test_render_from_the_command_line(benchmark, dump_path, tmp_path, jobs):
     benchmark.extra_info["seconds_a_set"] = benchmark.stats.stats.min / 48
 
 
+@pytest.mark.timeout(0)
 def test_memory_and_time_are_flat_over_many_sets(benchmark, maps, pairs, tmp_path):
     painter = Painter()
     spent, resident = [], []
