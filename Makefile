@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 DEMO := .venv-demo
 TEST := .venv-test
 
-.PHONY: demo test lint benchmarks clean
+.PHONY: demo test lint benchmarks gallery clean
 
 demo: ## draw the three figures of layer 3, all heads, from the sample data (no torch needed)
 	$(PYTHON) -m venv $(DEMO)
@@ -26,6 +26,9 @@ $(TEST)/installed: pyproject.toml
 
 benchmarks: $(TEST)/installed ## measure speed; no test asserts a time
 	$(TEST)/bin/python -m pytest tests/benchmarks --benchmark-only
+
+gallery: $(TEST)/installed ## draw the pictures of docs/gallery.md anew
+	$(TEST)/bin/python tests/gallery.py
 
 clean:
 	rm -rf $(DEMO) $(TEST) attention_vis

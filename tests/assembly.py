@@ -81,14 +81,26 @@ def assembly(n: int) -> tuple[Chain, torch.Tensor]:
 
 
 @torch.no_grad()
-def record(folder: Path, sizes: Sequence[int], model: Denoiser, *, step: int = 1) -> Path:
-    """`folder`, with one shard: what `model` makes of an assembly of each of these sizes."""
+def record(
+    folder: Path,
+    sizes: Sequence[int],
+    model: Denoiser,
+    *,
+    step: int = 1,
+    missing: int | None = None,
+) -> Path:
+    """`folder`, with one shard: what `model` makes of an assembly of each of these sizes.
+
+    The residue at the position `missing` of each has no coordinates.
+    """
     items = [assembly(n) for n in sizes]
     for_model = [
         replace(chain, residue_index=chain.residue_index + _GAP * owner) for chain, owner in items
     ]
     generator = torch.Generator().manual_seed(2)
     batch = make_batch(for_model, torch.full((len(items),), FLOW_TIME), generator)
+    if missing is not None:
+        batch.noised.translation[:, missing] = torch.nan
     shape = batch.mask.shape
     numbers = np.zeros(shape, np.int64)
     owners = np.zeros(shape, np.int64)

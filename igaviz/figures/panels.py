@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,11 +28,12 @@ FEW_MARKS = 60
 _CRISP = 300
 """Up to so many residues a cell is drawn as a square; beyond, cells smaller than a pixel blend."""
 
+_LETTERS = 10  # of a sentence, to an inch
 _APART = 0.12  # inches between a title and its aside
 
 BAR_GAP = 0.08
 BAR_WIDTH = 0.13
-_LABEL_BESIDE_BAR = 1 + 0.49 / BAR_WIDTH
+_LABEL_BESIDE_BAR = 1 + 0.56 / BAR_WIDTH
 
 
 class Panel:
@@ -76,7 +78,7 @@ class Panel:
         self.title.set_text(title)
         taken = text.width(title, theme.TITLE, bold=True) + _APART
         self.aside.set_text(text.fit(aside, self.width - taken, theme.SMALL))
-        self.sentence.set_text(sentence)
+        self.sentence.set_text(textwrap.fill(sentence, int(self.width * _LETTERS)))
         for axis in (self.axes.xaxis, self.axes.yaxis):
             axis.label.set_visible(not sentence)
         self._close_frame(bool(sentence))
