@@ -98,8 +98,7 @@ def _draw_logits(
     if view.relative:
         values = colour.below_row_maximum(values)
     shades = colour.relative(values) if view.relative else colour.signed(values)
-    unit = f"{shades.ticks()[2]}nat"
-    panel.say(title, f"{aside}, {unit}" if aside else unit)
+    panel.say(title, f"{aside}, nat" if aside else "nat")
     panel.update(window.cut(values), shades, window)
 
 
@@ -112,9 +111,7 @@ def _draw_attention(panel: MapPanel, map: AttentionMap, window: Window, view: Vi
         panel.clear()
         return
     shades = colour.weights(values, log=view.scale == "log")
-    power = shades.ticks()[2].strip()
-    aside = "line: 1/N" if map.attention_recorded else "softmax of ③"
-    panel.say(title, f"{aside}, in {power}" if power else aside)
+    panel.say(title, "line: 1/N" if map.attention_recorded else "softmax of ③")
     panel.update(window.cut(values), shades, window, level=1 / map.n_residues)
 
 
@@ -126,7 +123,7 @@ def _draw_distance(panel: MapPanel, pairs: Pairs, window: Window) -> None:
         panel.clear()
         return
     shades = colour.lengths(pairs.distance)
-    panel.say(title, f"{shades.ticks()[2]}Å, line at {pairs.radius:g} Å")
+    panel.say(title, f"Å, line at {pairs.radius:g} Å")
     distance = window.cut(pairs.distance)
     panel.update(distance, shades, window, around=distance < pairs.radius)
 

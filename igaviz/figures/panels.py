@@ -28,7 +28,7 @@ FEW_MARKS = 60
 _CRISP = 300
 """Up to so many residues a cell is drawn as a square; beyond, cells smaller than a pixel blend."""
 
-_LETTERS = 10  # of a sentence, to an inch
+_LETTERS = 12  # of a sentence, to an inch
 _APART = 0.12  # inches between a title and its aside
 
 BAR_GAP = 0.08
@@ -132,7 +132,7 @@ class ColourBar:
     """A colour scale beside a panel: ticks, what lies beyond its ends, and one marked level.
 
     `label` stands beside it, with `{}` where the power of ten of its ticks belongs; without a
-    label the panel says that power.
+    label that stands above.
     """
 
     _STEPS = 256
@@ -182,12 +182,15 @@ class ColourBar:
         self.over.set_facecolor(colormap(1.0))
         self.under.set_visible(shades.below > 0)
         self.under.set_facecolor(colormap(0.0))
-        self.above.set_text(_beyond(shades.above, shades.total, "above"))
+        above = _beyond(shades.above, shades.total, "above")
         self.below.set_text(_beyond(shades.below, shades.total, "below"))
         norm = shades.norm()
         values, labels, power = shades.ticks()
         if self.label:
             self.axes.set_ylabel(self.label.format(power), rotation=270, va="bottom")
+        elif power:
+            above = f"{above}\n× {power}".strip()
+        self.above.set_text(above)
         theme.set_ticks(self.axes.yaxis, [float(norm(value)) for value in values], labels)
         self.level.set_data([], [])
         if level is not None and shades.low < level < shades.high:

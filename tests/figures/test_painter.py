@@ -12,9 +12,14 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import IdentityTransform
+from PIL import Image
 
 from igaviz.errors import OutputError, UsageError
 from igaviz.figures import FIGURES, FORMATS, Painter, View, overview, profiles, statistics
+from igaviz.figures.canvas import Canvas
 from igaviz.figures.theme import style
 from igaviz.metrics import Pairs
 
@@ -34,14 +39,20 @@ def pixels(figure):
 
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_a_reused_figure_is_a_fresh_one_pixel_for_pixel(name, odd_maps):
-    views = [View(), View(scale="linear", radius=12.0), View(relative=True)]
+    views = [
+        View(),
+        View(scale="linear", radius=12.0, style="dark"),
+        View(relative=True),
+        View(style="dark"),
+        View(relative=True, scale="linear"),
+    ]
     painter = Painter()
     # forwards and backwards, so that each map follows and is followed by very different ones
     order = [*odd_maps.items(), *reversed(odd_maps.items())]
     for k, (kind, map) in enumerate(order):
         view = views[k % len(views)]
         if map.n_residues > 80:
-            view = View(residues=tuple(range(20, 70)), queries=(3, 40))
+            view = View(residues=tuple(range(20, 70)), queries=(3, 40), style=view.style)
         verdict, severity = [("fine", "healthy"), ("sick", "error"), ("", None)][k % 3]
         reused = painter.paint(name, map, None, view, verdict, severity)
         fresh = FUNCTIONS[name](map, view=view, verdict=verdict, severity=severity)
@@ -66,35 +77,71 @@ import sys
 from pathlib import Path
 sys.path[:0] = [str(Path(sys.argv[1]).parent)]
 import conftest
-from igaviz.figures import FIGURES, FORMATS, Painter
+from igaviz.figures import FIGURES, FORMATS, Painter, View
 painter = Painter()
 map = conftest.build(70, name="<script>$x$</script>")
-for format in ("png", "svg", "pdf"):
-    for name in FIGURES:
-        figure = painter.paint(name, map, None, verdict="healthy", severity="healthy")
-        painter.save(figure, Path(sys.argv[2]) / f"{name}.{format}", format, 60)
+for name in FIGURES:
+    for style in ("light", "dark"):
+        view = View(style=style)
+        if sys.argv[3] == "reused":
+            painter.paint(name, conftest.build(150, chains=2, sign=-1), None, view)
+        figure = painter.paint(name, map, None, view, verdict="healthy", severity="healthy")
+        for format in FORMATS:
+            painter.save(figure, Path(sys.argv[2]) / f"{name}_{style}.{format}", format, 60)
 assert "matplotlib.pyplot" not in sys.modules
 """
 
 
 def test_files_are_the_same_bytes_in_every_process(tmp_path):
     helper = Path(__file__).with_name("conftest.py")
-    for run, seed in (("one", "1"), ("two", "2")):
+    for run, seed, figures in (("one", "1", "new"), ("two", "2", "reused")):
         (tmp_path / run).mkdir()
         subprocess.run(
-            [sys.executable, "-c", SAVE, str(helper), str(tmp_path / run)],
+            [sys.executable, "-c", SAVE, str(helper), str(tmp_path / run), figures],
             check=True,
             env=os.environ | {"PYTHONHASHSEED": seed, "SOURCE_DATE_EPOCH": seed},
         )
     written = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert len(written) == 9
+    assert len(written) == 18
     for name in written:
         one, two = ((tmp_path / run / name).read_bytes() for run in ("one", "two"))
         assert one == two, name
-    drawing = (tmp_path / "one" / "attention_overview.svg").read_text()
+    drawing = (tmp_path / "one" / "attention_overview_light.svg").read_text()
     assert "Logits before</text>" in drawing
     assert "&lt;script&gt;$x$&lt;/script&gt;" in drawing
     assert "<image" in drawing
+
+
+def test_a_png_holds_the_pixels_that_were_drawn(tmp_path, make_map):
+    figure = Painter().paint("distance_statistics", make_map(40), view=View(style="dark"))
+    Painter.save(figure, tmp_path / "picture.png", dpi=50)
+    with Image.open(tmp_path / "picture.png") as image:
+        image.load()
+        assert image.mode == "RGB"
+        assert image.info["dpi"] == pytest.approx((50, 50), rel=1e-3)
+        np.testing.assert_array_equal(np.asarray(image), pixels(figure)[..., :3])
+
+
+@pytest.mark.parametrize("angle", [0.0, 90.0, 270.0, 30.0])
+def test_words_are_drawn_as_matplotlib_draws_them(angle):
+    """At whole pixels, a copied word is the word."""
+
+    def drawn(canvas):
+        with style():
+            figure = Figure(figsize=(2, 1.2), dpi=100)
+            made = canvas(figure)
+            words = figure.text(0.5, 0.5, "10⁻³ nat, Ågq", rotation=angle, color="#1f5fae")
+            words.set_transform(IdentityTransform())
+            words.set_position((60, 40))
+            twice = [made.draw() or np.asarray(made.buffer_rgba()).copy() for _ in range(2)]
+        np.testing.assert_array_equal(*twice)
+        return twice[0].astype(int)
+
+    ours, theirs = drawn(Canvas), drawn(FigureCanvasAgg)
+    assert (theirs < 200).any()
+    # the layout of a string may end between two pixels: compare where it is, and how much of it
+    assert abs(ours - theirs).mean() < 4
+    assert ours.sum() == pytest.approx(theirs.sum(), rel=2e-3)
 
 
 @contextlib.contextmanager
