@@ -1,17 +1,17 @@
 """The pictures of docs/gallery.md: `python tests/gallery.py` makes them anew in docs/images.
 
 Each is drawn by `igaviz.survey.render` from a recorded dump: the sample data, and assemblies of
-its chains seen by the reference model after a few minutes of training.
+its chains seen by the reference model after a short training.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import assembly  # of this folder
 import torch
 from PIL import Image
 
@@ -78,7 +78,6 @@ def main() -> None:
 def make_dumps(folder: Path) -> dict[str, Path]:
     """The dumps by what they show; those that are not sample data are recorded in `folder`."""
     torch.set_num_threads(1)
-    assembly = load(Path(__file__).with_name("assembly.py"))
     trained = assembly.model_after(TRAINED)
     saturated = assembly.model_after(60, fixed_gamma=5.0)
 
@@ -116,16 +115,6 @@ def smaller(drawn: Path, path: Path) -> None:
     # by coverage, for the sake of the thin lines' colours
     few = small.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
-
-
-def load(path: Path):
-    """The module in the file `path`."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 if __name__ == "__main__":
