@@ -112,8 +112,8 @@ def smaller(drawn: Path, path: Path) -> None:
     with Image.open(drawn) as image:
         size = (WIDTH, round(WIDTH * image.height / image.width))
         small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    # by coverage, for the sake of the thin lines' colours
-    few = small.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    # by coverage, for the sake of the thin lines' colours, then moved to where the pixels are
+    few = small.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
 
 
