@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -37,16 +38,44 @@ def render(
     dump: options.DumpPaths,
     layer: Annotated[
         str | None,
-        typer.Option(help="Layers: 3, 0,2-4, all; needed unless there is one.", show_default=False),
+        typer.Option(
+            help="Layers: 3, 0,2-4, all; needed for pictures of maps and layers unless there is "
+            "one.",
+            show_default=False,
+        ),
     ] = None,
     head: options.Head = "all",
-    batch: options.Batch = "0",
-    step: options.Step = "last",
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            help="Batch items, by their position in the batch; 0, for trajectories all.",
+            show_default=False,
+        ),
+    ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps: 100, first, last, all, 1000:5000:500; last, for trajectories all.",
+            show_default=False,
+        ),
+    ] = None,
     phase: options.Phase = None,
     rank: options.Rank = "all",
     figure: Annotated[
-        str, typer.Option(help="attention_overview, attention_profiles, distance_statistics, all.")
-    ] = "all",
+        str,
+        typer.Option(
+            help="Any of overview, profiles, statistics, grid, heads, trajectory, effect, terms, "
+            "separation, contacts; or all."
+        ),
+    ] = "overview,profiles,statistics",
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="What heads and trajectory show: a metric, as summary names it; else the heads' "
+            "types, and some telling metrics.",
+            show_default=False,
+        ),
+    ] = None,
     query: Annotated[
         str | None,
         typer.Option(help="Up to four queries, by residue number: 57, A/57.", show_default=False),
@@ -70,30 +99,44 @@ def render(
     force: options.Force = False,
     json: options.Json = False,
 ) -> int:
-    """Draw the three figures of each chosen map: overview, profiles, distance statistics."""
+    """Draw figures of the chosen maps, layers, steps and runs: by default three of each map."""
     from igaviz.cli import console
     from igaviz.figures import View
     from igaviz.report.rendering import print_rendering, rendering_json
-    from igaviz.selection import Numbers, Residues
+    from igaviz.selection import Residues
+    from igaviz.survey import pictures
     from igaviz.survey import render as survey
 
-    chosen = survey.Style(
+    chosen = pictures.Style(
         figures=survey.figure_names(figure),
         view=View(scale=scale.value, relative=relative, radius=radius, style=style.value),
         residues=None if residues is None else Residues.parse(residues),
         queries=None if query is None else Residues.parse(query),
+        metric=metric,
         format=format.value,
         dpi=dpi,
     )
     opened = options.open_paths(dump)
-    layers = survey.only_layer(opened) if layer is None else Numbers.parse(layer, "layer")
-    choice = options.choose(
-        layer=layers.text, head=head, batch=batch, step=step, rank=rank, phase=phase
+    named = options.choose(
+        layer=layer or "all",
+        head=head,
+        batch=batch or "all",
+        step=step or "all",
+        rank=rank,
+        phase=phase,
     )
+    choice = replace(
+        named,
+        batch=named.batch if batch else survey.DEFAULT_CHOICE.batch,
+        step=named.step if step else survey.DEFAULT_CHOICE.step,
+    )
+    if layer is None and survey.of_scope(chosen.figures, "map", "layer"):
+        choice = replace(choice, layer=survey.only_layer(opened))
     with console.progress("drawing", "pictures") as advance:
         rendering = survey.render(
             opened,
             choice,
+            over_steps=named,
             out=out,
             style=chosen,
             force=force,

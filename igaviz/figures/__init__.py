@@ -2,15 +2,18 @@
 
 from igaviz.figures.header import Severity
 from igaviz.figures.overview import overview
-from igaviz.figures.painter import FIGURES, FORMATS, Painter
+from igaviz.figures.painter import DEFAULT_FIGURES, FIGURES, FORMATS, FigureType, Painter, Scope
 from igaviz.figures.profiles import profiles
 from igaviz.figures.statistics import statistics
 from igaviz.figures.view import View
 
 __all__ = [
+    "DEFAULT_FIGURES",
     "FIGURES",
     "FORMATS",
+    "FigureType",
     "Painter",
+    "Scope",
     "Severity",
     "View",
     "overview",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from matplotlib.figure import Figure
 
@@ -24,26 +25,57 @@ from igaviz.format import temporary_name
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.profiles import Profiles
 
+Scope = Literal["map", "layer", "step", "run"]
+"""What one picture shows: a head of an attention call, all its heads, a step, a run."""
+
 
 class BuiltFigure(Protocol):
-    """A figure whose axes are made; `update` draws another map on them."""
+    """A figure whose axes are made; `update` draws another subject on them."""
 
     figure: Figure
 
     def update(
-        self, profiles: Profiles, view: View, verdict: str = "", severity: Severity = None
+        self,
+        subject: Any,  # noqa: ANN401 (what the figure type's scope says)
+        /,
+        view: View,
+        verdict: str = "",
+        severity: Severity = None,
     ) -> None:
-        """Draw the map of `profiles`."""
+        """Draw `subject`; nothing stays of what was drawn before."""
 
 
-FIGURES: Mapping[str, type[BuiltFigure]] = MappingProxyType(
+@dataclass(frozen=True)
+class FigureType:
+    """A kind of picture: what one of them shows, the question it answers, and how it is built.
+
+    `layout` gives the arguments of `build` that a subject needs: figures of one layout share
+    their axes.
+    """
+
+    scope: Scope
+    question: str
+    build: Callable[..., BuiltFigure]
+    layout: Callable[[Any], tuple[int, ...]] = lambda _: ()
+
+
+FIGURES: Mapping[str, FigureType] = MappingProxyType(
     {
-        "attention_overview": OverviewFigure,
-        "attention_profiles": ProfilesFigure,
-        "distance_statistics": StatisticsFigure,
+        "attention_overview": FigureType(
+            "map", "What does this head see, and what does geometry add to it?", OverviewFigure
+        ),
+        "attention_profiles": FigureType(
+            "map", "Where does a residue look, and is that where geometry points?", ProfilesFigure
+        ),
+        "distance_statistics": FigureType(
+            "map", "How do attention and geometric bias go with distance?", StatisticsFigure
+        ),
     }
 )
 """The figure types by the name that stands in their files' names."""
+
+DEFAULT_FIGURES = ("attention_overview", "attention_profiles", "distance_statistics")
+"""The three figures that are drawn where none is named."""
 
 FORMATS: Mapping[str, Mapping[str, str | None]] = MappingProxyType(
     {
@@ -59,10 +91,10 @@ DPI_RANGE = (20, 600)
 
 
 class Painter:
-    """Draws map after map on figures that are built once; one per process (or thread)."""
+    """Draws subject after subject on figures that are built once; one per process (or thread)."""
 
     def __init__(self) -> None:
-        self._built: dict[tuple[str, str], BuiltFigure] = {}
+        self._built: dict[tuple[str, str], tuple[tuple[int, ...], BuiltFigure]] = {}
         self._profiles: Profiles | None = None
 
     def paint(
@@ -79,15 +111,27 @@ class Painter:
         It is the painter's own and is drawn over by the next `paint` of that name. Raises as
         `overview` does, and `UsageError` for a name that is not in `FIGURES`.
         """
-        if name not in FIGURES:
-            raise UsageError(f"no figure {name!r}", hint=f"there are {', '.join(FIGURES)}")
-        profiles = self._profiles_of(map, pairs, view)
+        check_name(name)
+        return self.draw(name, self._profiles_of(map, pairs, view), view, verdict, severity)
+
+    def draw(
+        self,
+        name: str,
+        subject: object,
+        view: View = View(),  # noqa: B008 (frozen)
+        verdict: str = "",
+        severity: Severity = None,
+    ) -> Figure:
+        """The figure `name` of `subject`, which is what the name's scope wants; as `paint`."""
+        check_name(name)
+        kind = FIGURES[name]
+        layout, key = kind.layout(subject), (name, view.style)
         with theme.style(view.style):
-            key = name, view.style
-            if key not in self._built:
-                self._built[key] = FIGURES[name]()
-            built = self._built[key]
-            built.update(profiles, view, verdict, severity)
+            last, built = self._built.get(key, (None, None))
+            if built is None or last != layout:
+                built = kind.build(*layout)
+                self._built[key] = layout, built
+            built.update(subject, view, verdict, severity)
         return built.figure
 
     def _profiles_of(self, map: AttentionMap, pairs: Pairs | None, view: View) -> Profiles:
@@ -155,3 +199,9 @@ def _publish(path: Path, data: bytes) -> None:
 def unfinished(path: Path) -> Path:
     """Where the picture `path` is while it is written: what a killed process leaves behind."""
     return path.with_name(temporary_name(path.name))
+
+
+def check_name(name: str) -> None:
+    """Raise `UsageError` where there is no figure type `name`."""
+    if name not in FIGURES:
+        raise UsageError(f"no figure {name!r}", hint=f"there are {', '.join(FIGURES)}")

@@ -60,6 +60,36 @@ class Contacts:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What attention predicts: its strongest candidates in order.
+
+    `chosen` [K] are their places among the candidates of `Contacts`, the min(N, C) strongest
+    first; `hit` [K] says which touch, `precision` [K] how large a share of the first k does.
+    """
+
+    chosen: npt.NDArray[np.intp]
+    hit: Booleans
+    precision: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, contacts: Contacts, attention: Floats) -> Ranking | None:
+        """The candidates by the corrected `attention` [N, N]; None where it is all 0, or broken.
+
+        Of equal scores the first comes first, so that the last of `precision` is the metric
+        `contact_precision`.
+        """
+        if not np.isfinite(attention).all():
+            return None
+        both = corrected(attention)
+        if both is None:
+            return None
+        scores = both[contacts.first, contacts.second]
+        chosen = np.argsort(-scores, kind="stable")[: min(len(attention), len(scores))]
+        hit = contacts.touching[chosen]
+        return cls(chosen, hit, np.cumsum(hit) / np.arange(1, len(hit) + 1))
+
+
 def corrected(attention: Floats) -> npt.NDArray[np.float64] | None:
     """A + Aᵀ without its diagonal, less the product of its averages; None where it is all 0."""
     both = attention.astype(np.float64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -309,9 +310,9 @@ class Profiles:
         longrange = keys % 2 == 1
         bins = keys // 2
         return Curves(
-            everything=_curve(ordered.copy(), bins),
-            neighbours=_curve(ordered[~longrange], bins[~longrange]),
-            longrange=_curve(ordered[longrange], bins[longrange]),
+            everything=curve_over(ordered.copy(), bins),
+            neighbours=curve_over(ordered[~longrange], bins[~longrange]),
+            longrange=curve_over(ordered[longrange], bins[longrange]),
         )
 
 
@@ -320,7 +321,7 @@ def _non_finite(values: Floats) -> NonFinite:
     return NonFinite(*(int(np.count_nonzero(kind)) for kind in kinds))
 
 
-def _curve(values: Floats, bins: npt.NDArray[np.uint16]) -> Curve:
+def curve_over(values: Floats, bins: npt.NDArray[np.integer[Any]]) -> Curve:
     """The curve of `values` [P] in ascending `bins` [P]; sorts `values` in place."""
     occupied, starts, count = np.unique(bins, return_index=True, return_counts=True)
     if not len(values):

@@ -15,14 +15,14 @@ SCHEMA = "igaviz.render/1"
 
 
 def rendering_json(rendering: Rendering, damaged: Sequence[Damage]) -> dict[str, object]:
-    """`igaviz render --json`: pictures with their maps and verdicts, failures, damage."""
+    """`igaviz render --json`: pictures, what they show, verdicts, failures, damage."""
     return {
         "schema": SCHEMA,
         "pictures": [
             {
                 "path": str(picture.path),
                 "figure": picture.figure,
-                **picture.map._asdict(),
+                **picture.shown._asdict(),
                 "verdict": picture.verdict,
                 "severity": picture.severity,
             }
@@ -37,10 +37,18 @@ def print_rendering(rendering: Rendering, console: Console) -> None:
     """Print the path of each picture, then how many there are and what the maps' verdicts are."""
     for picture in rendering.pictures:
         console.print(str(picture.path), soft_wrap=True)
-    maps = {picture.map: picture.verdict for picture in rendering.pictures}
+    maps = {p.shown: p.verdict for p in rendering.pictures if p.shown.head is not None}
     verdicts = ", ".join(
         f"{count} {words}" for words, count in Counter(maps.values()).most_common()
     )
-    console.print(
-        f"{len(rendering.pictures)} pictures of {len(maps)} maps ({verdicts})", soft_wrap=True
-    )
+    said = _counted(len(rendering.pictures), "picture")
+    if maps:
+        said += f" of {_counted(len(maps), 'map')} ({verdicts})"
+    others = sum(p.shown.head is None for p in rendering.pictures)
+    if maps and others:
+        said += f", {others} of them of layers, steps or runs"
+    console.print(said, soft_wrap=True)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,56 +1,52 @@
-"""Pictures of the chosen maps: the work behind `igaviz render`."""
+"""Pictures of what was chosen: the work behind `igaviz render`."""
 
 from __future__ import annotations
 
 import os
-import re
-import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import cast
 
 from igaviz.checks import Settings, Verdict, map_verdicts
-from igaviz.checks.finding import NOT_JUDGED
-from igaviz.dump import Damage, Dump, LayerEntry, read_maps
-from igaviz.errors import IgavizError, OutputError, SelectionError, UsageError
-from igaviz.figures import FIGURES, Painter, Severity, View
+from igaviz.dump import Damage, Dump, read_maps
+from igaviz.errors import OutputError, SelectionError, UsageError
+from igaviz.figures import FIGURES, Scope
 from igaviz.figures.painter import unfinished
-from igaviz.format import DEFAULT_PHASE, MapId
-from igaviz.selection import Numbers, Residues
-from igaviz.survey.measured import Progress, measure_layers, pairs_of
+from igaviz.format import MapId
+from igaviz.metrics import Measurement
+from igaviz.metrics.heads import TYPE, HeadTable, metric_names
+from igaviz.selection import Numbers
+from igaviz.survey.history import ChosenTrack, chosen_tracks, history_of, last_verdict
+from igaviz.survey.measured import Progress, measure_layers
+from igaviz.survey.pictures import (
+    LayerSource,
+    MapSource,
+    Namer,
+    PictureTask,
+    Ready,
+    Shown,
+    Style,
+    draw,
+    one_by_one,
+    resolve,
+)
 from igaviz.survey.plan import Choice, LayerTask, plan
 from igaviz.survey.workers import run_tasks
 
 DEFAULT_OUT = Path("attention_vis")
-DEFAULT_DPI = 150
 DEFAULT_CHOICE = Choice(step=Numbers.parse("last"), batch=Numbers.parse("0"))
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_local = threading.local()
-
-
-@dataclass(frozen=True)
-class Style:
-    """How pictures are drawn: `View`'s choices, with residues as numbers of the structure."""
-
-    figures: tuple[str, ...] = tuple(FIGURES)
-    view: View = View()  # noqa: RUF009 (frozen)
-    residues: Residues | None = None
-    queries: Residues | None = None
-    format: str = "png"
-    dpi: int = DEFAULT_DPI
+EVERY_STEP = Choice()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture that was drawn."""
+    """One picture that was drawn: what it shows, and the verdict that stands on it."""
 
     path: Path
-    map: MapId
     figure: str
+    shown: Shown
     verdict: str
     severity: str
 
@@ -62,26 +58,6 @@ class Rendering:
     pictures: tuple[Picture, ...]
     failed: tuple[tuple[Path, str], ...]
     damaged: tuple[Damage, ...]
-
-
-@dataclass(frozen=True)
-class _HeadTask:
-    """One head to draw: its figures, each with its path."""
-
-    task: LayerTask
-    verdict: Verdict
-    paths: tuple[tuple[str, Path], ...]
-
-
-def _one_by_one(task: _HeadTask) -> list[_HeadTask]:
-    """The figures of a head as tasks of their own, so that only the one that kills is lost."""
-    return [replace(task, paths=(named,)) for named in task.paths]
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    failed: tuple[tuple[Path, str], ...] = ()
-    damaged: tuple[Damage, ...] = ()
 
 
 def figure_names(text: str) -> tuple[str, ...]:
@@ -98,96 +74,227 @@ def figure_names(text: str) -> tuple[str, ...]:
     return tuple(name for name in FIGURES if name in chosen)
 
 
+def of_scope(figures: Sequence[str], *scopes: Scope) -> tuple[str, ...]:
+    """Those of `figures` that show one of `scopes`."""
+    return tuple(name for name in figures if FIGURES[name].scope in scopes)
+
+
 def render(
     dump: Dump,
     choice: Choice = DEFAULT_CHOICE,
     *,
+    over_steps: Choice = EVERY_STEP,
     out: Path = DEFAULT_OUT,
-    style: Style = Style(),
+    style: Style = Style(),  # noqa: B008 (frozen)
     force: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Rendering:
-    """Draw the figures of each chosen map below `out`, each in the folder of its step.
+    """Draw the figures of what is chosen below `out`, what is of one step in that step's folder.
 
-    Every recorded head of a drawn layer is measured, because a map's verdict carries the layer's
+    `choice` selects for pictures of maps, layers and steps, `over_steps` for those of runs. Every
+    recorded head of a drawn layer is measured, because a map's verdict carries the layer's
     severity. Raises `SelectionError` for an empty selection, `OutputError` where a picture exists
-    already and `force` is not set, or where `out` can't be written.
+    already and `force` is not set, or where `out` can't be written, `UsageError` for a metric
+    that there is not.
     """
-    tasks = plan(dump, choice)
-    namer = _Namer(dump, out, style.format)
-    paths = [
-        namer.path(task.entry, head, f)
-        for task in tasks
-        for head in task.heads
-        for f in style.figures
-    ]
-    _check_output(out, paths, force)
+    _check_metric(style)
+    namer = Namer(dump, out, style)
+    damaged: list[Damage] = []
+    of_steps = of_scope(style.figures, "map", "layer", "step")
+    tasks = plan(dump, choice) if of_steps else ()
+    tracks = chosen_tracks(dump, over_steps) if of_scope(style.figures, "run") else ()
+    paths = list(_paths(tasks, namer, style))
+    paths += [path for track in tracks for _, path in _run_paths(track, namer, style)]
+    _check_output(out, list(dict.fromkeys(paths)), force)
     _check_residues(tasks, style)
-    verdicts, damaged = _verdicts(tasks, style.view.radius, jobs)
     work = [
-        _HeadTask(
-            LayerTask(task.entry, (head,)),
-            verdicts[MapId(*task.entry.id, head)],
-            tuple((name, namer.path(task.entry, head, name)) for name in style.figures),
-        )
-        for task in tasks
-        for head in task.heads
-        if MapId(*task.entry.id, head) in verdicts
+        *_work(_measured(tasks, style, jobs, damaged), tasks, namer, style),
+        *_run_work(tracks, namer, style, jobs, damaged),
     ]
-    pictures: list[Picture] = []
-    failed: list[tuple[Path, str]] = []
-    total = len(work) * len(style.figures)
     try:
-        for done in run_tasks(partial(_draw, style=style), work, jobs, parts=_one_by_one):
-            drawn = done.result or _Drawn(
-                failed=tuple((path, "the process that drew it died") for _, path in done.task.paths)
-            )
-            damaged.extend(drawn.damaged)
-            failed.extend(drawn.failed)
-            if not drawn.damaged:
-                lost = {path for path, _ in drawn.failed}
-                pictures.extend(_pictures(done.task, lost))
-            if progress is not None:
-                progress(len(pictures) + len(failed), total)
+        return _drawn(work, damaged, style, jobs, progress)
     finally:  # whoever was killed while it wrote, left something
         for path in paths:
             unfinished(path).unlink(missing_ok=True)
+
+
+def _drawn(
+    work: Sequence[PictureTask],
+    damaged: list[Damage],
+    style: Style,
+    jobs: int,
+    progress: Progress | None,
+) -> Rendering:
+    pictures: list[Picture] = []
+    failed: list[tuple[Path, str]] = []
+    total = sum(len(task.wanted) for task in work)
+    finished = 0
+    for done in run_tasks(partial(draw, style=style), work, jobs, parts=one_by_one):
+        if done.result is None:
+            reason = "the process that drew it died"
+            failed.extend((path, reason) for _, path in done.task.wanted)
+        else:
+            pictures.extend(_pictures(done.task, done.result.written))
+            failed.extend(done.result.failed)
+            damaged.extend(done.result.damaged)
+        finished += len(done.task.wanted)
+        if progress is not None:
+            progress(finished, total)
     return Rendering(tuple(pictures), tuple(failed), tuple(damaged))
 
 
-def _pictures(task: _HeadTask, lost: set[Path]) -> Iterable[Picture]:
-    identity = MapId(*task.task.entry.id, task.task.heads[0])
+def _pictures(task: PictureTask, written: frozenset[Path]) -> Iterator[Picture]:
     verdict = task.verdict
-    for name, path in task.paths:
-        if path not in lost:
-            yield Picture(path, identity, name, verdict.words, str(verdict.severity))
+    for name, path in task.wanted:
+        if path in written:
+            yield Picture(path, name, task.shown, verdict.words, str(verdict.severity))
 
 
-class _Namer:
-    """Paths of pictures; runs, phases and ranks show only where there are several."""
+@dataclass(frozen=True)
+class _Judged:
+    """The measurements of drawn layers, all their heads, and the verdicts."""
 
-    def __init__(self, dump: Dump, out: Path, extension: str) -> None:
-        self.out = out
-        self.extension = extension
-        self.several_runs = len(dump.runs) > 1
-        self.several_phases = len({entry.id.phase for entry in dump.entries}) > 1
-        self.several_ranks = len({entry.id.rank for entry in dump.entries}) > 1
+    measurements: Mapping[MapId, Measurement]
+    verdicts: Mapping[MapId, Verdict]
 
-    def path(self, entry: LayerEntry, head: int, figure: str) -> Path:
-        """Where the picture of one head goes."""
-        run, phase, step, rank, batch, layer = entry.id
-        folder = self.out / _safe(run) if self.several_runs else self.out
-        suffix = f"_r{rank}" if self.several_ranks else ""
-        if self.several_phases and phase != DEFAULT_PHASE:
-            suffix += f"_{phase}"
-        name = f"layer{layer}_{figure}_b{batch}_h{head}{suffix}.{self.extension}"
-        return folder / f"step_{step:09d}" / name
+    def worst(self, maps: Iterable[MapId]) -> Verdict:
+        """The worst verdict on `maps`, the first of equals."""
+        return max((self.verdicts[m] for m in maps), key=lambda verdict: verdict.severity)
 
 
-def _safe(name: str) -> str:
-    """A run's name as one folder: it may come from anywhere."""
-    return _UNSAFE.sub("_", name).strip(".") or "run"
+def _measured(
+    tasks: Sequence[LayerTask], style: Style, jobs: int, damaged: list[Damage]
+) -> _Judged:
+    whole = [LayerTask(task.entry, task.entry.heads) for task in tasks]
+    verdicts: dict[MapId, Verdict] = {}
+    measurements: dict[MapId, Measurement] = {}
+    for group in measure_layers(whole, radius=style.view.radius, jobs=jobs):
+        verdicts.update(map_verdicts(group.measurements, Settings()))
+        measurements.update((m.id, m) for m in group.measurements)
+        damaged.extend(group.damaged)
+    return _Judged(measurements, verdicts)
+
+
+def _work(
+    judged: _Judged, tasks: Sequence[LayerTask], namer: Namer, style: Style
+) -> Iterator[PictureTask]:
+    """Tasks for the pictures of each step, then of its layer calls and their heads."""
+    for _, group in groupby(tasks, key=lambda task: task.group[:3]):
+        of_step = list(group)
+        yield from _step_work(judged, of_step, namer, style)
+        for task in of_step:
+            yield from _layer_work(judged, task, namer, style)
+            yield from _map_work(judged, task, namer, style)
+
+
+def _step_work(
+    judged: _Judged, tasks: Sequence[LayerTask], namer: Namer, style: Style
+) -> Iterator[PictureTask]:
+    figures = of_scope(style.figures, "step")
+    maps = [m for task in tasks for m in _maps(task) if m in judged.measurements]
+    if not figures or not maps:
+        return
+    entry = tasks[0].entry
+    severities = {
+        (m.layer, m.head): str(verdict.severity)
+        for m, verdict in sorted(
+            ((m, judged.verdicts[m]) for m in maps), key=lambda pair: pair[1].severity
+        )
+    }
+    table = HeadTable.of([judged.measurements[m] for m in maps], style.metric or TYPE, severities)
+    yield PictureTask(
+        Shown(entry.id.run, entry.id.phase, entry.id.step),
+        judged.worst(maps),
+        Ready(table),
+        tuple((name, namer.step(entry, name)) for name in figures),
+    )
+
+
+def _layer_work(
+    judged: _Judged, task: LayerTask, namer: Namer, style: Style
+) -> Iterator[PictureTask]:
+    figures = of_scope(style.figures, "layer")
+    maps = [m for m in _maps(task) if m in judged.measurements]
+    if figures and maps:
+        yield PictureTask(
+            Shown(*task.entry.id),
+            judged.worst(maps),
+            LayerSource(
+                LayerTask(task.entry, tuple(m.head for m in maps)),
+                {m.head: judged.verdicts[m] for m in maps},
+                {m.head: judged.measurements[m] for m in maps},
+            ),
+            tuple((name, namer.layer(task.entry, name)) for name in figures),
+        )
+
+
+def _map_work(
+    judged: _Judged, task: LayerTask, namer: Namer, style: Style
+) -> Iterator[PictureTask]:
+    figures = of_scope(style.figures, "map")
+    for m in _maps(task) if figures else ():
+        if m in judged.verdicts:
+            yield PictureTask(
+                Shown(*m),
+                judged.verdicts[m],
+                MapSource(LayerTask(task.entry, (m.head,))),
+                tuple((name, namer.map(task.entry, m.head, name)) for name in figures),
+            )
+
+
+def _run_work(
+    tracks: Sequence[ChosenTrack],
+    namer: Namer,
+    style: Style,
+    jobs: int,
+    damaged: list[Damage],
+) -> Iterator[PictureTask]:
+    for track in tracks:
+        history = history_of(
+            track,
+            metric=_of_numbers(style.metric),
+            radius=style.view.radius,
+            jobs=jobs,
+            report=damaged.append,
+        )
+        yield PictureTask(
+            Shown(history.run, history.phase),
+            last_verdict(history),
+            Ready(history),
+            tuple(_run_paths(track, namer, style)),
+        )
+
+
+def _run_paths(track: ChosenTrack, namer: Namer, style: Style) -> Iterator[tuple[str, Path]]:
+    for name in of_scope(style.figures, "run"):
+        yield name, namer.run(track.run.name, track.phase, name)
+
+
+def _of_numbers(metric: str | None) -> str | None:
+    """The metric of a time line: heads' types are no numbers."""
+    return None if metric == TYPE else metric
+
+
+def _paths(tasks: Sequence[LayerTask], namer: Namer, style: Style) -> Iterator[Path]:
+    """Where the pictures of maps, layers and steps go."""
+    for task in tasks:
+        for name in of_scope(style.figures, "step"):
+            yield namer.step(task.entry, name)
+        for name in of_scope(style.figures, "layer"):
+            yield namer.layer(task.entry, name)
+        for name in of_scope(style.figures, "map"):
+            yield from (namer.map(task.entry, head, name) for head in task.heads)
+
+
+def _maps(task: LayerTask) -> list[MapId]:
+    return [MapId(*task.entry.id, head) for head in task.heads]
+
+
+def _check_metric(style: Style) -> None:
+    names = tuple(metric_names())
+    if style.metric is not None and style.metric not in names:
+        raise UsageError(f"no metric {style.metric!r}", hint=f"there are {', '.join(names)}")
 
 
 def _check_output(out: Path, paths: Sequence[Path], force: bool) -> None:
@@ -214,49 +321,7 @@ def _check_residues(tasks: Sequence[LayerTask], style: Style) -> None:
     for _, group in groupby(tasks, key=lambda task: task.entry.id[:5]):
         task = next(iter(group))
         for found in read_maps(task.entry, task.heads[:1], report=lambda _: None):
-            _resolve(found.structure.residue_index, found.structure.chain_index, style)
-
-
-def _resolve(residues: Iterable[int], chains: Iterable[int], style: Style) -> View:
-    numbers, letters = [int(n) for n in residues], [int(c) for c in chains]
-    view = style.view
-    if style.residues is not None:
-        view = replace(view, residues=style.residues.positions(numbers, letters))
-    if style.queries is not None:
-        view = replace(view, queries=style.queries.positions(numbers, letters))
-    return view
-
-
-def _verdicts(
-    tasks: Sequence[LayerTask], radius: float, jobs: int
-) -> tuple[Mapping[MapId, Verdict], list[Damage]]:
-    whole = [LayerTask(task.entry, task.entry.heads) for task in tasks]
-    verdicts: dict[MapId, Verdict] = {}
-    damaged: list[Damage] = []
-    for group in measure_layers(whole, radius=radius, jobs=jobs):
-        verdicts.update(map_verdicts(group.measurements, Settings()))
-        damaged.extend(group.damaged)
-    return verdicts, damaged
-
-
-def _draw(task: _HeadTask, style: Style) -> _Drawn:
-    """Draw and save one head's figures; runs in a worker, whose figures are built once."""
-    damaged: list[Damage] = []
-    failed: list[tuple[Path, str]] = []
-    painter: Painter = getattr(_local, "painter", None) or Painter()
-    _local.painter = painter
-    for found in read_maps(task.task.entry, task.task.heads, report=damaged.append):
-        pairs = pairs_of(found.structure, style.view.radius)
-        view = _resolve(found.structure.residue_index, found.structure.chain_index, style)
-        judged = task.verdict != NOT_JUDGED
-        severity = cast(Severity, str(task.verdict.severity)) if judged else None
-        for name, path in task.paths:
-            try:
-                figure = painter.paint(name, found, pairs, view, task.verdict.words, severity)
-                painter.save(figure, path, style.format, style.dpi)
-            except (IgavizError, OSError) as error:
-                failed.append((path, str(error)))
-    return _Drawn(tuple(failed), tuple(damaged))
+            resolve(found.structure.residue_index, found.structure.chain_index, style)
 
 
 def only_layer(dump: Dump) -> Numbers:

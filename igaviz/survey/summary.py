@@ -12,13 +12,12 @@ from igaviz.checks import Settings, Verdict, badness, map_verdicts
 from igaviz.dump import Damage, Dump, ScalarLine
 from igaviz.format import MapId
 from igaviz.metrics import METRICS, Measurement, Value
-from igaviz.metrics.table import BEYOND, LOCAL_RADIUS
+from igaviz.metrics.combine import combine
+from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan_time_lines
 
 By = Literal["layer", "head"]
-_LARGEST = ("geo_bias_absmax", "sink", "row_sum_error", "replay_error")
-_SUMMED = ("nonfinite",)
 
 
 @dataclass(frozen=True)
@@ -158,25 +157,3 @@ def _line_rows(line: TimeLine, found: ScalarLine) -> Iterator[Row]:
                 *(line.run.name, found.phase, found.step, found.rank),
                 *(None, found.layer, head, values),
             )
-
-
-def combine(maps: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
-    """Each metric over several maps: means; the largest of extremes; the sum of `nonfinite`.
-
-    Maps without a value are left out of a mean; `beyond` is the value where most say so.
-    """
-    combined: dict[str, Value] = {}
-    for metric in METRICS:
-        values = [found.get(metric.name) for found in maps]
-        numbers = [float(v) for v in values if v is not None and not isinstance(v, str)]
-        if values.count(BEYOND) > len(numbers):
-            combined[metric.name] = BEYOND
-        elif not numbers:
-            combined[metric.name] = None
-        elif metric.name in _SUMMED:
-            combined[metric.name] = int(sum(numbers))
-        elif metric.name in _LARGEST:
-            combined[metric.name] = max(numbers)
-        else:
-            combined[metric.name] = sum(numbers) / len(numbers)
-    return combined

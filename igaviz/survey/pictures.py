@@ -1,0 +1,229 @@
+"""Pictures as work: what each is drawn from, where it goes, and the worker that draws it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
+
+from igaviz.checks import Verdict
+from igaviz.checks.finding import NOT_JUDGED
+from igaviz.dump import Damage, Dump, LayerEntry, read_maps
+from igaviz.errors import IgavizError
+from igaviz.figures import DEFAULT_FIGURES, Painter, Severity, View
+from igaviz.format import DEFAULT_PHASE
+from igaviz.metrics import Measurement
+from igaviz.metrics.heads import TYPE
+from igaviz.metrics.profiles import Profiles
+from igaviz.metrics.sheet import Sheet, Tile
+from igaviz.selection import Residues
+from igaviz.survey.measured import pairs_of
+from igaviz.survey.plan import LayerTask
+
+DEFAULT_DPI = 150
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_local = threading.local()
+
+Report = Callable[[Damage], None]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How pictures are drawn: `View`'s choices, with residues as numbers of the structure.
+
+    `metric` is what `heads` and `trajectory` show: None for the heads' types, and for a few
+    telling metrics.
+    """
+
+    figures: tuple[str, ...] = DEFAULT_FIGURES
+    view: View = View()  # noqa: RUF009 (frozen)
+    residues: Residues | None = None
+    queries: Residues | None = None
+    metric: str | None = None
+    format: str = "png"
+    dpi: int = DEFAULT_DPI
+
+
+class Shown(NamedTuple):
+    """What a picture shows; None where it shows all that was chosen."""
+
+    run: str
+    phase: str
+    step: int | None = None
+    rank: int | None = None
+    batch: int | None = None
+    layer: int | None = None
+    head: int | None = None
+
+
+class Source(Protocol):
+    """What the pictures of one task are drawn from."""
+
+    def load(self, style: Style, report: Report) -> tuple[object, View] | None:
+        """The subject and the view on it; None where it can't be read, which `report` is told."""
+
+
+@dataclass(frozen=True)
+class MapSource:
+    """One map in its shard."""
+
+    task: LayerTask
+
+    def load(self, style: Style, report: Report) -> tuple[object, View] | None:
+        """The map's profiles."""
+        for found in read_maps(self.task.entry, self.task.heads, report=report):
+            structure = found.structure
+            view = resolve(structure.residue_index, structure.chain_index, style)
+            return Profiles(found, pairs_of(structure, style.view.radius)), view
+        return None
+
+
+@dataclass(frozen=True)
+class LayerSource:
+    """The chosen heads of one attention call, and what is known of them."""
+
+    task: LayerTask
+    verdicts: Mapping[int, Verdict]
+    measurements: Mapping[int, Measurement]
+
+    def load(self, style: Style, report: Report) -> tuple[object, View] | None:
+        """The sheet of the heads that can be read, one map held at a time."""
+        tiles: list[Tile] = []
+        structure, view = None, style.view
+        for found in read_maps(self.task.entry, self.task.heads, report=report):
+            if structure is None:
+                structure = found.structure
+                view = resolve(structure.residue_index, structure.chain_index, style)
+            tiles.append(self._judged(Tile.of(found, view.residues)))
+        if structure is None:
+            return None
+        return Sheet(self.task.entry.id, structure, tuple(tiles)), view
+
+    def _judged(self, tile: Tile) -> Tile:
+        verdict, measurement = self.verdicts.get(tile.head), self.measurements.get(tile.head)
+        if verdict is not None:
+            tile = replace(tile, verdict=verdict.words, severity=str(verdict.severity))
+        return tile if measurement is None else tile.measured(measurement)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A subject that needs no reading."""
+
+    subject: object
+
+    def load(self, style: Style, report: Report) -> tuple[object, View] | None:
+        """The subject, seen whole."""
+        return self.subject, style.view
+
+
+@dataclass(frozen=True)
+class PictureTask:
+    """Pictures that are drawn from the same subject: their figure types, each with its path."""
+
+    shown: Shown
+    verdict: Verdict
+    source: Source
+    wanted: tuple[tuple[str, Path], ...]
+
+
+def one_by_one(task: PictureTask) -> list[PictureTask]:
+    """The pictures of a task as tasks of their own, so that only the one that kills is lost."""
+    return [replace(task, wanted=(named,)) for named in task.wanted]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What became of a task: the paths that were written, those that failed and why, damage."""
+
+    written: frozenset[Path] = frozenset()
+    failed: tuple[tuple[Path, str], ...] = ()
+    damaged: tuple[Damage, ...] = ()
+
+
+def draw(task: PictureTask, style: Style) -> Drawn:
+    """Draw and save the pictures of one task; runs in a worker, whose figures are built once."""
+    damaged: list[Damage] = []
+    failed: list[tuple[Path, str]] = []
+    written: set[Path] = set()
+    painter: Painter = getattr(_local, "painter", None) or Painter()
+    _local.painter = painter
+    loaded = task.source.load(style, damaged.append)
+    judged = task.verdict != NOT_JUDGED
+    severity = cast(Severity, str(task.verdict.severity)) if judged else None
+    subject, view = loaded or (None, style.view)
+    for name, path in task.wanted if subject is not None else ():
+        try:
+            figure = painter.draw(name, subject, view, task.verdict.words, severity)
+            painter.save(figure, path, style.format, style.dpi)
+        except (IgavizError, OSError) as error:
+            failed.append((path, str(error)))
+        else:
+            written.add(path)
+    return Drawn(frozenset(written), tuple(failed), tuple(damaged))
+
+
+def resolve(residues: Iterable[int], chains: Iterable[int], style: Style) -> View:
+    """The view with `style`'s residues as positions. Raises `SelectionError` for missing ones."""
+    if style.residues is None and style.queries is None:
+        return style.view
+    numbers, letters = [int(n) for n in residues], [int(c) for c in chains]
+    view = style.view
+    if style.residues is not None:
+        view = replace(view, residues=style.residues.positions(numbers, letters))
+    if style.queries is not None:
+        view = replace(view, queries=style.queries.positions(numbers, letters))
+    return view
+
+
+class Namer:
+    """Paths of pictures; runs, phases and ranks show only where there are several."""
+
+    def __init__(self, dump: Dump, out: Path, style: Style) -> None:
+        self.out = out
+        self.style = style
+        self.several_runs = len(dump.runs) > 1
+        self.several_phases = len({entry.id.phase for entry in dump.entries}) > 1
+        self.several_ranks = len({entry.id.rank for entry in dump.entries}) > 1
+
+    def map(self, entry: LayerEntry, head: int, figure: str) -> Path:
+        """Where the picture of one head goes."""
+        name = f"layer{entry.id.layer}_{figure}_b{entry.id.batch}_h{head}"
+        return self._at_step(entry, name + self._rank(entry))
+
+    def layer(self, entry: LayerEntry, figure: str) -> Path:
+        """Where the picture of all heads of one attention call goes."""
+        name = f"layer{entry.id.layer}_{figure}_b{entry.id.batch}"
+        return self._at_step(entry, name + self._rank(entry))
+
+    def step(self, entry: LayerEntry, figure: str) -> Path:
+        """Where the picture of the step of `entry` goes."""
+        return self._at_step(entry, f"{figure}_{self.style.metric or TYPE}")
+
+    def run(self, run: str, phase: str, figure: str) -> Path:
+        """Where the picture of one phase of a run goes."""
+        metric = f"_{self.style.metric}" if self.style.metric else ""
+        return self._folder(run) / self._file(f"{figure}{metric}", phase)
+
+    def _at_step(self, entry: LayerEntry, name: str) -> Path:
+        folder = self._folder(entry.id.run) / f"step_{entry.id.step:09d}"
+        return folder / self._file(name, entry.id.phase)
+
+    def _folder(self, run: str) -> Path:
+        return self.out / _safe(run) if self.several_runs else self.out
+
+    def _rank(self, entry: LayerEntry) -> str:
+        return f"_r{entry.id.rank}" if self.several_ranks else ""
+
+    def _file(self, name: str, phase: str) -> str:
+        suffix = f"_{phase}" if self.several_phases and phase != DEFAULT_PHASE else ""
+        return f"{name}{suffix}.{self.style.format}"
+
+
+def _safe(name: str) -> str:
+    """A run's name as one folder: it may come from anywhere."""
+    return _UNSAFE.sub("_", name).strip(".") or "run"
