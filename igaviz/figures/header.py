@@ -50,6 +50,18 @@ class Header:
 
         `remark` is a sentence for the caption.
         """
+        self.say(
+            _head(profiles.map),
+            _details(profiles.map, profiles.pairs.radius),
+            _caption(profiles, window, remark),
+            verdict,
+            severity,
+        )
+
+    def say(
+        self, head: str, details: str, caption: str, verdict: str = "", severity: Severity = None
+    ) -> None:
+        """Set the two lines, the caption, and the verdict, each cut where it has no room."""
         width = self.page.width - 2 * _MARGIN
         glyph, colour = theme.VERDICTS[severity]
         words = f"{glyph} {verdict}".strip()
@@ -57,10 +69,9 @@ class Header:
         taken = text.width(words, theme.VERDICT, bold=True) + _ROOM_BETWEEN
         self.verdict.set_text(words)
         self.verdict.set_color(colour)
-        self.head.set_text(text.fit(_head(profiles.map), width - taken, theme.HEADLINE, bold=True))
-        details = _details(profiles.map, profiles.pairs.radius)
+        self.head.set_text(text.fit(head, width - taken, theme.HEADLINE, bold=True))
         self.details.set_text(text.fit(details, width, theme.BODY))
-        self.caption.set_text(text.fit(_caption(profiles, window, remark), width, theme.SMALL))
+        self.caption.set_text(text.fit(caption, width, theme.SMALL))
 
 
 def _head(map: AttentionMap) -> str:
