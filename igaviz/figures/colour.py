@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, LogNorm, Normalize, SymLogNorm
 
 from igaviz.dump.data import Floats
 from igaviz.figures import theme
-from igaviz.figures.ticks import scaled_ticks, value_ticks
+from igaviz.figures.ticks import scaled_ticks, signed_ticks, value_ticks
 
 ATTENTION_FLOOR = 1e-4
+DIFFERENCE_FLOOR = 1e-3
 RELATIVE_FLOOR = -10.0
 """Nats below the row's maximum: a key weighs 5e-5 of the strongest there."""
 
@@ -32,7 +33,8 @@ class Shades:
 
     The name is that of the light style; every style has its own colours for the same meaning.
 
-    `below` and `above` of `total` finite values lie outside the limits.
+    `below` and `above` of `total` finite values lie outside the limits. With `within` above 0 the
+    scale is linear from -`within` to it and logarithmic beyond.
     """
 
     cmap: str
@@ -42,15 +44,20 @@ class Shades:
     below: int = 0
     above: int = 0
     total: int = 0
+    within: float = 0.0
 
     def ticks(self) -> tuple[list[float], list[str], str]:
         """Places and labels of ticks, and the power of ten to write before the unit."""
+        if self.within:
+            return *signed_ticks(self.high, self.within), ""
         if self.log:
             return *value_ticks(self.low, self.high, log=True), ""
         return scaled_ticks(self.low, self.high)
 
     def norm(self) -> Normalize:
         """The limits and the scale as matplotlib takes them."""
+        if self.within:
+            return SymLogNorm(self.within, linscale=0.5, vmin=self.low, vmax=self.high, base=10)
         return LogNorm(self.low, self.high) if self.log else Normalize(self.low, self.high)
 
     def colormap(self) -> Colormap:
@@ -101,6 +108,18 @@ def weights(values: Floats, *, log: bool) -> Shades:
     """Colours of attention weights between their `attention_limits`."""
     low, high = attention_limits(values, log=log)
     return _counted(_finite(values), Shades("Reds", low, high, log=log))
+
+
+def differences(values: Floats, *, log: bool) -> Shades:
+    """Colours of differences of weights: both signs, to a robust largest of either.
+
+    On a logarithmic scale they are linear within ±1e-3.
+    """
+    finite = _finite(values)
+    low, high = robust_limits(finite)
+    high = max(-low, high, 10 * DIFFERENCE_FLOOR)
+    within = DIFFERENCE_FLOOR if log else 0.0
+    return _counted(finite, Shades("RdBu_r", -high, high, within=within))
 
 
 def lengths(values: Floats) -> Shades:

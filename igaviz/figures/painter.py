@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from igaviz.dump.data import AttentionMap
 from igaviz.errors import OutputError, UsageError
-from igaviz.figures import png, theme
+from igaviz.figures import contacts, effect, grid, heads, png, separation, terms, theme, trajectory
 from igaviz.figures.canvas import Canvas
 from igaviz.figures.header import Severity
 from igaviz.figures.overview import OverviewFigure
@@ -70,6 +70,25 @@ FIGURES: Mapping[str, FigureType] = MappingProxyType(
         "distance_statistics": FigureType(
             "map", "How do attention and geometric bias go with distance?", StatisticsFigure
         ),
+        "grid": FigureType(
+            "layer", grid.QUESTION, grid.GridFigure, lambda sheet: (len(sheet.tiles),)
+        ),
+        "heads": FigureType(
+            "step",
+            heads.QUESTION,
+            heads.HeadsFigure,
+            lambda table: (len(table.layers), len(table.heads)),
+        ),
+        "trajectory": FigureType(
+            "run",
+            trajectory.QUESTION,
+            trajectory.TrajectoryFigure,
+            lambda history: (len(history.tracks), len(history.metrics)),
+        ),
+        "effect": FigureType("map", effect.QUESTION, effect.EffectFigure),
+        "terms": FigureType("map", terms.QUESTION, terms.TermsFigure),
+        "separation": FigureType("map", separation.QUESTION, separation.SeparationFigure),
+        "contacts": FigureType("map", contacts.QUESTION, contacts.ContactsFigure),
     }
 )
 """The figure types by the name that stands in their files' names."""

@@ -240,7 +240,7 @@ class MapPanel(Panel):
         self.image.set_cmap(shades.colormap())
         self.image.set_norm(shades.norm())
         self.bar.update(shades, level)
-        self.breaks.set_data(*_grid_lines(window.breaks, edge))
+        self.breaks.set_data(*grid_lines(window.breaks, edge))
         border = ((), ()) if around is None else outline(around)
         self.outline.set_data(border[0], border[1])
         self.outline.set_linewidth(1.0 if window.size <= _CRISP else 0.6)
@@ -272,7 +272,7 @@ def _beyond(count: int, total: int, word: str) -> str:
     return f"{count:,} {word}" if count < 0.001 * total else f"{text.share(count, total)} {word}"
 
 
-def _grid_lines(places: npt.NDArray[np.float64], edge: float) -> tuple[Floats, Floats]:
+def grid_lines(places: npt.NDArray[np.float64], edge: float) -> tuple[Floats, Floats]:
     """Lines right across a square map at `places`, both ways, as one line with gaps."""
     along = np.tile([-0.5, edge, np.nan], len(places))
     across = np.repeat(places, 3)

@@ -36,6 +36,15 @@ def scaled_ticks(low: float, high: float) -> tuple[list[float], list[str], str]:
     return [t * 10.0**exponent for t in ticks], labels, f"10{text.superscript(exponent)} "
 
 
+def signed_ticks(high: float, within: float) -> tuple[list[float], list[str]]:
+    """Decades from `within` to `high` with both signs, and 0 between them."""
+    decades, labels = value_ticks(within, high, log=True)
+    return (
+        [-decade for decade in reversed(decades)] + [0.0] + decades,
+        [f"−{label}" for label in reversed(labels)] + ["0"] + labels,
+    )
+
+
 def _decade(exponent: int) -> str:
     return {0: "1", -1: "0.1", -2: "0.01"}.get(exponent, f"10{text.superscript(exponent)}")
 

@@ -38,6 +38,8 @@ HEAD_TYPES: Final = ("blind", "content", "mixed", "geometric", "one-hot")
 TYPE: Final = "type"
 """What `HeadTable` takes in place of a metric's name to tell heads by their type."""
 
+_SAME = "the same "
+
 Cell = tuple[int, int]
 """(layer, head)."""
 
@@ -128,6 +130,19 @@ class HeadTable:
     def unit(self) -> str:
         """The metric's unit."""
         return next((m.unit for m in METRICS if m.name == self.metric), "")
+
+    @property
+    def means(self) -> str:
+        """What the metric means; one that is "the same" as the one above it says what of."""
+        meant = ""
+        for metric in METRICS:
+            if metric.means.startswith(_SAME):
+                meant = f"{meant}, {metric.means.removeprefix(_SAME)}"
+            else:
+                meant = metric.means
+            if metric.name == self.metric:
+                return meant
+        return ""
 
     @property
     def medians(self) -> Array:

@@ -12,10 +12,14 @@ import numpy.typing as npt
 from igaviz.dump.data import AttentionMap, Floats, Structure
 from igaviz.format import LayerId
 from igaviz.metrics.data import Measurement
+from igaviz.metrics.distance import distances
 from igaviz.metrics.heads import head_type
 
 TILE: Final = 320
 """Cells along a side of a small map, at most: residues beyond share cells."""
+
+CLOSE: Final = 20.0
+"""Å: where the small map of the structure ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +69,30 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """The heads of one attention call, in the order of their numbers, and the structure."""
+    """The heads of one attention call, in the order of their numbers, and the structure.
+
+    `closeness` [M, M] float32 is the Cα distance less 20 Å, 0 for all beyond, as small as a tile.
+    """
 
     id: LayerId
     structure: Structure
     tiles: tuple[Tile, ...]
+    closeness: npt.NDArray[np.float32]
+
+    @classmethod
+    def join(
+        cls,
+        id: LayerId,
+        structure: Structure,
+        tiles: Iterable[Tile],
+        positions: Sequence[int] | None = None,
+    ) -> Sheet:
+        """The sheet of `tiles` of one attention call, which show the residues at `positions`."""
+        ca = structure.ca if positions is None else structure.ca[list(positions)]
+        with np.errstate(invalid="ignore"):
+            closeness = np.minimum(distances(ca) - np.float32(CLOSE), np.float32(0))
+        ordered = sorted(tiles, key=lambda tile: tile.head)
+        return cls(id, structure, tuple(ordered), shrunk(closeness))
 
     @classmethod
     def of(cls, maps: Iterable[AttentionMap], positions: Sequence[int] | None = None) -> Sheet:
@@ -83,8 +106,7 @@ class Sheet:
             tiles.append(Tile.of(last, positions))
         if last is None:
             raise ValueError("no map")
-        tiles.sort(key=lambda tile: tile.head)
-        return cls(last.id.layer_id, last.structure, tuple(tiles))
+        return cls.join(last.id.layer_id, last.structure, tiles, positions)
 
     @property
     def top(self) -> float:

@@ -101,7 +101,7 @@ class LayerSource:
             tiles.append(self._judged(Tile.of(found, view.residues)))
         if structure is None:
             return None
-        return Sheet(self.task.entry.id, structure, tuple(tiles)), view
+        return Sheet.join(self.task.entry.id, structure, tiles, view.residues), view
 
     def _judged(self, tile: Tile) -> Tile:
         verdict, measurement = self.verdicts.get(tile.head), self.measurements.get(tile.head)

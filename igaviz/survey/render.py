@@ -9,7 +9,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from igaviz.checks import Settings, Verdict, map_verdicts
+from igaviz.checks import Settings, Severity, Verdict, map_verdicts
 from igaviz.dump import Damage, Dump, read_maps
 from igaviz.errors import OutputError, SelectionError, UsageError
 from igaviz.figures import FIGURES, Scope
@@ -159,8 +159,11 @@ class _Judged:
     verdicts: Mapping[MapId, Verdict]
 
     def worst(self, maps: Iterable[MapId]) -> Verdict:
-        """The worst verdict on `maps`, the first of equals."""
-        return max((self.verdicts[m] for m in maps), key=lambda verdict: verdict.severity)
+        """The worst verdict on `maps`, the first of equals, in words that say so."""
+        found = max((self.verdicts[m] for m in maps), key=lambda verdict: verdict.severity)
+        if found.severity == Severity.HEALTHY:
+            return found
+        return found._replace(words=f"worst: {found.words}")
 
 
 def _measured(
