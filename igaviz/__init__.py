@@ -8,10 +8,12 @@ from igaviz._version import __version__
 if TYPE_CHECKING:
     from igaviz.checks import Settings
     from igaviz.checks.explain import explain
+    from igaviz import figures
     from igaviz.dump import open_dump, read_maps
     from igaviz.metrics import measure
     from igaviz.record import Recorder, tap
     from igaviz.survey.diagnose import diagnose
+    from igaviz.survey.history import histories
     from igaviz.survey.info import info
     from igaviz.survey.plan import Choice
     from igaviz.survey.render import Style, render
@@ -26,6 +28,8 @@ __all__ = [
     "__version__",
     "diagnose",
     "explain",
+    "figures",
+    "histories",
     "info",
     "measure",
     "open_dump",
@@ -43,6 +47,7 @@ _HOME = {
     "Style": "igaviz.survey.render",
     "diagnose": "igaviz.survey.diagnose",
     "explain": "igaviz.checks.explain",
+    "histories": "igaviz.survey.history",
     "info": "igaviz.survey.info",
     "measure": "igaviz.metrics",
     "open_dump": "igaviz.dump",
@@ -57,6 +62,8 @@ _HOME = {
 
 def __getattr__(name: str) -> object:
     """The public name `name`, imported from where it lives."""
+    if name == "figures":
+        return import_module("igaviz.figures")  # sets the attribute as well
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'igaviz' has no attribute {name!r}")

@@ -1,5 +1,14 @@
-"""Pictures of one map: the three figures, and the painter that draws many of them."""
+"""Pictures of maps, layers, steps and runs, and the painter that draws many of them."""
 
+from igaviz.figures.functions import (
+    contacts,
+    effect,
+    grid,
+    heads,
+    separation,
+    terms,
+    trajectory,
+)
 from igaviz.figures.header import Severity
 from igaviz.figures.overview import overview
 from igaviz.figures.painter import DEFAULT_FIGURES, FIGURES, FORMATS, FigureType, Painter, Scope
@@ -16,7 +25,14 @@ __all__ = [
     "Scope",
     "Severity",
     "View",
+    "contacts",
+    "effect",
+    "grid",
+    "heads",
     "overview",
     "profiles",
+    "separation",
     "statistics",
+    "terms",
+    "trajectory",
 ]

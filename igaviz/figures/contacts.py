@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,6 +31,8 @@ _FOR_THE_KEY = 2 * Key.ROW + 0.04
 
 class ContactsFigure:
     """The figure, built once and drawn anew with each `update`."""
+
+    question: ClassVar[str] = QUESTION
 
     def __init__(self) -> None:
         top = HEIGHT + theme.TITLE_ROOM
@@ -138,7 +141,7 @@ class PrecisionPanel(Panel):
         """Draw the precision of `found`."""
         for line in (self.content, self.attention, self.chance):
             line.set_data([], [])
-        missing = _missing(found, subject) or _no_pairs(found)
+        missing = _missing(found, subject) or _no_contact(found)
         drawn = self.say("Precision of the strongest", "", missing)
         self.key.set_visible(drawn)
         if not drawn or found.attention is None:
@@ -192,10 +195,10 @@ def _missing(found: ContactMap, subject: Profiles) -> str:
     n = subject.map.n_residues
     if n < 2:
         return NO_RESIDUES if n == 0 else "One residue: there is no pair."
+    if not len(found.contacts.first):
+        return f"No pair is {LONG_RANGE} residues apart."
     return found.why
 
 
-def _no_pairs(found: ContactMap) -> str:
-    if not len(found.contacts.first):
-        return f"No pair is {LONG_RANGE} residues apart: nothing to predict."
+def _no_contact(found: ContactMap) -> str:
     return "" if found.contacts.touching.any() else "No such pair is in contact."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from matplotlib.collections import PolyCollection
 
@@ -27,6 +29,8 @@ _CONTENT = ("What content moves", "Geometric bias")
 
 class EffectFigure:
     """The figure, built once and drawn anew with each `update`."""
+
+    question: ClassVar[str] = QUESTION
 
     def __init__(self) -> None:
         top = HEIGHT + theme.TITLE_ROOM
@@ -118,7 +122,7 @@ def _bars(shares: Array) -> list[Array]:
 
 
 def _share(mean: float) -> str:
-    return "< 0.001" if 0 < mean < 0.001 else text.decimal(mean)
+    return "< 0.001" if 0 < mean < 0.001 else text.decimal(mean, 2)
 
 
 def _shades(effects: Effects, view: View) -> Shades:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,17 @@ _WIDTH = 13.4
 _MARGIN = 0.3
 _GAP = 0.22
 _ABOVE = 0.54
+_SMALL = theme.SMALL - 0.6
 _BAR_ROOM = 0.95
 _LARGEST = 3.4
-_MOST_COLUMNS = 10
+_MOST_COLUMNS = 8
 _LANDSCAPE = 1.9  # the shape of a sheet that suits a screen best
 
 
 class GridFigure:
     """The figure for so many heads, built once and drawn anew with each `update`."""
+
+    question: ClassVar[str] = QUESTION
 
     def __init__(self, n_heads: int) -> None:
         columns, rows = _arrange(n_heads + 1)  # the structure comes first
@@ -78,7 +81,7 @@ class TilePanel:
         self.image = axes.imshow(np.zeros((1, 1)), aspect="auto", interpolation_stage="data")
         (self.breaks,) = axes.plot([], [], color=theme.INK, linewidth=0.6, alpha=0.75)
         self.title = self._line(0.24, theme.BODY, "bold")
-        self.below = self._line(0.07, theme.SMALL - 0.6, "normal")
+        self.below = self._line(0.07, _SMALL, "normal")
         self.sentence = axes.text(
             0.5, 0.5, "", transform=axes.transAxes, ha="center", va="center",
             size=theme.SMALL, color=theme.FAINT, wrap=False,
@@ -93,7 +96,7 @@ class TilePanel:
     def draw_head(self, tile: Tile, shades: Shades, window: Window) -> None:
         """Draw one head's attention, its verdict above."""
         glyph, ink = theme.VERDICTS[_severity(tile)]
-        self._say(_title(tile, glyph), _summary(tile), ink)
+        self._say(f"{glyph} head {tile.head}".strip(), _summary(tile, self.inches), ink)
         missing = "Attention not recorded." if tile.cells is None else ""
         self._draw(tile.cells, shades, window, missing)
 
@@ -105,7 +108,7 @@ class TilePanel:
     def _say(self, title: str, below: str, ink: str) -> None:
         self.title.set_text(text.fit(title, self.inches, theme.BODY, bold=True))
         self.title.set_color(ink)
-        self.below.set_text(text.fit(below, self.inches, theme.SMALL - 0.6))
+        self.below.set_text(text.fit(below, self.inches, _SMALL))
         self.below.set_color(theme.FAINT)
 
     def _draw(
@@ -159,15 +162,14 @@ def _severity(tile: Tile) -> Severity:
     return cast(Severity, tile.severity)
 
 
-def _title(tile: Tile, glyph: str) -> str:
-    kind = f" · {tile.head_type}" if tile.head_type else ""
-    return f"{glyph} head {tile.head}{kind}".strip()
-
-
-def _summary(tile: Tile) -> str:
+def _summary(tile: Tile, room: float) -> str:
+    """What there is to say of a head, as long as `room` inches allow."""
     if tile.severity not in (None, "healthy"):
         return tile.verdict
-    return "" if tile.effect is None else f"geometry moves {_percent(tile.effect)}"
+    moves = "" if tile.effect is None else _percent(tile.effect)
+    kind = tile.head_type or ""
+    long = f"{kind} · geometry moves {moves}" if kind and moves else kind or moves
+    return long if text.width(long, _SMALL) <= room else f"{kind} {moves}"
 
 
 def _percent(share: float) -> str:
@@ -191,7 +193,7 @@ def _words(sheet: Sheet, window: Window) -> tuple[str, str, str]:
     ]
     caption = (
         f"{QUESTION} Attention of all heads on one scale, queries from top to bottom; the line on "
-        "it is 1/N. Moves: share of attention that geometry moves."
+        "it is 1/N. Per cent: the share of its attention that geometry moves."
     )
     bad = sum(tile.nonfinite for tile in sheet.tiles)
     if bad:

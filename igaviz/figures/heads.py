@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,6 +35,8 @@ _FOR_THE_KEY = 3 * Key.ROW + 0.04
 
 class HeadsFigure:
     """The figure for so many layers and heads, built once and drawn anew with each `update`."""
+
+    question: ClassVar[str] = QUESTION
 
     def __init__(self, n_layers: int, n_heads: int) -> None:
         cell = max(min(_CELL, _TALLEST / n_layers), _SMALLEST)

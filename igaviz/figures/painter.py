@@ -14,12 +14,19 @@ from matplotlib.figure import Figure
 
 from igaviz.dump.data import AttentionMap
 from igaviz.errors import OutputError, UsageError
-from igaviz.figures import contacts, effect, grid, heads, png, separation, terms, theme, trajectory
+from igaviz.figures import png, theme
 from igaviz.figures.canvas import Canvas
+from igaviz.figures.contacts import ContactsFigure
+from igaviz.figures.effect import EffectFigure
+from igaviz.figures.grid import GridFigure
 from igaviz.figures.header import Severity
+from igaviz.figures.heads import HeadsFigure
 from igaviz.figures.overview import OverviewFigure
 from igaviz.figures.profiles import ProfilesFigure
+from igaviz.figures.separation import SeparationFigure
 from igaviz.figures.statistics import StatisticsFigure
+from igaviz.figures.terms import TermsFigure
+from igaviz.figures.trajectory import TrajectoryFigure
 from igaviz.figures.view import View, profiles_of
 from igaviz.format import temporary_name
 from igaviz.metrics.pairs import Pairs
@@ -71,24 +78,24 @@ FIGURES: Mapping[str, FigureType] = MappingProxyType(
             "map", "How do attention and geometric bias go with distance?", StatisticsFigure
         ),
         "grid": FigureType(
-            "layer", grid.QUESTION, grid.GridFigure, lambda sheet: (len(sheet.tiles),)
+            "layer", GridFigure.question, GridFigure, lambda sheet: (len(sheet.tiles),)
         ),
         "heads": FigureType(
             "step",
-            heads.QUESTION,
-            heads.HeadsFigure,
+            HeadsFigure.question,
+            HeadsFigure,
             lambda table: (len(table.layers), len(table.heads)),
         ),
         "trajectory": FigureType(
             "run",
-            trajectory.QUESTION,
-            trajectory.TrajectoryFigure,
+            TrajectoryFigure.question,
+            TrajectoryFigure,
             lambda history: (len(history.tracks), len(history.metrics)),
         ),
-        "effect": FigureType("map", effect.QUESTION, effect.EffectFigure),
-        "terms": FigureType("map", terms.QUESTION, terms.TermsFigure),
-        "separation": FigureType("map", separation.QUESTION, separation.SeparationFigure),
-        "contacts": FigureType("map", contacts.QUESTION, contacts.ContactsFigure),
+        "effect": FigureType("map", EffectFigure.question, EffectFigure),
+        "terms": FigureType("map", TermsFigure.question, TermsFigure),
+        "separation": FigureType("map", SeparationFigure.question, SeparationFigure),
+        "contacts": FigureType("map", ContactsFigure.question, ContactsFigure),
     }
 )
 """The figure types by the name that stands in their files' names."""

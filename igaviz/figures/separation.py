@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,11 +25,14 @@ _LEFT = 0.84
 _HEIGHT = 3.5
 _WIDTHS = (5.7, 5.7)
 _PITCH = 6.5
+_FEW = 8
 _FOR_THE_KEY = 2 * Key.ROW + 0.04
 
 
 class SeparationFigure:
     """The figure, built once and drawn anew with each `update`."""
+
+    question: ClassVar[str] = QUESTION
 
     def __init__(self) -> None:
         top = HEIGHT + theme.TITLE_ROOM + _FOR_THE_KEY
@@ -118,7 +121,7 @@ class SeparationPanel(Panel):
         level = 1 / subject.map.n_residues
         self.uniform.set_data([-0.5, edge], [level, level])
         self.axes.set_xlim(-0.5, edge)
-        theme.set_ticks(self.axes.xaxis, *value_ticks(0, max(last, 1), most=8))
+        theme.set_ticks(self.axes.xaxis, *_whole_ticks(last))
         axis.set_y(self.axes)
 
 
@@ -133,6 +136,12 @@ def _up_to(curve: Curve, last: int) -> Curve:
         curve.count[kept],
         *(part(v) for v in (curve.mean, curve.median, curve.low, curve.high)),
     )
+
+
+def _whole_ticks(last: int) -> tuple[list[float], list[str]]:
+    if last > _FEW:
+        return value_ticks(0, last, most=8)
+    return [float(k) for k in range(last + 1)], [str(k) for k in range(last + 1)]
 
 
 def _missing(subject: Profiles, curve: Curve | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import ClassVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,6 +35,8 @@ _COLUMNS = (0.0, 0.38, 0.57, 0.98)
 
 class TermsFigure:
     """The figure, built once and drawn anew with each `update`."""
+
+    question: ClassVar[str] = QUESTION
 
     def __init__(self) -> None:
         top = HEIGHT + _LEGEND

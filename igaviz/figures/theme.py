@@ -23,6 +23,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from igaviz.figures.canvas import Canvas
+from igaviz.figures.notebook import NotebookFigure
 
 DPI = 150
 FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
@@ -206,7 +207,9 @@ class Page:
     def __init__(self, width: float, height: float) -> None:
         self.width = width
         self.height = height
-        self.figure = Figure(figsize=(width, height), dpi=DPI, facecolor=_InForce.palette.PAPER)
+        self.figure: Figure = NotebookFigure(
+            figsize=(width, height), dpi=DPI, facecolor=_InForce.palette.PAPER
+        )
         Canvas(self.figure)
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,6 +39,8 @@ class TrajectoryFigure:
 
     Several metrics stand side by side, a row for each layer; one metric has a panel for each.
     """
+
+    question: ClassVar[str] = QUESTION
 
     def __init__(self, n_layers: int, n_metrics: int) -> None:
         self.single = n_metrics == 1

@@ -91,8 +91,11 @@ class HeadTable:
     ) -> HeadTable:
         """The table of the `measurements` of one step, by `metric` or by type.
 
-        Items and ranks are combined head by head as `combine` does.
+        Items and ranks are combined head by head as `combine` does. Raises `ValueError` without
+        measurements, or where they are of several steps, phases or runs.
         """
+        if len({m.id[:3] for m in measurements}) != 1:
+            raise ValueError("there are none" if not measurements else "they are of several steps")
         first = measurements[0].id
         by_cell: dict[Cell, list[Mapping[str, Value]]] = defaultdict(list)
         for m in measurements:

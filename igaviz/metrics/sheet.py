@@ -14,6 +14,9 @@ from igaviz.format import LayerId
 from igaviz.metrics.data import Measurement
 from igaviz.metrics.distance import distances
 from igaviz.metrics.heads import head_type
+from igaviz.metrics.measure import measure
+from igaviz.metrics.pairs import Pairs
+from igaviz.metrics.table import LOCAL_RADIUS
 
 TILE: Final = 320
 """Cells along a side of a small map, at most: residues beyond share cells."""
@@ -58,6 +61,10 @@ class Tile:
             nonfinite=int(np.count_nonzero(~finite)),
         )
 
+    def judged(self, verdict: str, severity: str | None) -> Tile:
+        """The tile with what the checks say of its head."""
+        return replace(self, verdict=verdict, severity=severity)
+
     def measured(self, measurement: Measurement) -> Tile:
         """The tile with its head's type and `geometry_effect`."""
         return replace(
@@ -95,18 +102,33 @@ class Sheet:
         return cls(id, structure, tuple(ordered), shrunk(closeness))
 
     @classmethod
-    def of(cls, maps: Iterable[AttentionMap], positions: Sequence[int] | None = None) -> Sheet:
-        """The sheet of `maps`, one attention call's heads, read one at a time.
+    def of(
+        cls,
+        maps: Iterable[AttentionMap],
+        positions: Sequence[int] | None = None,
+        *,
+        radius: float = LOCAL_RADIUS,
+    ) -> Sheet:
+        """The sheet of `maps`, one attention call's heads, each read, measured and let go.
 
-        Raises `ValueError` where there is no map.
+        Raises `ValueError` where there is no map, or they are of several calls.
         """
         tiles: list[Tile] = []
-        last: AttentionMap | None = None
-        for last in maps:
-            tiles.append(Tile.of(last, positions))
-        if last is None:
-            raise ValueError("no map")
-        return cls.join(last.id.layer_id, last.structure, tiles, positions)
+        pairs: Pairs | None = None
+        call: LayerId | None = None
+        for found in maps:
+            if pairs is None:
+                pairs, call = Pairs.of(found.structure, radius), found.id.layer_id
+            if found.id.layer_id != call:
+                raise ValueError("they are of several attention calls")
+            tiles.append(Tile.of(found, positions).measured(measure(found, pairs)))
+        if pairs is None or call is None:
+            raise ValueError("there are none")
+        return cls.join(call, pairs.structure, tiles, positions)
+
+    def with_tiles(self, tiles: Sequence[Tile]) -> Sheet:
+        """The sheet with other tiles of the same heads."""
+        return replace(self, tiles=tuple(tiles))
 
     @property
     def top(self) -> float:

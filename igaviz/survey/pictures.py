@@ -106,7 +106,7 @@ class LayerSource:
     def _judged(self, tile: Tile) -> Tile:
         verdict, measurement = self.verdicts.get(tile.head), self.measurements.get(tile.head)
         if verdict is not None:
-            tile = replace(tile, verdict=verdict.words, severity=str(verdict.severity))
+            tile = tile.judged(verdict.words, str(verdict.severity))
         return tile if measurement is None else tile.measured(measurement)
 
 
