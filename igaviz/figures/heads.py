@@ -230,11 +230,11 @@ class LayersPanel(Panel):
         self.key.set_visible(drawn)
         if not drawn:
             return
-        low, high = colour.robust_limits(table.values[finite])
+        low, high = float(table.values[finite].min()), float(table.values[finite].max())
         margin = 0.07 * (high - low) or max(abs(high), 1.0) * 0.1
         rows, _ = np.nonzero(finite)
-        self.points.set_data(rows, np.clip(table.values[finite], low, high))
-        self.median.set_data(np.arange(len(table.layers)), np.clip(table.medians, low, high))
+        self.points.set_data(rows, table.values[finite])
+        self.median.set_data(np.arange(len(table.layers)), table.medians)
         self.axes.set_xlim(-0.6, len(table.layers) - 0.4)
         self.axes.set_ylim(low - margin, high + margin)
         ticks, labels, power = scaled_ticks(low - margin, high + margin)

@@ -9,6 +9,11 @@ import pytest
 
 from igaviz.dump.data import AttentionMap, Structure
 from igaviz.format import MapId
+from igaviz.metrics import Pairs, measure
+from igaviz.metrics.heads import HeadTable
+from igaviz.metrics.history import History, Moment, telling, tracks_of
+from igaviz.metrics.profiles import Profiles
+from igaviz.metrics.sheet import Sheet
 from igaviz.softmax import softmax
 
 
@@ -51,6 +56,46 @@ def build(n, *, gamma=0.3, chains=1, sign=1, seed=0, phase="train", name="1abc")
     )
 
 
+def heads_of(map, n=3):
+    """Heads of one call: `map`, weaker and weaker."""
+    heads = []
+    for head in range(n):
+        bias = None if map.geo_bias is None else map.geo_bias * np.float32(0.5**head)
+        heads.append(replace(map, id=map.id._replace(head=head), geo_bias=bias))
+    return heads
+
+
+def history_of(map, steps=(100, 200, 700), layers=2, metrics=None):
+    """A history whose numbers are those of `map`'s heads, sick from the second step on."""
+    pairs = Pairs.of(map.structure)
+    values = [measure(head, pairs).values for head in heads_of(map)]
+    moments = [
+        Moment(layer, step, values[: 1 + k], k == 0, "error" if layer == 0 and k else "healthy")
+        for k, step in enumerate(steps)
+        for layer in range(layers)
+    ]
+    known = telling(metrics)
+    tracks = tracks_of(moments, [m.name for m in known])
+    return History("run", "train", known, tracks, len(steps) + 5, len(steps), True, ("1abc",))
+
+
+def subject_of(scope, map):
+    """What a figure of this scope is drawn from, made of `map`."""
+    if scope == "map":
+        return Profiles(map, Pairs.of(map.structure))
+    if scope == "layer":
+        return Sheet.of(heads_of(map))
+    if scope == "run":
+        return history_of(map)
+    pairs = Pairs.of(map.structure)
+    measured = [
+        measure(replace(head, id=head.id._replace(layer=layer)), pairs)
+        for layer in (2, 5)
+        for head in heads_of(map)
+    ]
+    return HeadTable.of(measured[:-1], severities={(2, 0): "error", (5, 1): "note"})
+
+
 def spoil(map, **terms):
     """`map` with other terms, or another structure."""
     return replace(map, **terms)
@@ -59,6 +104,16 @@ def spoil(map, **terms):
 @pytest.fixture(scope="session")
 def make_map():
     return build
+
+
+@pytest.fixture(scope="session")
+def make_subject():
+    return subject_of
+
+
+@pytest.fixture(scope="session")
+def make_history():
+    return history_of
 
 
 @pytest.fixture(scope="session")

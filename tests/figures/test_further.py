@@ -1,0 +1,236 @@
+"""The further figures: what the artists hold, odd data, reuse, and how a notebook shows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
+import igaviz
+from igaviz import figures
+from igaviz.errors import UsageError
+from igaviz.figures import FIGURES, Painter, View
+from igaviz.figures.contacts import ContactsFigure
+from igaviz.figures.effect import EffectFigure
+from igaviz.figures.grid import GridFigure
+from igaviz.figures.heads import HeadsFigure
+from igaviz.figures.separation import SeparationFigure
+from igaviz.figures.terms import TermsFigure
+from igaviz.figures.theme import style
+from igaviz.figures.trajectory import TrajectoryFigure
+from igaviz.metrics import Pairs, measure
+from igaviz.metrics.contact_map import ContactMap
+from igaviz.metrics.heads import HeadTable
+from igaviz.metrics.profiles import Profiles
+from igaviz.metrics.sheet import Sheet
+
+
+def drawn(build, subject, view=View(), layout=()):  # noqa: B008
+    with style(view.style):
+        built = build(*layout)
+        built.update(subject, view)
+    return built
+
+
+def of(map, radius=8.0):
+    return Profiles(map, Pairs.of(map.structure, radius))
+
+
+def pixels(figure):
+    with style():
+        figure.set_dpi(40)
+        figure.canvas.draw()
+        return np.asarray(figure.canvas.buffer_rgba()).copy()
+
+
+ODD = (
+    "one residue",
+    "holes",
+    "no residue",
+    "nothing",
+    "huge",
+    "two residues",
+    "all NaN",
+    "no bias",
+    "subtracted",
+    "two chains",
+)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, kind in FIGURES.items() if kind.scope in ("layer", "step", "run")]
+)
+def test_odd_data_is_drawn_and_a_reused_figure_is_a_fresh_one(name, odd_maps, make_subject):
+    painter = Painter()
+    for k, kind in enumerate([*ODD, *ODD[:3]]):
+        subject = make_subject(FIGURES[name].scope, odd_maps[kind])
+        said = [("fine", "healthy"), ("sick", "error"), ("", None)][k % 3]
+        view = View(style=("light", "dark")[k % 2])
+        reused = painter.draw(name, subject, view, *said)
+        assert np.array_equal(pixels(reused), pixels(Painter().draw(name, subject, view, *said))), (
+            kind
+        )
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_every_type_says_its_question_and_follows_the_style(name, make_map, make_subject):
+    subject = make_subject(FIGURES[name].scope, make_map(25))
+    assert FIGURES[name].question.endswith("?")
+    light, dark = (
+        pixels(Painter().draw(name, subject, View(style=style))).astype(int)
+        for style in ("light", "dark")
+    )
+    assert light.shape == dark.shape
+    assert light[0, 0, :3].min() > 200
+    assert dark[0, 0, :3].max() < 60
+    assert (np.abs(light - dark).sum(axis=2) > 0).mean() > 0.9
+
+
+def test_a_notebook_shows_a_figure_by_itself(make_map):
+    figure = figures.effect(make_map(12))
+    before = pixels(figure)
+    figure.set_dpi(50)
+    data, about = DisplayFormatter().format(figure)
+    assert data["image/png"].startswith(b"\x89PNG\r\n")
+    assert about["image/png"]["width"] == round(72 * figure.get_figwidth())
+    assert igaviz.figures is figures
+    assert np.array_equal(pixels(figure), before)
+
+
+def test_the_effect_is_the_difference_with_the_share_beside_it(make_map):
+    map = make_map(40)
+    built = drawn(EffectFigure, of(map))
+    shown = built.geometry.image.get_array()
+    content = built.content.image.get_array()
+    mean = measure(map, Pairs.of(map.structure)).values
+    halves = 0.5 * np.abs(shown).sum(axis=1)
+    assert float(halves.mean()) == pytest.approx(mean["geometry_effect"], rel=0.02)
+    assert float(0.5 * np.abs(content).sum(axis=1).mean()) == pytest.approx(
+        mean["content_effect"], rel=0.02
+    )
+    bars = built.by_query[0].bars.get_paths()
+    assert len(bars) == 40
+    assert bars[7].vertices[:, 0].max() == pytest.approx(halves[7], rel=0.05)
+    assert built.by_query[0].mean.get_xdata()[0] == pytest.approx(mean["geometry_effect"])
+    assert shown.max() > 0 > shown.min()
+    assert built.geometry.image.norm.vmax == -built.content.image.norm.vmin
+
+
+def test_shares_are_stacked_and_what_is_below_zero_hangs_down(make_map):
+    map = make_map(40)
+    against = replace(map, geo_bias=-0.4 * map.logits_before)
+    built = drawn(TermsFigure, of(against))
+    panel = built.shares[0]
+    content = [path.vertices[:, 1] for path in panel.bars["Q·K"].get_paths()]
+    geometry = [path.vertices[:, 1] for path in panel.bars["geometry"].get_paths()]
+    assert np.ptp(content[3]) == pytest.approx(1 / 0.6, rel=1e-4)
+    assert geometry[3].min() == pytest.approx(-0.4 / 0.6, rel=1e-4)
+    assert geometry[3].max() == 0
+    said = [word.get_text() for row in built.numbers[0].rows for word in row]
+    assert "167 %" in said
+    assert "−67 %" in said
+    assert any("−1.00" in note.get_text() for note in built.numbers[0].notes)
+    assert not panel.bars["pair bias"].get_paths()
+
+
+def test_separations_are_drawn_with_blind_attention(make_map):
+    map = make_map(60)
+    built = drawn(SeparationFigure, of(map), View(scale="linear"))
+    x, y = built.every.mean.get_data()
+    assert x.tolist() == list(range(60))
+    for apart in (0, 3, 20):
+        wanted = np.concatenate([np.diagonal(map.attention, k) for k in {apart, -apart}])
+        assert y[apart] == pytest.approx(wanted.mean(), rel=1e-4)
+    assert len(built.near.mean.get_xdata()) == 33
+    assert np.isfinite(built.every.content.get_ydata()).all()
+
+
+def test_contacts_lie_below_the_diagonal_and_scores_above(make_map):
+    map = make_map(60)
+    found = ContactMap.of(map, Pairs.of(map.structure))
+    built = drawn(ContactsFigure, of(map))
+    shown = built.map.image.get_array()
+    assert np.triu(shown, 1).sum() == pytest.approx(shown.sum())
+    i, j = np.nonzero(np.triu(found.candidates & (found.scores > 0), 1))
+    inside = found.scores[i, j] < built.map.image.norm.vmax
+    np.testing.assert_allclose(shown[i, j][inside], found.scores[i, j][inside], rtol=1e-4)
+    for marks, kept in (
+        (built.map.found, found.attention.hit),
+        (built.map.missed, ~found.attention.hit),
+    ):
+        x, y = marks.get_data()
+        assert len(x) == kept.sum()
+        assert all(np.asarray(y) > np.asarray(x))
+    assert built.precision.attention.get_ydata()[-1] == pytest.approx(found.precision)
+    assert f"{100 * found.precision:.3g} %" in built.map.aside.get_text()
+
+
+def test_each_head_has_its_map_its_verdict_and_one_scale(make_map):
+    maps = [
+        replace(make_map(20, gamma=g), id=make_map(20).id._replace(head=h))
+        for h, g in ((7, 1e-5), (2, 4.0))
+    ]
+    sheet = Sheet.of(maps)
+    tiles = [sheet.tiles[0].judged("it is sick", "error"), sheet.tiles[1].judged("", None)]
+    built = drawn(GridFigure, sheet.with_tiles(tiles), layout=(2,))
+    assert [t.title.get_text() for t in built.tiles] == ["✖ head 2", "head 7"]
+    assert built.tiles[0].below.get_text() == "it is sick"
+    assert built.tiles[1].below.get_text().startswith("blind")
+    norms = {(t.image.norm.vmin, t.image.norm.vmax) for t in built.tiles}
+    assert len(norms) == 1
+    np.testing.assert_allclose(
+        built.tiles[1].image.get_array(), np.clip(maps[0].attention, 1e-4, norms.pop()[1])
+    )
+
+
+def test_a_matrix_tells_types_numbers_and_what_is_not_there(make_map):
+    pairs = Pairs.of(make_map(30).structure)
+    measured = [
+        measure(replace(make_map(30, gamma=g), id=make_map(30).id._replace(layer=y, head=h)), pairs)
+        for y, h, g in ((0, 0, 1e-5), (0, 1, 60.0), (1, 1, 0.3))
+    ]
+    built = drawn(HeadsFigure, HeadTable.of(measured), layout=(2, 2))
+    said = [word.get_text() for word in built.matrix.axes.texts]
+    assert {"blind", "one-hot"} <= set(said)
+    assert "blind (1)" in [t.get_text() for t in built.types.key.legend.get_texts()]
+    table = HeadTable.of(measured, "entropy", {(0, 0): "error"})
+    built = drawn(HeadsFigure, table, layout=(2, 2))
+    assert "✖" in [word.get_text() for word in built.matrix.axes.texts]
+    assert built.layers.points.get_ydata() == pytest.approx(table.values[np.isfinite(table.values)])
+    missing = built.matrix.image.get_array()[1, 0]
+    with style():
+        assert tuple(missing) == (1, 1, 1)
+
+
+def test_a_trajectory_says_when_items_differ_and_what_is_left_out(make_map, make_history):
+    history = make_history(make_map(25))
+    built = drawn(TrajectoryFigure, history, layout=(2, 5))
+    details = built.header.details.get_text()
+    assert "ITEMS DIFFER" in details
+    assert "5 left out" in details
+    panel = built.panels[0][1]
+    assert panel.median.get_xdata().tolist() == [100, 200, 700]
+    assert panel.median.get_ydata() == pytest.approx(history.tracks[0].median["geometry_effect"])
+    (span,) = panel.spans["error"].get_paths()
+    assert (span.vertices[:, 0].min(), span.vertices[:, 0].max()) == (150, 700)
+    assert not panel.spans["warning"].get_paths()
+    assert built.names[0].get_text() == "✖ layer 0"
+    calm = drawn(TrajectoryFigure, replace(history, items_differ=False), layout=(2, 5))
+    assert "DIFFER" not in calm.header.details.get_text()
+    one = make_history(make_map(25), steps=(5,), layers=1, metrics="entropy")
+    assert drawn(TrajectoryFigure, one, layout=(1, 1)).panels[0][0].maps.get_xdata() == [5]
+
+
+def test_what_can_not_be_drawn_is_said(make_map):
+    with pytest.raises(UsageError, match="no metric"):
+        figures.heads([], metric="beauty")
+    with pytest.raises(UsageError, match="none"):
+        figures.heads([])
+    with pytest.raises(UsageError, match="none"):
+        figures.grid([])
+    built = drawn(EffectFigure, of(replace(make_map(9), attention=None)))
+    assert built.geometry.sentence.get_text() == "Attention not recorded."
+    built = drawn(ContactsFigure, of(make_map(4)))
+    assert "No pair is 6 residues apart." in built.map.sentence.get_text()
