@@ -1,0 +1,213 @@
+"""One selection, pictures of every scope: which are drawn, where they go, what they say."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import bare
+import h5py
+import numpy as np
+import pytest
+
+from igaviz.dump import open_dump
+from igaviz.errors import OutputError, SelectionError, UsageError
+from igaviz.selection import Numbers
+from igaviz.survey.history import histories
+from igaviz.survey.pictures import Style
+from igaviz.survey.plan import Choice
+from igaviz.survey.render import figure_names, render
+
+ALL = Choice()
+SMALL = {"dpi": 20}
+
+
+def numbers(**chosen):
+    return Choice(**{name: Numbers.parse(text) for name, text in chosen.items()})
+
+
+def names(rendering, out):
+    return sorted(str(picture.path.relative_to(out)) for picture in rendering.pictures)
+
+
+def add_rank(path, *, steps, heads, rank=0, phase=None):
+    """A shard with two items, whose layers have other heads at the first step."""
+    with h5py.File(path, "w") as file:
+        bare.start(file).attrs["rank"] = rank
+        for k, step in enumerate(steps):
+            for b, n in ((0, 30), (1, 24)):
+                item = bare.add_item(file, step, b, bare.helix(n), phase)
+                stored = heads if k else heads[:1]
+                layer = bare.add_layer(item, 4, **bare.terms(bare.helix(n), len(stored), step))
+                layer.attrs["heads"] = np.array(stored)
+        bare.finish(file)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs, one of them with two ranks and phases."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    bare.write(tmp_path / "one" / "a.h5", steps=(100, 200))
+    add_rank(tmp_path / "two" / "step-000000100.rank-00000.h5", steps=(100, 300), heads=(2, 6))
+    add_rank(
+        tmp_path / "two" / "step-000000100.rank-00001.h5", steps=(100, 300), heads=(2, 6), rank=1
+    )
+    add_rank(
+        tmp_path / "two" / "step-000000300.val.rank-00000.h5",
+        steps=(300,),
+        heads=(2, 6),
+        phase="val",
+    )
+    return open_dump(tmp_path / "one", tmp_path / "two")
+
+
+def test_figures_are_named_by_the_whole_or_the_last_word():
+    assert figure_names("grid,effect") == ("grid", "effect")
+    assert figure_names("statistics, attention_overview") == (
+        "attention_overview",
+        "distance_statistics",
+    )
+    assert len(figure_names("all")) == 10
+    assert len(Style().figures) == 3
+    with pytest.raises(UsageError, match="no figure 'gird'"):
+        figure_names("grid,gird")
+
+
+def test_one_picture_for_each_map_layer_step_and_run(tmp_path):
+    dump = open_dump(bare.write(tmp_path / "a.h5", steps=(100, 200), heads=3))
+    out = tmp_path / "out"
+    choice = numbers(layer="0-1", head="0,2", step="100,200", batch="all")
+    style = Style(figures=("contacts", "grid", "heads", "trajectory"), **SMALL)
+    drawn = render(dump, choice, out=out, style=style)
+    assert not drawn.failed
+    steps = ("step_000000100", "step_000000200")
+    assert names(drawn, out) == sorted(
+        [
+            *(f"{s}/layer{y}_contacts_b0_h{h}.png" for s in steps for y in (0, 1) for h in (0, 2)),
+            *(f"{s}/layer{y}_grid_b0.png" for s in steps for y in (0, 1)),
+            *(f"{s}/heads_type.png" for s in steps),
+            "trajectory.png",
+        ]
+    )
+    assert all((out / name).stat().st_size > 500 for name in names(drawn, out))
+    by_figure = {picture.figure: picture.shown for picture in drawn.pictures}
+    assert by_figure["contacts"].head == 2
+    assert (by_figure["grid"].layer, by_figure["grid"].head) == (1, None)
+    assert (by_figure["heads"].step, by_figure["heads"].layer) == (200, None)
+    assert by_figure["trajectory"].step is None
+    with pytest.raises(OutputError, match="already there"):
+        render(dump, choice, out=out, style=style)
+    metric = Style(figures=("heads", "trajectory"), metric="entropy", **SMALL)
+    assert names(render(dump, choice, out=out, style=metric), out)[-1] == "trajectory_entropy.png"
+    with pytest.raises(UsageError, match="no metric 'beauty'"):
+        render(dump, choice, out=out, style=Style(metric="beauty"))
+
+
+def test_runs_ranks_and_phases_show_where_there_are_several(runs, tmp_path):
+    out = tmp_path / "out"
+    style = Style(figures=("grid", "heads", "trajectory"), **SMALL)
+    choice = Choice(phase="all", step=Numbers.parse("last"), batch=Numbers.parse("1"))
+    drawn = render(runs, choice, over_steps=Choice(phase="all"), out=out, style=style)
+    # run one has no item 1
+    assert names(drawn, out) == [
+        "one/trajectory.png",
+        "two/step_000000300/heads_type.png",
+        "two/step_000000300/heads_type_val.png",
+        "two/step_000000300/layer4_grid_b1_r0.png",
+        "two/step_000000300/layer4_grid_b1_r0_val.png",
+        "two/step_000000300/layer4_grid_b1_r1.png",
+        "two/trajectory.png",
+        "two/trajectory_val.png",
+    ]
+
+
+def test_histories_take_steps_whose_heads_differ_and_say_that_items_may(runs):
+    one, two = histories(runs)
+    assert (one.run, two.run, two.phase) == ("one", "two", "train")
+    (track,) = two.tracks
+    assert track.steps.tolist() == [100, 300]
+    assert track.from_maps.all()
+    assert np.isfinite(track.median["saturation"]).all()
+    assert np.isnan(track.median["gamma"]).all()
+    assert two.items_differ
+    (last,) = histories(runs, Choice(phase="val"))
+    assert last.extent == (300, 300)
+    with pytest.raises(SelectionError, match="no layer 9"):
+        histories(runs, numbers(layer="9"))
+
+
+def test_maps_and_scalars_are_one_time_line(sample_data):
+    (history,) = histories(open_dump(sample_data / "diagonal_collapse"), numbers(layer="1,3"))
+    assert (history.phase, history.items_differ) == ("probe", False)
+    assert [track.layer for track in history.tracks] == [1, 3]
+    track = history.tracks[0]
+    assert track.steps[track.from_maps].tolist() == [100, 1500]
+    assert len(track.steps) == history.recorded == 60
+    assert (np.diff(track.steps) > 0).all()
+    assert {span.severity for span in track.spans} == {"error"}
+    # on both sides of a step with maps, the scalars say much the same as they
+    k = track.steps.tolist().index(100)
+    around = track.median["self_mass"][[k - 1, k, k + 1]]
+    assert np.ptp(around) < 0.2
+    # what single items or another radius are asked of, the scalars can't tell
+    (maps,) = histories(open_dump(sample_data / "diagonal_collapse"), numbers(batch="0"))
+    assert maps.tracks[0].steps.tolist() == [100, 1500]
+    (one,) = histories(open_dump(sample_data / "healthy"), numbers(step="50,1500", head="2"))
+    assert one.tracks[0].steps.tolist() == [50, 1500]
+    assert one.tracks[0].low["gamma"].tolist() == one.tracks[0].high["gamma"].tolist()
+
+
+def test_scalars_alone_have_a_trajectory_and_many_steps_are_thinned(tmp_path):
+    lines = [
+        {
+            "step": step,
+            "layer": layer,
+            "heads": [0, 4],
+            "gamma": [step * 0.1, None],
+            "saturation": [0.9, 0.8],
+            "geometry_effect": [0.5, 0.6],
+        }
+        for step in range(0, 10_000, 10)
+        for layer in (0, 1)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "scalars.rank-00000.jsonl").write_text(text)
+    dump = open_dump(tmp_path)
+    (history,) = histories(dump)
+    assert (history.recorded, history.drawn) == (1000, 400)
+    steps = history.tracks[1].steps
+    assert (steps[0], steps[-1]) == (0, 9990)
+    assert history.tracks[1].median["gamma"] == pytest.approx(steps * 0.1)
+    assert [span.severity for span in history.tracks[0].spans] == ["error"]
+    drawn = render(dump, ALL, out=tmp_path / "out", style=Style(figures=("trajectory",), **SMALL))
+    assert [p.path.name for p in drawn.pictures] == ["trajectory.png"]
+    assert drawn.pictures[0].verdict == "2 of 2 layers sick at the end"
+
+
+def test_a_damaged_head_costs_its_own_pictures_only(tmp_path):
+    def spoil(file):
+        layer = file["steps/000000100/batch/0/layers/0"]
+        attention = layer["attention"][:]
+        del layer["attention"]
+        stored = layer.create_dataset(
+            "attention", data=attention, chunks=(1, 30, 30), fletcher32=True
+        )
+        place = stored.id.get_chunk_info(1).byte_offset
+        file.attrs["at"] = place
+
+    path = bare.write(tmp_path / "a.h5", heads=3, change=spoil)
+    with h5py.File(path) as file:
+        place = int(file.attrs["at"])
+    content = bytearray(path.read_bytes())
+    content[place + 8] ^= 0xFF
+    path.write_bytes(content)
+    style = Style(figures=("grid", "effect", "heads"), **SMALL)
+    drawn = render(open_dump(path), numbers(layer="0"), out=tmp_path / "out", style=style)
+    assert Counter(picture.figure for picture in drawn.pictures) == {
+        "grid": 1,
+        "effect": 2,
+        "heads": 1,
+    }
+    assert drawn.damaged
+    assert all("head 1" in piece.where for piece in drawn.damaged)
