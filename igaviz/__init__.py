@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from igaviz._version import __version__
 
 if TYPE_CHECKING:
+    from igaviz import figures, metrics
     from igaviz.checks import Settings
     from igaviz.checks.explain import explain
-    from igaviz import figures
     from igaviz.dump import open_dump, read_maps
     from igaviz.metrics import measure
     from igaviz.record import Recorder, tap
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from igaviz.survey.history import histories
     from igaviz.survey.info import info
     from igaviz.survey.plan import Choice
-    from igaviz.survey.render import Style, render
+    from igaviz.survey.pictures import Style
+    from igaviz.survey.render import render
     from igaviz.survey.summary import summary_rows
     from igaviz.survey.verify import verify
 
@@ -32,6 +33,7 @@ __all__ = [
     "histories",
     "info",
     "measure",
+    "metrics",
     "open_dump",
     "read_maps",
     "render",
@@ -44,7 +46,7 @@ _HOME = {
     "Choice": "igaviz.survey.plan",
     "Recorder": "igaviz.record",
     "Settings": "igaviz.checks",
-    "Style": "igaviz.survey.render",
+    "Style": "igaviz.survey.pictures",
     "diagnose": "igaviz.survey.diagnose",
     "explain": "igaviz.checks.explain",
     "histories": "igaviz.survey.history",
@@ -60,10 +62,14 @@ _HOME = {
 """Where each name lives: imported at its first use, so that nobody pays for the other side."""
 
 
+_MODULES = ("figures", "metrics")
+"""Those whose names are public as they are."""
+
+
 def __getattr__(name: str) -> object:
     """The public name `name`, imported from where it lives."""
-    if name == "figures":
-        return import_module("igaviz.figures")  # sets the attribute as well
+    if name in _MODULES:
+        return import_module(f"igaviz.{name}")  # sets the attribute as well
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'igaviz' has no attribute {name!r}")
