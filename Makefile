@@ -24,24 +24,23 @@ $(TEST)/installed: pyproject.toml
 	$(TEST)/bin/pip install --quiet --editable '.[record,dev]'
 	touch $@
 
-FIGURES := docs/images/figures
-DRAW = $(TEST)/bin/igaviz render sample_data/healthy --dpi 72 --force --out $(FIGURES)/new
-figures: $(TEST)/installed ## draw the pictures of docs/figures.md anew, from the sample data
-	mkdir -p $(FIGURES)
-	$(DRAW) --figure heads,trajectory
-	$(DRAW) --layer 3 --head 5 --figure effect,terms,separation,contacts
-	$(DRAW) --layer 0 --figure grid
-	mv $(FIGURES)/new/trajectory.png $(FIGURES)
-	for name in grid_b0 effect_b0_h5 terms_b0_h5 separation_b0_h5 contacts_b0_h5; do \
-		mv $(FIGURES)/new/step_000001500/layer*_$$name.png $(FIGURES)/$${name%%_*}.png; done
-	mv $(FIGURES)/new/step_000001500/heads_type.png $(FIGURES)/heads.png
-	rm -r $(FIGURES)/new
-
 benchmarks: $(TEST)/installed ## measure speed; no test asserts a time
 	$(TEST)/bin/python -m pytest tests/benchmarks --benchmark-only
 
 gallery: $(TEST)/installed ## draw the pictures of docs/gallery.md anew
 	$(TEST)/bin/python tests/gallery.py
+
+PICTURES := docs/images/figures
+DRAW := $(TEST)/bin/igaviz render sample_data/healthy --dpi 72 --force --out $(PICTURES)/new
+
+figures: $(TEST)/installed ## draw the pictures of docs/figures.md anew
+	$(DRAW) --figure heads,trajectory
+	$(DRAW) --layer 0 --figure grid
+	$(DRAW) --layer 3 --head 5 --figure effect,terms,separation,contacts
+	mv $(PICTURES)/new/trajectory.png $(PICTURES)
+	cd $(PICTURES)/new/step_*; mv heads_type.png ../../heads.png; \
+	for name in grid effect terms separation contacts; do mv *_$${name}_*.png ../../$$name.png; done
+	rm -r $(PICTURES)/new
 
 clean:
 	rm -rf $(DEMO) $(TEST) attention_vis

@@ -106,7 +106,7 @@ class LayerSource:
     def _judged(self, tile: Tile) -> Tile:
         verdict, measurement = self.verdicts.get(tile.head), self.measurements.get(tile.head)
         if verdict is not None:
-            tile = tile.judged(verdict.words, str(verdict.severity))
+            tile = tile.judged(verdict.words, severity_of(verdict))
         return tile if measurement is None else tile.measured(measurement)
 
 
@@ -153,8 +153,7 @@ def draw(task: PictureTask, style: Style) -> Drawn:
     painter: Painter = getattr(_local, "painter", None) or Painter()
     _local.painter = painter
     loaded = task.source.load(style, damaged.append)
-    judged = task.verdict != NOT_JUDGED
-    severity = cast(Severity, str(task.verdict.severity)) if judged else None
+    severity = severity_of(task.verdict)
     subject, view = loaded or (None, style.view)
     for name, path in task.wanted if subject is not None else ():
         try:
@@ -165,6 +164,11 @@ def draw(task: PictureTask, style: Style) -> Drawn:
         else:
             written.add(path)
     return Drawn(frozenset(written), tuple(failed), tuple(damaged))
+
+
+def severity_of(verdict: Verdict) -> Severity:
+    """The severity that a figure shows: None, which has no sign, where nothing was judged."""
+    return None if verdict == NOT_JUDGED else cast(Severity, str(verdict.severity))
 
 
 def resolve(residues: Iterable[int], chains: Iterable[int], style: Style) -> View:
