@@ -97,7 +97,7 @@ class ByQueryPanel(Panel):
 
     def update(self, effect: Effect, window: Window) -> None:
         """Draw the shares of the queries in `window`, and the mean of all."""
-        self.say("", "" if effect.mean is None else f"mean {_share(effect.mean)}")
+        self.say("", "" if effect.mean is None else _in_words(effect.mean))
         self.bars.set_verts(_bars(effect.by_query[window.positions]))
         self.mean.set_data([], [])
         if effect.mean is not None:
@@ -121,8 +121,8 @@ def _bars(shares: Array) -> list[Array]:
     return [np.array([(x * shares[k], k + y) for x, y in corners]) for k in places]
 
 
-def _share(mean: float) -> str:
-    return "< 0.001" if 0 < mean < 0.001 else text.decimal(mean, 2)
+def _in_words(mean: float) -> str:
+    return "< 0.001" if 0 < mean < 0.001 else f"mean {text.decimal(mean, 2)}"
 
 
 def _shades(effects: Effects, view: View) -> Shades:

@@ -182,7 +182,9 @@ class _Scale:
             return cls(low, high, log=True)
         if 0 < low < 0.6 * high:
             low = 0.0
-        return cls(low, high if high > low else low + (abs(low) or 1.0), log=False)
+        if low == high:  # a constant stands in the middle, above or below 0
+            low, high = (min(2 * low, 0.0), max(2 * high, 0.0)) if low else (0.0, 1.0)
+        return cls(low, high, log=False)
 
     def clip(self, values: Array) -> Floats:
         """`values`, those beyond an end moved to it."""

@@ -17,7 +17,7 @@ from igaviz.metrics import Measurement
 from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.measured import Progress, measure_layers
-from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
+from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan_time_lines
 
 PROBE = "probe"
 
@@ -43,8 +43,9 @@ def histories(
     Without a phase named it is `probe` where a run has it, because only the same input tells
     change of the layer from change of the input. Layers are measured at steps that have maps, the
     scalars files give the others: not for single items or a radius other than 8 Å, which they
-    don't tell. Every step is judged by the checks; one of a scalars file by each head's means over
-    the batch. Raises `SelectionError` where a part of the selection isn't there.
+    don't tell. Every step is judged by the checks, from all heads of the layer, chosen or not; one
+    of a scalars file by each head's means over the batch. Raises `SelectionError` where a part of
+    the selection isn't there.
     """
     return tuple(
         history_of(line, metric=metric, radius=radius, jobs=jobs, progress=progress, report=report)
@@ -127,11 +128,14 @@ def _of_maps(
     progress: Progress | None,
     report: Callable[[Damage], None],
 ) -> Iterator[Moment]:
-    for group in measure_layers(line.tasks, radius=radius, jobs=jobs, progress=progress):
+    whole = [LayerTask(task.entry, task.entry.heads) for task in line.tasks]
+    chosen = {MapId(*task.entry.id, head) for task in line.tasks for head in task.heads}
+    for group in measure_layers(whole, radius=radius, jobs=jobs, progress=progress):
         for piece in group.damaged:
             report(piece)
-        if group.measurements:
-            yield _moment(group.layer, group.step, group.measurements, from_maps=True)
+        shown = [m for m in group.measurements if m.id in chosen]
+        if shown:
+            yield _moment(shown, group.measurements, from_maps=True)
 
 
 def _of_scalars(line: TimeLine, report: Callable[[Damage], None]) -> Iterator[Moment]:
@@ -144,18 +148,20 @@ def _of_scalars(line: TimeLine, report: Callable[[Damage], None]) -> Iterator[Mo
         if (step, layer) in measured or layer not in line.heads:
             continue
         found = [m for one in same for m in _as_measurements(one, line, entries)]
-        if found:
-            yield _moment(layer, step, found, from_maps=False)
+        shown = [m for m in found if m.id.head in line.heads[layer]]
+        if shown:
+            yield _moment(shown, found, from_maps=False)
 
 
 def _moment(
-    layer: int, step: int, measurements: Sequence[Measurement], *, from_maps: bool
+    shown: Sequence[Measurement], measurements: Sequence[Measurement], *, from_maps: bool
 ) -> Moment:
-    """A layer at a step, as bad as its verdict is: judged without the words."""
+    """A layer at a step: the numbers of the heads `shown`, and how bad all of its heads are."""
     settings = Settings()
     cases = layer_cases(judge_maps(measurements, settings), settings)
     severity = max((case.severity for case in cases), default=Severity.HEALTHY)
-    return Moment(layer, step, [m.values for m in measurements], from_maps, str(severity))
+    first = shown[0].id
+    return Moment(first.layer, first.step, [m.values for m in shown], from_maps, str(severity))
 
 
 def _thinned(steps: frozenset[int], measured: set[int]) -> frozenset[int]:
@@ -183,7 +189,6 @@ def _as_measurements(
             flow_time=min(known, default=None),
         )
         for place, head in enumerate(found.heads)
-        if head in line.heads[found.layer]
     ]
 
 

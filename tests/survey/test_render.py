@@ -150,6 +150,10 @@ def test_maps_and_scalars_are_one_time_line(sample_data):
     k = track.steps.tolist().index(100)
     around = track.median["self_mass"][[k - 1, k, k + 1]]
     assert np.ptp(around) < 0.2
+    # a layer is judged from all of its heads, whichever are shown
+    (single,) = histories(open_dump(sample_data / "diagonal_collapse"), numbers(head="5"))
+    assert {span.severity for span in single.tracks[1].spans} == {"error"}
+    assert (single.tracks[1].low["saturation"] == single.tracks[1].high["saturation"]).all()
     # what single items or another radius are asked of, the scalars can't tell
     (maps,) = histories(open_dump(sample_data / "diagonal_collapse"), numbers(batch="0"))
     assert maps.tracks[0].steps.tolist() == [100, 1500]
