@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import IdentityTransform
 from PIL import Image
 
-from igaviz import figures
+import igaviz
 from igaviz.errors import OutputError, UsageError
 from igaviz.figures import DEFAULT_FIGURES, FIGURES, FORMATS, Painter, View, overview
 from igaviz.figures.canvas import Canvas
@@ -25,7 +25,7 @@ from igaviz.figures.theme import style
 from igaviz.metrics import Pairs
 
 OF_MAPS = [name for name, kind in FIGURES.items() if kind.scope == "map"]
-FUNCTIONS = {name: getattr(figures, name.rsplit("_", 1)[-1]) for name in FIGURES}
+FUNCTIONS = {name: getattr(igaviz.figures, name.rsplit("_", 1)[-1]) for name in FIGURES}
 
 
 def pixels(figure):
