@@ -104,6 +104,7 @@ class Lit(pl.LightningModule):
         super().__init__()
         self.network = Network()
         self.fail_at = None
+        self.decays = False
         if compiled:
             for layer in self.network.layers:
                 layer.compile(backend="eager")
@@ -118,7 +119,11 @@ class Lit(pl.LightningModule):
         self.network(**batch)
 
     def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.01)
+        optimiser = torch.optim.SGD(self.parameters(), lr=0.01)
+        if not self.decays:
+            return optimiser
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, 0.5)
+        return [optimiser], [{"scheduler": schedule, "interval": "step"}]
 
 
 def fit(module, callback, folder, **settings):
@@ -131,7 +136,7 @@ def fit(module, callback, folder, **settings):
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
-        callbacks=[callback],
+        callbacks=callback,
         **settings,
     )
     trainer.fit(module, loader, DataLoader(Proteins(4), batch_size=2))
@@ -211,7 +216,7 @@ class NamingTrainer(transformers.Trainer):
         return loss
 
 
-def trainer_of(recorder, folder, model=None, **settings):
+def trainer_of(recorder, folder, model=None, validation=False, **settings):
     arguments = transformers.TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=1,
@@ -228,7 +233,8 @@ def trainer_of(recorder, folder, model=None, **settings):
         Network() if model is None else model,
         arguments,
         train_dataset=Proteins(),
-        callbacks=[huggingface.RecorderCallback(recorder)],
+        eval_dataset=Proteins(4),
+        callbacks=[huggingface.RecorderCallback(recorder, validation=validation)],
     )
     trainer.recorder = recorder
     return trainer
@@ -307,3 +313,183 @@ def test_describe_says_what_it_can_not_use(tmp_path, caplog):
     with recorder.step(0):
         recorder.describe(name=["1abc"])
     assert "'name'" in caplog.text
+
+
+# What all three must agree on
+
+
+class Before:
+    """γ of the first layer and the learning rate, as each step begins."""
+
+    def __init__(self):
+        self.gamma, self.rate = {}, {}
+
+    def keep(self, step, network, optimiser):
+        scale = network.layers[0].geo_scale.detach()
+        self.gamma[step] = nn.functional.softplus(scale).tolist()
+        self.rate[step] = optimiser.param_groups[0]["lr"]
+
+
+class BeforeInLightning(Before, pl.Callback):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.keep(trainer.global_step, pl_module.network, trainer.optimizers[0])
+
+
+class BeforeInTrainer(Before, transformers.TrainerCallback):
+    def on_step_begin(self, args, state, control, model=None, optimizer=None, **others):
+        self.keep(state.global_step, model, optimizer)
+
+
+def gamma_of(folder, phase, step):
+    (path,) = folder.glob(f"step-{step:09d}.{phase}.*" if phase else f"step-{step:09d}.rank*")
+    with h5py.File(path) as file:
+        return file[f"steps/{step:09d}/batch/0/layers/0/gamma"][:].tolist()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("framework", ["lightning", "transformers"])
+def test_a_step_is_told_by_its_own_weights_and_rate(tmp_path, framework):
+    before = BeforeInLightning() if framework == "lightning" else BeforeInTrainer()
+    folder = tmp_path / "run"
+    batch = next(iter(DataLoader(Proteins(), batch_size=2)))
+    with Recorder(folder, interval=1, length_unit="nanometer", strict=True) as recorder:
+        if framework == "lightning":
+            module = Lit()
+            module.decays = True
+            recorder.attach(module.network)
+            recorder.probe(batch)
+            callback = callbacks.RecorderCallback(recorder, module=module.network)
+            fit(module, [callback, before], tmp_path, max_epochs=1, limit_val_batches=0)
+        else:
+            trainer = trainer_of(recorder, tmp_path / "out", learning_rate=0.1)
+            trainer.add_callback(before)
+            recorder.attach(trainer.model)
+            recorder.probe(batch)
+            trainer.train()
+        steps = sorted(before.gamma)
+        assert len(steps) == 4
+    assert before.gamma[0] != before.gamma[3]
+    assert before.rate[0] != before.rate[3]
+    found = recorded(folder)
+    for step in steps:
+        assert gamma_of(folder, "", step) == before.gamma[step]
+        assert gamma_of(folder, "probe", step) == before.gamma[step]
+        assert found["train", step][0]["learning_rate"] == before.rate[step]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_validation_is_recorded_whatever_the_interval(tmp_path):
+    expected = [("train", 0), ("val", 4), ("val", 8)]
+    with Recorder(tmp_path / "a", interval=100, length_unit="nanometer", strict=True) as recorder:
+        callback = callbacks.RecorderCallback(recorder, validation=True, describe=names_of)
+        fit(Lit(), callback, tmp_path, max_epochs=2)
+    assert sorted(recorded(tmp_path / "a")) == expected
+    with Recorder(tmp_path / "b", interval=100, length_unit="nanometer", strict=True) as recorder:
+        settings = {"num_train_epochs": 2, "eval_strategy": "epoch", "eval_on_start": True}
+        trainer = trainer_of(recorder, tmp_path / "out", validation=True, **settings)
+        trainer.train()
+        assert_nothing_is_left(trainer.model)
+    found = recorded(tmp_path / "b")
+    assert sorted(found) == sorted([*expected, ("val", 0)])
+    assert found["val", 8][1][0] == "protein 0"
+
+
+def test_with_scalars_alone_validation_gives_scalars_alone(tmp_path):
+    with Recorder(tmp_path, scalars_interval=5, length_unit="nanometer", strict=True) as recorder:
+        network = Network()
+        recorder.attach(network)
+        batch = next(iter(DataLoader(Proteins(), batch_size=2)))
+        for step in (3, 5):
+            with recorder.step(step, phase="val", always=step == 3):
+                network(**batch)
+            assert "iga/val/layer0/gamma" in recorder.scalars()
+    assert recorded(tmp_path) == {}
+
+
+class Breaks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise ZeroDivisionError
+
+
+def test_closing_a_recorder_leaves_a_step_that_a_trainer_left_open(tmp_path):
+    class BreaksInBackward(Network):
+        def forward(self, **batch):
+            return {"loss": Breaks.apply(super().forward(**batch)["loss"])}
+
+    torch.compile(lambda x: x, backend="eager")(torch.ones(1))
+    recorder = Recorder(tmp_path / "run", interval=1, length_unit="nanometer", strict=True)
+    trainer = trainer_of(recorder, tmp_path / "out", BreaksInBackward())
+    with pytest.raises(ZeroDivisionError):
+        trainer.train()
+    assert active.steps_entered == 1
+    recorder.close()
+    assert_nothing_is_left(trainer.model)
+    assert torch._dynamo.eval_frame._stance.stance == "default"
+
+
+def test_copies_of_a_model_on_several_gpus_are_not_recorded_and_it_is_said(tmp_path, caplog):
+    recorder = Recorder(tmp_path / "run", interval=1, length_unit="nanometer", strict=True)
+    trainer = trainer_of(recorder, tmp_path / "out", max_steps=1)
+    trainer.args._n_gpu = 2
+    assert trainer.train().global_step == 1
+    assert "start it with torchrun" in caplog.text
+    assert recorded(tmp_path / "run") == {}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_batch_that_the_model_skips_leaves_no_step_open(tmp_path):
+    module, seen = Lit(), []
+    module.on_train_batch_start = lambda batch, batch_idx: -1 if batch_idx == 1 else None
+    module.on_validation_epoch_start = lambda: seen.append(active.steps_entered)
+    module.on_train_epoch_end = lambda: seen.append(active.steps_entered)
+    with Recorder(tmp_path / "run", interval=1, length_unit="nanometer", strict=True) as recorder:
+        fit(module, callbacks.RecorderCallback(recorder), tmp_path, max_epochs=1)
+    assert set(seen) == {0}
+    assert sorted(recorded(tmp_path / "run")) == [("train", 0)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_loss_is_that_of_the_training_step(tmp_path):
+    from lightning.pytorch.plugins import MixedPrecision
+
+    losses = []
+
+    class Kept(Lit):
+        def training_step(self, batch, batch_idx):
+            out = super().training_step(batch, batch_idx)
+            losses.append(out["loss"].item())
+            return out
+
+    with Recorder(tmp_path / "run", interval=1, length_unit="nanometer", strict=True) as recorder:
+        fit(
+            Kept(),
+            callbacks.RecorderCallback(recorder),
+            tmp_path,
+            max_steps=1,
+            accumulate_grad_batches=2,
+            plugins=[MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))],
+        )
+    assert recorded(tmp_path / "run")["train", 0][0]["loss"] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_validation_is_no_step_of_accelerates_optimiser_nor_is_a_batch_that_raises(tmp_path):
+    accelerator = accelerate.Accelerator(cpu=True)
+    network = accelerator.prepare(Network())
+    batch = next(iter(DataLoader(Proteins(), batch_size=2)))
+    with Recorder(tmp_path, interval=1, length_unit="nanometer", strict=True) as recorder:
+        recorder.attach(network)
+        steps = AcceleratorSteps(recorder, accelerator)
+        with pytest.raises(ZeroDivisionError), steps.step():
+            raise ZeroDivisionError
+        with steps.step(phase="val"):
+            network(**batch)
+        assert steps.number == 0
+        with steps.step():
+            network(**batch)
+        assert steps.number == 1
+    assert ("val", 0) in recorded(tmp_path)
