@@ -7,7 +7,7 @@ import inspect
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -109,7 +109,10 @@ class Recorder:
         self._recording = Recording(Path(dir), self._settings, described)
         self._layers = Layers()
         self._entered: set[tuple[int, str]] = set()
+        # Whether maps, and scalars, are ever due.
+        self._kinds = (interval is not None or bool(at), scalars_interval is not None)
         self._open: list[OpenStep] = []
+        self._inside: list[ExitStack] = []
         self._probe: Probe | None = None
         self._closed = False
         atexit.register(self._close_quietly)
@@ -169,20 +172,22 @@ class Recorder:
         residue_index: Arrays | None = None,
         chain_index: Arrays | None = None,
         sequence: Sequence[str] | None = None,
+        always: bool = False,
     ) -> Iterator[None]:
         """A context: what layers tap inside it is recorded, if the step is due.
 
         Enter it on every rank, around forward and backward. The values per item (`names`,
         `flow_time`, `ca_reference`, …) are given for the whole batch, padded as the batch is. A
-        (step, phase) is recorded once, and of each layer the first forward.
+        (step, phase) is recorded once, and of each layer the first forward. With `always` it is due
+        whatever the schedule says.
         """
         per_item = PerItem(names, flow_time, ca_reference, residue_index, chain_index, sequence)
-        due, opened = self.begin(step, phase=phase, epoch=epoch, per_item=per_item)
+        due, opened = self.begin(step, phase=phase, epoch=epoch, per_item=per_item, always=always)
         if not due:
-            with active.inside_step():
+            with self._within(eager=False):
                 yield
             return
-        with active.inside_step(), self._finishing(opened), eager_stance():
+        with self._finishing(opened), self._within(eager=True):
             yield
         if phase == DEFAULT_PHASE and self._probe is not None:
             self._run_probe(step, epoch, self._probe)
@@ -224,7 +229,8 @@ class Recorder:
     def close(self) -> None:
         """Nothing; ends the recording and says so in `run.json`. No step is due from here on.
 
-        What is recorded so far is on disk when it returns. A step that is still open is dropped.
+        What is recorded so far is on disk when it returns. A step that is still open is dropped,
+        and compiled code runs compiled again.
         """
         self._close(quiet=False)
 
@@ -233,6 +239,8 @@ class Recorder:
         atexit.unregister(self._close_quietly)
         for opened in [*self._open]:
             self._drop(opened)
+        for inside in [*self._inside]:
+            inside.close()
         self._layers.forget()
         self._probe = None
         self._recording.close(quiet=quiet)
@@ -259,6 +267,7 @@ class Recorder:
         phase: str = DEFAULT_PHASE,
         epoch: int | None = None,
         per_item: PerItem,
+        always: bool = False,
     ) -> tuple[bool, OpenStep | None]:
         """Whether the step is due, and what listens to its taps where this process records it.
 
@@ -269,7 +278,7 @@ class Recorder:
             return due, opened
         with self._recording.guard(step):
             self._recording.start()
-            maps, scalars = self._what_is_due(step, phase)
+            maps, scalars = self._what_is_due(step, phase, always=always)
             due = maps or scalars
             if due and self._recording.live:
                 moment = Moment(int(step), phase, epoch, time.time())
@@ -321,6 +330,17 @@ class Recorder:
             probe.run()
 
     @contextmanager
+    def _within(self, *, eager: bool) -> Iterator[None]:
+        """This process is inside a step, until `close` at the latest."""
+        with ExitStack() as inside:
+            inside.enter_context(active.inside_step())
+            if eager:
+                inside.enter_context(eager_stance())
+            self._inside.append(inside)
+            inside.callback(self._inside.remove, inside)
+            yield
+
+    @contextmanager
     def _finishing(self, opened: OpenStep | None) -> Iterator[None]:
         if opened is None:
             yield
@@ -336,12 +356,12 @@ class Recorder:
             raise
         self.finish(opened)
 
-    def _what_is_due(self, step: int, phase: str) -> tuple[bool, bool]:
+    def _what_is_due(self, step: int, phase: str, *, always: bool) -> tuple[bool, bool]:
         """Whether full maps are due, and whether scalars are: equal on all ranks."""
         step = whole_number("step", step, least=0)
         if phase not in PHASES:
             raise RecordingError(f"no phase {phase!r}", hint=f"one of {', '.join(PHASES)}")
-        maps, scalars = self._maps_due(step), self._scalars_due(step)
+        maps, scalars = self._kinds if always else (self._maps_due(step), self._scalars_due(step))
         if maps or scalars:
             if (step, phase) in self._entered:
                 return False, False

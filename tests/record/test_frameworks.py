@@ -221,13 +221,12 @@ def trainer_of(recorder, folder, model=None, validation=False, **settings):
         output_dir=str(folder),
         per_device_train_batch_size=1,
         gradient_accumulation_steps=2,
-        num_train_epochs=1,
         use_cpu=True,
         report_to=[],
         disable_tqdm=True,
         remove_unused_columns=False,
         logging_strategy="no",
-        **{"save_strategy": "no"} | settings,
+        **{"save_strategy": "no", "num_train_epochs": 1} | settings,
     )
     trainer = NamingTrainer(
         Network() if model is None else model,
@@ -386,6 +385,7 @@ def test_validation_is_recorded_whatever_the_interval(tmp_path):
     assert sorted(recorded(tmp_path / "a")) == expected
     with Recorder(tmp_path / "b", interval=100, length_unit="nanometer", strict=True) as recorder:
         settings = {"num_train_epochs": 2, "eval_strategy": "epoch", "eval_on_start": True}
+        settings["label_names"] = ["number"]  # without one an evaluation computes no loss
         trainer = trainer_of(recorder, tmp_path / "out", validation=True, **settings)
         trainer.train()
         assert_nothing_is_left(trainer.model)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from igaviz.format import DEFAULT_PHASE
 from igaviz.record.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -25,14 +26,19 @@ class AcceleratorSteps:
         self.number = first
 
     @contextmanager
-    def step(self, **about: Any) -> Iterator[None]:  # noqa: ANN401 (what Recorder.step takes)
-        """A context for one batch, around `accelerator.accumulate(model)`.
+    def step(
+        self,
+        *,
+        phase: str = DEFAULT_PHASE,
+        **about: Any,  # noqa: ANN401 (what Recorder.step takes)
+    ) -> Iterator[None]:
+        """A context for forward and backward of one batch, in `accelerator.accumulate(model)`.
 
         `about` is what `Recorder.step` takes beside the number. Of the batches that make one step
-        together the first is recorded.
+        together the first is recorded. Only batches of training count, and none that raises.
         """
-        with self._recorder.step(self.number, **about):
+        with self._recorder.step(self.number, phase=phase, **about):
             yield
-        # It says whether the batch that has just ended was the last of its optimiser step.
-        if self._accelerator.sync_gradients:
+        # It says whether the batch that has just ended is the last of its optimiser step.
+        if phase == DEFAULT_PHASE and self._accelerator.sync_gradients:
             self.number += 1

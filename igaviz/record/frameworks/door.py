@@ -30,13 +30,17 @@ class StepDoor:
 
     def enter(self, step: int, batch: Any = None, **about: Any) -> None:  # noqa: ANN401
         """Enter `step`; one that an exception left open before is dropped."""
-        self.leave(GeneratorExit())
+        self.drop()
         self._inside.enter_context(self.recorder.step(step, **about))
         if self._describe is not None and recording():
             try:
                 self.recorder.describe(**self._describe(batch))
             except Exception:
                 _log.exception("igaviz: describe failed; step %d is recorded without it", step)
+
+    def drop(self) -> None:
+        """Leave a step that nothing is to be kept of, if any was entered."""
+        self.leave(GeneratorExit())
 
     def leave(self, error: BaseException | None = None) -> None:
         """Leave the step that was entered, if any; with the exception that ended it."""

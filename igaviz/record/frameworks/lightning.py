@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from igaviz.record.frameworks.door import Describe, StepDoor
 from igaviz.record.recorder import Recorder
+from igaviz.record.tap import recording
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -29,8 +29,8 @@ class RecorderCallback(Callback):
     That is the number of optimiser steps done before the batch: 0 for the first. Of the batches
     that make one step together (`accumulate_grad_batches`) the first is recorded. `module` is what
     `attach` is given, the LightningModule where None. With `validation` the first batch of each
-    validation run is recorded as phase `val`. `describe` makes what the step knows of its items
-    from a batch. Give it on every rank. The recorder stays the caller's to close.
+    validation run is recorded as phase `val`, whatever the recorder's interval. `describe`
+    makes what the step knows of its items from a batch. Give it on every rank. The recorder stays the caller's to close.
     """
 
     def __init__(
@@ -57,24 +57,32 @@ class RecorderCallback(Callback):
         batch: Any,  # noqa: ANN401 (whatever the loader gives)
         batch_idx: int,
     ) -> None:
-        """Enter the step."""
+        """Enter the step, and note the learning rate that it is made with."""
         self._door.enter(trainer.global_step, batch, epoch=trainer.current_epoch)
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Tensor | Mapping[str, Any] | None,
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-    ) -> None:
-        """Note the loss and the learning rate, and leave the step."""
-        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        numbers = {} if loss is None else {"loss": loss}
         for optimiser in trainer.optimizers[:1]:
-            numbers["learning_rate"] = optimiser.param_groups[0]["lr"]
-        self._door.recorder.note(**numbers)
+            self._door.recorder.note(learning_rate=optimiser.param_groups[0]["lr"])
+
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+    ) -> None:
+        """Note the loss as `training_step` returned it; a model with several has none."""
+        if recording() and pl_module.automatic_optimization:
+            # It comes divided for accumulation, and multiplied by the scale of half precision.
+            scaler = getattr(trainer.precision_plugin, "scaler", None)
+            scale = 1.0 if scaler is None else scaler.get_scale()
+            self._door.recorder.note(loss=loss.detach() * (trainer.accumulate_grad_batches / scale))
+
+    def on_before_optimizer_step(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401
+        """Leave the step: a probe sees the weights that it saw."""
         self._door.leave()
+
+    def on_train_batch_end(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401
+        """Leave the step where the optimiser waits for more batches."""
+        self._door.leave()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Drop the step of a batch that the model's own `on_train_batch_start` skipped."""
+        self._door.drop()
 
     def on_validation_batch_start(
         self,
@@ -87,7 +95,13 @@ class RecorderCallback(Callback):
         """Enter the step as phase `val`, for the first batch; not in the sanity check."""
         first = batch_idx == 0 and dataloader_idx == 0
         if self._validation and first and not trainer.sanity_checking:
-            self._door.enter(trainer.global_step, batch, phase="val", epoch=trainer.current_epoch)
+            self._door.enter(
+                trainer.global_step,
+                batch,
+                phase="val",
+                epoch=trainer.current_epoch,
+                always=True,
+            )
 
     def on_validation_batch_end(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401
         """Leave the step."""
@@ -100,5 +114,5 @@ class RecorderCallback(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Leave the step as the exception would have, and nothing behind in the model."""
+        """Leave the step as the exception would have, and nothing of it in the model."""
         self._door.leave(exception)
