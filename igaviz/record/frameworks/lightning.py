@@ -30,7 +30,8 @@ class RecorderCallback(Callback):
     that make one step together (`accumulate_grad_batches`) the first is recorded. `module` is what
     `attach` is given, the LightningModule where None. With `validation` the first batch of each
     validation run is recorded as phase `val`, whatever the recorder's interval. `describe`
-    makes what the step knows of its items from a batch. Give it on every rank. The recorder stays the caller's to close.
+    makes what the step knows of its items from a batch. Give it on every rank. The recorder
+    stays the caller's to close.
     """
 
     def __init__(
