@@ -19,8 +19,9 @@ NO_GLOBAL = "no global pairs"
 
 def effect(attention: Weights, without: Floats) -> float:
     """The share of attention, 0 to 1, that moves between [Q, N] `without` a term and A."""
-    moved = np.abs(attention.values - without).sum(axis=1)
-    return float(0.5 * moved.mean(dtype=np.float64))
+    moved = attention.values - without
+    np.abs(moved, out=moved)
+    return float(0.5 * moved.sum(axis=1).mean(dtype=np.float64))
 
 
 def locality(attention: Weights) -> Results:
@@ -45,7 +46,7 @@ def locality(attention: Weights) -> Results:
 
 def gains(attention: Weights, logits: Logits) -> Results:
     """`local_gain` and `longrange_gain`: the enrichment of A by that of softmax(S)."""
-    blind = attention.groups.sums(logits.softmax)
+    blind = attention.groups.shares(logits.softmax)
     counts = attention.groups.counts
     return {
         name: quotient(
@@ -61,7 +62,8 @@ def concentration(attention: Weights) -> Results:
     """How many keys share the attention of a query, and of all queries."""
     weights = attention.values
     n_queries, n_keys = weights.shape
-    logarithms = np.log(np.maximum(weights, np.finfo(np.float32).tiny))
+    logarithms = np.maximum(weights, np.finfo(np.float32).tiny)
+    np.log(logarithms, out=logarithms)
     entropy = float(-np.einsum("ij,ij->i", weights, logarithms).sum(dtype=np.float64) / n_queries)
     return {
         "self_mass": float(attention.own.mean()),

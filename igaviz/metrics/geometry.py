@@ -17,12 +17,15 @@ FLAT_LOGITS = "the logits of no query vary"
 def spread(bias: Logits) -> Results:
     """`geo_bias_mean`, `_std` and `_absmax` over pairs, and `geo_bias_std_near`."""
     near: Results = {"geo_bias_std_near": median(bias.near_stds, TOO_FEW_NEAR)}
-    left_out = np.union1d(bias.masked, bias.groups.diagonal)
+    left_out, unmasked = bias.groups.diagonal, bias.groups.diagonal
+    if len(bias.masked):
+        left_out = np.union1d(bias.masked, left_out)
+        unmasked = np.setdiff1d(unmasked, bias.masked)
     n_pairs = bias.values.size - len(left_out)
     if n_pairs == 0:
         nothing = Missing("every pair is masked")
         return near | dict.fromkeys(("geo_bias_mean", "geo_bias_std", "geo_bias_absmax"), nothing)
-    own = bias.values.take(np.setdiff1d(bias.groups.diagonal, bias.masked))
+    own = bias.values.take(unmasked)
     mean = (bias.row_sums.sum() - own.sum(dtype=np.float64)) / n_pairs
     squares = Centred.of(bias.values, mean, left_out).row_squares.sum()
     magnitude = np.abs(bias.values)

@@ -24,6 +24,10 @@ OTHER_CHAIN = 2 * OFFSET_LIMIT + 1
 NO_OFFSET = OTHER_CHAIN + 1
 """The class of offsets of masked keys."""
 
+_LANES = 8
+"""Sums of one class that take turns: keys side by side share a class, and adding to one sum waits
+for the addition before."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sums:
@@ -42,10 +46,10 @@ class Groups:
     """Which pairs belong together, over Q queries and N keys; made once per structure.
 
     `query` [Q] is the key that each query itself is. `distance` is [Q, N] in Å, 0 where there is
-    none. `classes` and `offsets` [Q·N] number the group of each pair; a pair of class 0 is in no
-    group (the query itself, an unknown distance, a masked key). `near` are the flat indices of
-    near keys, query by query, `near_counts` how many each has; queries with fewer than 3 are
-    left out. `n_local` [Q] counts local keys.
+    none. `classes` [Q·N] numbers the group of each pair; a pair of class 0 is in no group (the
+    query itself, an unknown distance, a masked key). `offsets` [Q·N] numbers residue offsets, in
+    8 lanes by turns. `near` are the flat indices of near keys, query by query, `near_counts` how
+    many each has; queries with fewer than 3 are left out. `n_local` [Q] counts local keys.
     """
 
     query: Indices
@@ -80,7 +84,7 @@ class Groups:
             distance=self.distance[queries],
             classes=self.classes.reshape(self.shape)[queries],
             n_bins=self.n_bins,
-            offsets=self.offsets.reshape(self.shape)[queries],
+            offsets=self._offset_table[queries],
             near=self._near_table[queries],
             local=self._local_table[queries],
         )
@@ -92,7 +96,7 @@ class Groups:
             distance=self.distance,
             classes=np.where(masked, 0, self.classes.reshape(self.shape)),
             n_bins=self.n_bins,
-            offsets=np.where(masked, NO_OFFSET, self.offsets.reshape(self.shape)),
+            offsets=np.where(masked, NO_OFFSET, self._offset_table),
             near=self._near_table & ~masked,
             local=self._local_table & ~masked,
         )
@@ -114,7 +118,7 @@ class Groups:
             distance=distance,
             classes=classes.ravel(),
             n_bins=n_bins,
-            offsets=offsets.ravel(),
+            offsets=_in_lanes(offsets),
             near=np.flatnonzero(near & enough[:, None]),
             near_counts=near.sum(axis=1)[enough],
             n_local=local.sum(axis=1),
@@ -145,15 +149,35 @@ class Groups:
         """The sums of [Q, N] `values` over each group, in float64."""
         return self._fold(np.bincount(self.classes, values.ravel(), minlength=self._n_classes))
 
+    def shares(self, weights: Floats) -> Sums:
+        """The sums of non-negative [Q, N] `weights` over local and over global pairs; no bins.
+
+        Rows are added in float32: over at least 8 lanes, a sum of N terms of one sign is right to
+        N/8 ulp. The rows' sums are added in float64.
+        """
+        near, far = self._distant_tables
+        by_range = [
+            np.einsum("ij,ij->i", weights, table).sum(dtype=np.float64) for table in (near, far)
+        ]
+        local, long_range = self._local_pairs
+        chosen = weights.take(local).astype(np.float64)
+        return Sums(
+            bins=np.zeros(0),
+            local=np.array([chosen.sum(), chosen[long_range].sum()]),
+            distant=np.array([sum(by_range), by_range[1]]),
+        )
+
     @cached_property
     def offset_counts(self) -> Indices:
         """The number of pairs of each residue offset from -32 to 32, then in other chains."""
-        return np.bincount(self.offsets, minlength=NO_OFFSET + 1)[:NO_OFFSET]
+        counts = np.bincount(self.offsets, minlength=_LANES * (NO_OFFSET + 1))
+        return counts.reshape(-1, _LANES).sum(axis=1)[:NO_OFFSET]
 
     def offset_sums(self, values: Floats) -> Doubles:
         """The sums of [Q, N] `values` over each residue offset, in float64."""
-        sums = np.bincount(self.offsets, values.ravel(), minlength=NO_OFFSET + 1)
-        return sums[:NO_OFFSET].astype(np.float64, copy=False)
+        sums = np.bincount(self.offsets, values.ravel(), minlength=_LANES * (NO_OFFSET + 1))
+        by_offset: Doubles = sums.reshape(-1, _LANES).sum(axis=1, dtype=np.float64)[:NO_OFFSET]
+        return by_offset
 
     @property
     def _n_classes(self) -> int:
@@ -163,6 +187,22 @@ class Groups:
     def _local_table(self) -> Booleans:
         local: Booleans = (self.classes % 3 == 2).reshape(self.shape)
         return local
+
+    @cached_property
+    def _local_pairs(self) -> tuple[Indices, Booleans]:
+        """The flat indices of local pairs, and which of them are long-range."""
+        local = np.flatnonzero(self.classes % 3 == 2)
+        return local, self.classes[local] % 6 >= 3
+
+    @cached_property
+    def _distant_tables(self) -> tuple[Floats, Floats]:
+        """[Q, N] float32, 1 for global pairs: those near in sequence, and the long-range ones."""
+        kind = (self.classes % 6).reshape(self.shape)
+        return (kind == 1).astype(np.float32), (kind == 4).astype(np.float32)
+
+    @property
+    def _offset_table(self) -> Indices:
+        return (self.offsets // _LANES).reshape(self.shape)
 
     @property
     def _near_table(self) -> Booleans:
@@ -181,6 +221,13 @@ class Groups:
             local=np.array([by_range[:, 2].sum(), by_range[1, 2]]),
             distant=np.array([by_range[:, 1].sum(), by_range[1, 1]]),
         )
+
+
+def _in_lanes(offsets: Indices) -> Indices:
+    """The flat classes of offsets, each in the lane whose turn it is."""
+    flat = offsets.ravel() * _LANES
+    flat += np.arange(len(flat)) % _LANES
+    return flat
 
 
 def _offsets(structure: Structure) -> Indices:

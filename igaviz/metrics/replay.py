@@ -74,13 +74,24 @@ def _compare(terms: Terms, replayed: Floats, compute_dtype: str) -> _Rows:
     assert terms.logits is not None
     assert terms.bias is not None
     recorded = terms.attention.values
-    deviation = np.abs(recorded - replayed).max(axis=1).astype(np.float64)
-    counted: Booleans = (recorded > SIGNIFICANT) | (replayed > SIGNIFICANT)
-    with np.errstate(over="ignore"):
-        magnitude = np.abs(terms.logits.values) + np.abs(terms.bias.values)
-    largest = np.where(counted & np.isfinite(magnitude), magnitude, 0).max(axis=1)
-    tolerance = TOLERANCE + 2 * ROUNDING[compute_dtype] * largest.astype(np.float64)
-    return _Rows(deviation, tolerance)
+    deviation = recorded - replayed
+    np.abs(deviation, out=deviation)
+    counted: Booleans = np.maximum(recorded, replayed) > SIGNIFICANT
+    largest = _largest(terms.logits.values, terms.bias.values, counted)
+    tolerance = TOLERANCE + 2 * ROUNDING[compute_dtype] * largest
+    return _Rows(deviation.max(axis=1).astype(np.float64), tolerance)
+
+
+def _largest(logits: Floats, bias: Floats, counted: Booleans) -> Doubles:
+    """[Q]: the largest finite |S| + |G| over the keys that are `counted` [Q, N], 0 for none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        magnitude = np.abs(logits)
+        magnitude += np.abs(bias)
+        largest: Doubles = (magnitude * counted).max(axis=1).astype(np.float64)
+    if not np.isfinite(largest).all():  # 0 × ∞ of masked keys
+        finite = counted & np.isfinite(magnitude)
+        largest = np.where(finite, magnitude, 0).max(axis=1).astype(np.float64)
+    return largest
 
 
 def _readings(terms: Terms, pair_bias: Floats | None) -> Iterator[tuple[str, Floats]]:

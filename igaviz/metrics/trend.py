@@ -25,7 +25,9 @@ def trend(sums: Sums, counts: Sums) -> Result:
         return Missing(f"fewer than {TREND_BINS} distance bins hold {BIN_PAIRS} pairs")
     if np.ptp(means) <= np.finfo(np.float32).eps * np.abs(means).max():
         return Missing("it is the same at every distance")
-    return float(np.corrcoef(np.arange(len(bins)), average_ranks(means))[0, 1])
+    order, ranks = np.arange(len(bins)) - (len(bins) - 1) / 2, average_ranks(means)
+    ranks -= ranks.mean()
+    return float(order @ ranks / np.sqrt((order @ order) * (ranks @ ranks)))
 
 
 def fall(sums: Sums, counts: Sums) -> Result:

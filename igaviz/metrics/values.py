@@ -38,7 +38,11 @@ def quotient(
 
 def median(values: npt.NDArray[np.float64], reason: str) -> float | Missing:
     """The median of `values`, missing for `reason` where there are none."""
-    return float(np.median(values)) if len(values) else Missing(reason)
+    if not len(values):
+        return Missing(reason)
+    ordered = np.sort(values)  # NaN last; far less ado than np.median's for a few hundred values
+    middle = ordered[(len(values) - 1) // 2 : len(values) // 2 + 1].mean()
+    return float(middle if ordered[-1] == ordered[-1] else ordered[-1])
 
 
 def settle(results: Mapping[str, Result]) -> tuple[dict[str, Value], dict[str, str]]:
