@@ -1,5 +1,6 @@
 """The checks: from the numbers of maps to findings, verdicts, and what to do."""
 
+from igaviz.checks.baseline import Baseline
 from igaviz.checks.check import Check
 from igaviz.checks.conclude import conclude
 from igaviz.checks.finding import Diagnosis, Finding, Severity, Skipped, Verdict
@@ -9,6 +10,7 @@ from igaviz.checks.table import CHECKS, find_check
 
 __all__ = [
     "CHECKS",
+    "Baseline",
     "Check",
     "Diagnosis",
     "Finding",

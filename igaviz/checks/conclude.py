@@ -19,6 +19,7 @@ from igaviz.checks.finding import (
     Finding,
     Information,
     LayerRow,
+    LookedAt,
     Severity,
     Skipped,
 )
@@ -54,6 +55,8 @@ class _Past:
 class _Timeline:
     """One run and phase: the layers of its last step, and what remains of the steps before."""
 
+    maps: int = 0
+    steps: set[int] = field(default_factory=set)
     layers: list[LayerVerdict] = field(default_factory=list)
     past: dict[_Place, _Past] = field(default_factory=dict)
     first_gamma: dict[int, tuple[int, Mapping[int, float]]] = field(default_factory=dict)
@@ -63,6 +66,8 @@ class _Timeline:
         return self.layers[0].step
 
     def add(self, verdict: LayerVerdict) -> None:
+        self.maps += verdict.maps
+        self.steps.add(verdict.step)
         if self.layers and verdict.step < self.last_step:
             self._retire(verdict)
         else:
@@ -118,6 +123,20 @@ class _Timeline:
             if place not in now:
                 yield _as_history(past, self.last_step)
 
+    def looked_at(self) -> LookedAt:
+        first = self.layers[0]
+        return LookedAt(
+            run=first.run,
+            phase=first.phase,
+            maps=self.maps,
+            steps=len(self.steps),
+            first_step=min(self.steps),
+            last_step=self.last_step,
+            layers=len(self.layers),
+            heads=max(len(layer.heads) for layer in self.layers),
+            items=max(layer.items for layer in self.layers),
+        )
+
     def rows(self) -> Iterator[LayerRow]:
         for v in self.layers:
             yield LayerRow(v.run, v.phase, v.step, v.layer, v.maps, tuple(v.heads.items()))
@@ -161,6 +180,8 @@ def conclude(
         damaged=tuple(damaged),
         information=tuple(_information(timelines, findings, settings)),
         layers=tuple(sorted(row for t in timelines.values() for row in t.rows())),
+        looked_at=tuple(sorted(t.looked_at() for t in timelines.values())),
+        checks=tuple(check.id for check in settings.checks),
         by_map=tuple(heapq.nsmallest(MAX_BY_MAP, by_map, key=_worst_first)),
         by_map_left_out=max(0, len(by_map) - MAX_BY_MAP),
     )

@@ -47,7 +47,8 @@ class Finding:
     `heads` are those that show it, `maps` of `of` judged maps do. `value` is the worst of them
     against the check's first condition (`threshold`), `also` holds that map's other conditions.
     `head` is None where several heads show it, `rank` and `batch` where several items or heads
-    do; `layer` is None where it speaks of a batch item as a whole (unit-suspect).
+    do; `layer` is None where it speaks of a batch item as a whole (unit-suspect). `accepted` says
+    that a baseline knows it.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Finding:
     also: tuple[Further, ...]
     message: str
     remedy: str
+    accepted: bool = False
 
 
 class Skipped(NamedTuple):
@@ -96,6 +98,23 @@ class LayerRow(NamedTuple):
     heads: tuple[tuple[int, Verdict], ...]
 
 
+class LookedAt(NamedTuple):
+    """What was looked at of one run and phase: its maps over all steps, and what the last has.
+
+    `steps` are counted from `first_step` to `last_step`; `heads` is the most that a layer has.
+    """
+
+    run: str
+    phase: str
+    maps: int
+    steps: int
+    first_step: int
+    last_step: int
+    layers: int
+    heads: int
+    items: int
+
+
 class DamagedPiece(Protocol):
     """A piece of the input that was skipped (`igaviz.dump.data.Damage`)."""
 
@@ -116,10 +135,11 @@ class DamagedPiece(Protocol):
 class Diagnosis:
     """Everything that `igaviz diagnose` says.
 
-    `verdict` is the worst severity among `findings`, which come from the last step of each run
-    and phase; `history` holds what was found at earlier steps only. `maps` counts every map that
-    was looked at, at any step. `layers` is the table. `by_map` lists the maps that fired at the
-    last step, each as a finding of its own, worst first, `by_map_left_out` how many more did.
+    `verdict` is the worst severity among `findings`, accepted or not, which come from the last
+    step of each run and phase; `history` holds what was found at earlier steps only. `maps` counts
+    every map that was looked at, at any step, `looked_at` tells them apart, `checks` are the ids
+    of the checks that might speak. `layers` is the table. `by_map` lists the maps that fired at
+    the last step, each as a finding of its own, worst first, `by_map_left_out` how many more did.
     """
 
     verdict: Severity
@@ -130,9 +150,13 @@ class Diagnosis:
     damaged: tuple[DamagedPiece, ...]
     information: tuple[Information, ...]
     layers: tuple[LayerRow, ...]
+    looked_at: tuple[LookedAt, ...] = ()
+    checks: tuple[str, ...] = ()
     by_map: tuple[Finding, ...] = ()
     by_map_left_out: int = 0
 
     def fails(self, fail_on: Severity | None) -> bool:
-        """Whether something was found at or above `fail_on` (None: never)."""
-        return fail_on is not None and self.verdict >= max(fail_on, Severity.NOTE)
+        """Whether something that isn't accepted was found at or above `fail_on` (None: never)."""
+        return fail_on is not None and any(
+            finding.severity >= fail_on for finding in self.findings if not finding.accepted
+        )

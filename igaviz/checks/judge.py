@@ -46,8 +46,8 @@ class LayerVerdict:
     """All that a diagnosis keeps of one layer at one step; small, and safe to send to a process.
 
     `findings` go by layer, `by_map` are the maps that fired, each as a finding. `shown` are the
-    ids of all checks that were found, those told under another included. `heads` holds each
-    head's verdict, `skipped` counts maps by (check id, reason), `head_means` holds the mean over
+    ids of all checks that were found, those told under another included. `items` counts the
+    batch items of all ranks. `heads` holds each head's verdict, `skipped` counts maps by (check id, reason), `head_means` holds the mean over
     items of a few metrics, by metric and head.
     """
 
@@ -55,6 +55,7 @@ class LayerVerdict:
     phase: str
     step: int
     layer: int
+    items: int
     maps: int
     findings: tuple[Finding, ...]
     by_map: tuple[Finding, ...]
@@ -88,6 +89,7 @@ def judge_layer(measurements: Sequence[Measurement], settings: Settings) -> Laye
         phase=first.phase,
         step=first.step,
         layer=first.layer,
+        items=len({(m.id.rank, m.id.batch) for m in measurements}),
         maps=len(judgements),
         findings=tuple(_findings(cases, judgements, settings)),
         by_map=tuple(_map_findings(cases, judgements, settings)),

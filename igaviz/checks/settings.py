@@ -1,17 +1,29 @@
-"""What a user may change about the checks: which run, their thresholds, what counts as failure."""
+"""What a user may change about the checks: which run, their thresholds, what counts as failure.
+
+On the command line, or in a TOML file of the same words:
+
+    select = ["D101", "softmax-saturated"]
+    ignore = ["attention-sink"]
+    fail-on = "error"
+
+    [gamma-too-small]
+    effect = 0.1
+"""
 
 from __future__ import annotations
 
 import difflib
 import math
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from igaviz.checks.check import Check
 from igaviz.checks.finding import Severity
 from igaviz.checks.table import CHECKS, find_check
-from igaviz.errors import SelectionError, UsageError
+from igaviz.errors import IgavizError, SelectionError, UsageError
 
 FAIL_ON = {
     "error": Severity.ERROR,
@@ -41,19 +53,66 @@ class Settings:
         select: Iterable[str] = (),
         ignore: Iterable[str] = (),
         settings: Iterable[str] = (),
-        fail_on: str = "warning",
+        fail_on: str | None = None,
+        file: Path | None = None,
     ) -> Settings:
         """Settings from what is typed: ids or names (commas allowed), and `name.threshold=value`.
 
-        Raises `SelectionError` for an unknown check or threshold, `UsageError` for the rest.
+        What is typed goes before what the TOML `file` says, one by one. Raises `SelectionError`
+        for an unknown check or threshold, `UsageError` for the rest.
         """
-        if fail_on not in FAIL_ON:
-            raise UsageError(f"no severity {fail_on!r}", hint=f"one of {', '.join(FAIL_ON)}")
-        thresholds: dict[str, dict[str, float]] = {}
+        base = cls() if file is None else cls.read(file)
+        thresholds = {check: dict(values) for check, values in base.thresholds.items()}
         for text in settings:
             check, threshold, value = parse_setting(text)
             thresholds.setdefault(check, {})[threshold] = value
-        return cls(_ids(select) or None, _ids(ignore), thresholds, FAIL_ON[fail_on])
+        return cls(
+            _ids(select) or base.select,
+            _ids(ignore) or base.ignore,
+            thresholds,
+            base.fail_on if fail_on is None else _fail_on(fail_on),
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Settings:
+        """The settings in a TOML file. Raises as `of` does, naming the file."""
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            return cls._from_table(data)
+        except OSError as error:
+            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        except ValueError as error:
+            raise UsageError(f"{path}: no TOML ({error})") from error
+        except IgavizError as error:
+            raise type(error)(f"{path}: {error}", hint=error.hint) from error
+
+    @classmethod
+    def _from_table(cls, data: Mapping[str, object]) -> Settings:
+        words = {key: value for key, value in data.items() if not isinstance(value, Mapping)}
+        unknown = words.keys() - {"select", "ignore", "fail-on"}
+        if unknown:
+            key = min(unknown)
+            known = [*(check.name for check in CHECKS), "select", "ignore", "fail-on"]
+            near = difflib.get_close_matches(key, known, n=1)
+            raise UsageError(
+                f"no setting {key!r}",
+                hint=(f"did you mean {near[0]}? " if near else "")
+                + "it has select, ignore, fail-on, and a table of thresholds per check",
+            )
+        thresholds: dict[str, dict[str, float]] = {}
+        for name, table in data.items():
+            if isinstance(table, Mapping):
+                check = find_check(name)
+                for threshold, value in table.items():
+                    thresholds.setdefault(check.id, {})[threshold] = _threshold(
+                        check, threshold, value, f"{name}.{threshold}"
+                    )
+        return cls(
+            _ids(_names(words, "select")) or None,
+            _ids(_names(words, "ignore")),
+            thresholds,
+            _fail_on(words.get("fail-on", "warning")),
+        )
 
     def runs(self, check: Check) -> bool:
         """Whether `check` may speak."""
@@ -79,6 +138,15 @@ def parse_setting(text: str) -> tuple[str, str, float]:
     if not equals or not dot:
         raise UsageError(f"{text!r} is no setting", hint="write it like gamma-too-small.effect=0.1")
     check = find_check(name)
+    try:
+        value: object = float(value_text)
+    except ValueError:
+        value = value_text.strip()
+    return check.id, threshold, _threshold(check, threshold, value, text)
+
+
+def _threshold(check: Check, threshold: str, value: object, text: str) -> float:
+    """`value` as the number that a threshold of `check` is set to; `text` is what was written."""
     if threshold not in check.thresholds:
         near = difflib.get_close_matches(threshold, check.thresholds, n=1)
         guess = f"did you mean {near[0]}? " if near else ""
@@ -86,13 +154,24 @@ def parse_setting(text: str) -> tuple[str, str, float]:
             f"{check.name} has no threshold {threshold!r}",
             hint=f"{guess}it has {', '.join(check.thresholds)}",
         )
-    try:
-        value = float(value_text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UsageError(f"{value_text.strip()!r} is no number in {text!r}")
-    return check.id, threshold, value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{value!r} is no number in {text!r}")
+    return float(value)
+
+
+def _fail_on(word: object) -> Severity | None:
+    if not isinstance(word, str) or word not in FAIL_ON:
+        raise UsageError(f"no severity {word!r}", hint=f"one of {', '.join(FAIL_ON)}")
+    return FAIL_ON[word]
+
+
+def _names(words: Mapping[str, object], key: str) -> list[str]:
+    """The list of names under `key` of a TOML file; one text will do."""
+    value = words.get(key, [])
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{key} is no list of checks", hint=f'write {key} = ["D101"]')
+    return names
 
 
 def _ids(names: Iterable[str]) -> frozenset[str]:

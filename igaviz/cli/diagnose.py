@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igaviz.cli import options
+
+if TYPE_CHECKING:
+    from igaviz.checks import Diagnosis, Settings
 
 
 class By(StrEnum):
@@ -15,6 +19,15 @@ class By(StrEnum):
 
     LAYER = "layer"
     MAP = "map"
+
+
+class Format(StrEnum):
+    """The formats of a diagnosis."""
+
+    TABLE = "table"
+    JSON = "json"
+    GITHUB = "github"
+    JUNIT = "junit"
 
 
 def diagnose(
@@ -42,21 +55,40 @@ def diagnose(
             "--set", help="Another threshold: gamma-too-small.effect=0.1.", show_default=False
         ),
     ] = None,
+    checks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A TOML file of the same settings.", show_default=False
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Accept what is known: the --json output of an earlier diagnosis.",
+            show_default=False,
+        ),
+    ] = None,
     radius: options.Radius = 8.0,
-    fail_on: options.FailOnOption = options.FailOn.WARNING,
+    fail_on: options.FailOnOption = None,
     jobs: options.Jobs = None,
-    json: options.Json = False,
+    format: Annotated[Format, typer.Option(help="What to print.")] = Format.TABLE,
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
     """Say which layers and heads are sick, by which number, why, and what to do."""
-    from igaviz.checks import Settings
+    from igaviz.checks import Baseline, Settings
     from igaviz.cli import console
     from igaviz.dump import Damage
-    from igaviz.report.diagnosis import diagnosis_json, print_diagnosis
     from igaviz.survey.diagnose import diagnose as judge
 
     settings = Settings.of(
-        select=select or (), ignore=ignore or (), settings=set_ or (), fail_on=fail_on.value
+        select=select or (),
+        ignore=ignore or (),
+        settings=set_ or (),
+        fail_on=None if fail_on is None else fail_on.value,
+        file=checks,
     )
+    known = None if baseline is None else Baseline.read(baseline)
     choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
     opened = options.open_paths(dump)
     with console.progress("measuring", "maps") as advance:
@@ -64,16 +96,29 @@ def diagnose(
             opened,
             choice,
             settings=settings,
+            baseline=known,
             radius=radius,
             jobs=options.worker_count(jobs),
             progress=advance,
         )
-    if json:
-        console.print_json(diagnosis_json(diagnosis, by=by.value))
-    else:
-        print_diagnosis(diagnosis, console.out(), by=by.value)
+    _print(diagnosis, Format.JSON if json else format, by, settings)
     pieces = (Damage(piece.path, piece.where, piece.reason) for piece in diagnosis.damaged)
     damaged = console.report_damage(pieces, opened.warnings)
     if damaged and not diagnosis.maps:
         return options.NOTHING_DONE
     return int(damaged or diagnosis.fails(settings.fail_on))
+
+
+def _print(diagnosis: Diagnosis, format: Format, by: By, settings: Settings) -> None:
+    from igaviz.cli import console
+    from igaviz.report.diagnosis import diagnosis_json, print_diagnosis
+    from igaviz.report.pipelines import github_annotations, junit_xml
+
+    if format is Format.JSON:
+        console.print_json(diagnosis_json(diagnosis, by=by.value))
+    elif format is Format.GITHUB:
+        print(github_annotations(diagnosis))
+    elif format is Format.JUNIT:
+        print(junit_xml(diagnosis, settings.fail_on))
+    else:
+        print_diagnosis(diagnosis, console.out(), by=by.value)

@@ -52,7 +52,12 @@ Jobs = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-FailOnOption = Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")]
+FailOnOption = Annotated[
+    FailOn | None,
+    typer.Option(
+        help="Exit with 1 from this severity on; warning if left out.", show_default=False
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
 

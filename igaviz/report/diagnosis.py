@@ -11,9 +11,18 @@ from typing import Any, Literal
 from rich.console import Console
 
 from igaviz.checks.finding import NOT_JUDGED, Diagnosis, Finding, Severity, Skipped
-from igaviz.checks.table import find_check, telling
-from igaviz.checks.wording import counted, listed, number, ranges
-from igaviz.report.common import finite
+from igaviz.checks.wording import counted, listed, ranges
+from igaviz.report.common import damage_json, finite
+from igaviz.report.grouped import (
+    Group,
+    Heads,
+    grouped,
+    head_counts,
+    layers_of,
+    numbers,
+    place,
+    places,
+)
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.report.verdict_table import glyph, print_verdict_table
 
@@ -30,13 +39,12 @@ def diagnosis_json(diagnosis: Diagnosis, by: By = "layer") -> dict[str, object]:
         "schema": SCHEMA,
         "verdict": str(diagnosis.verdict),
         "maps": diagnosis.maps,
+        "looked_at": [part._asdict() for part in diagnosis.looked_at],
+        "checks": list(diagnosis.checks),
         "findings": [_finding_json(finding) for finding in findings],
         "history": [_finding_json(finding) for finding in diagnosis.history],
         "skipped": [skipped._asdict() for skipped in diagnosis.skipped],
-        "damaged": [
-            {"path": piece.path, "where": piece.where, "reason": piece.reason}
-            for piece in diagnosis.damaged
-        ],
+        "damaged": damage_json(diagnosis.damaged),
         "information": [information._asdict() for information in diagnosis.information],
     }
 
@@ -55,40 +63,62 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
 
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console, by: By = "layer") -> None:
-    """Print the table of verdicts, then findings, what to do first, and what was left out.
+    """Print the table of verdicts, then findings, what to do, what was accepted or left out.
 
     Damaged pieces are counted: their names are messages, not a result.
     """
+    heads = head_counts(diagnosis.layers)
+    several = len(diagnosis.looked_at) > 1
+    new = grouped(finding for finding in diagnosis.findings if not finding.accepted)
     _print_headline(diagnosis, console)
     if diagnosis.layers:
         console.print()
-        print_verdict_table(diagnosis.layers, console)
+        print_verdict_table(diagnosis.layers, diagnosis.looked_at, console)
     _print_information(diagnosis, console)
-    findings = diagnosis.findings if by == "layer" else diagnosis.by_map
-    for _, group in groupby(_by_check(findings), key=_check_key):
-        _print_group(list(group), diagnosis, console)
-    if by == "map" and diagnosis.by_map_left_out:
-        print_line(console, f"{counted(diagnosis.by_map_left_out, 'more map')} fired; not listed.")
-    _print_first(diagnosis, console)
+    if by == "layer":
+        for group in new:
+            _print_group(group, heads, console, several=several)
+    else:
+        _print_maps(diagnosis, heads, console, several=several)
+    _print_to_do(new, console, several=several)
+    _print_accepted(diagnosis.findings, heads, console)
     _print_history(diagnosis.history, console)
     _print_skipped(diagnosis, console)
     _print_damaged(diagnosis, console)
 
 
-def _print_headline(diagnosis: Diagnosis, console: Console) -> None:
+def headline(diagnosis: Diagnosis) -> tuple[str, Severity | None]:
+    """The first line, and the severity that it speaks of; None where nothing was judged."""
     maps = counted(diagnosis.maps, "map")
-    if diagnosis.findings:
-        counts = Counter(finding.severity for finding in diagnosis.findings)
-        found = listed([counted(counts[s], str(s)) for s in reversed(Severity) if counts[s]])
-        _, style = glyph(diagnosis.verdict, console)
-        print_line(console, (f"{found} in {maps}.", style))
-    elif not diagnosis.maps:
-        print_line(console, ("No map could be looked at.", "bold red"))
-    elif all(v == NOT_JUDGED for row in diagnosis.layers for _, v in row.heads):
-        print_line(console, f"Nothing could be judged in {maps}.")
-    else:
-        when = " at the last step" if diagnosis.history else ""
-        print_line(console, (f"Nothing wrong{when} in {maps}.", "green"))
+    accepted = _tally(finding for finding in diagnosis.findings if finding.accepted)
+    new = [finding for finding in diagnosis.findings if not finding.accepted]
+    checks = counted(len(diagnosis.checks), "check")
+    if new:
+        ids = listed(list(dict.fromkeys(group.check.id for group in grouped(new))))
+        known = f" The baseline accepts {accepted}." if accepted else ""
+        worst = max(finding.severity for finding in new)
+        return f"{_tally(new)} in {maps}: {ids}, of {checks}.{known}", worst
+    if accepted:
+        text = f"Nothing new in {maps}, by {checks}. The baseline accepts {accepted}."
+        return text, Severity.HEALTHY
+    if not diagnosis.maps:
+        return "No map could be looked at.", None
+    if all(v == NOT_JUDGED for row in diagnosis.layers for _, v in row.heads):
+        return f"Nothing could be judged in {maps}.", None
+    when = " at the last step" if diagnosis.history else ""
+    return f"Nothing wrong{when} in {maps}, by {checks}.", Severity.HEALTHY
+
+
+def _print_headline(diagnosis: Diagnosis, console: Console) -> None:
+    text, severity = headline(diagnosis)
+    style = "bold" if severity is None else glyph(severity, console)[1]
+    print_paragraph(console, text, style=style)
+
+
+def _tally(findings: Iterable[Finding]) -> str:
+    """`3 errors, 2 warnings and 1 note`."""
+    counts = Counter(finding.severity for finding in findings)
+    return listed([counted(counts[s], str(s)) for s in reversed(Severity) if counts[s]])
 
 
 def _print_information(diagnosis: Diagnosis, console: Console) -> None:
@@ -100,86 +130,83 @@ def _print_information(diagnosis: Diagnosis, console: Console) -> None:
         print_paragraph(console, f"{information.message}.", first=run)
 
 
-def _by_check(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings of one check, run and phase together; the groups and their members worst first."""
-    findings = list(findings)
-    worst: dict[tuple[object, ...], int] = {}
-    for finding in findings:
-        key = _check_key(finding)
-        worst[key] = max(worst.get(key, 0), finding.severity)
-    return sorted(
-        findings, key=lambda f: (-worst[_check_key(f)], f.run, f.phase, telling(f.id), -f.severity)
-    )
-
-
-def _check_key(finding: Finding) -> tuple[object, ...]:
-    return finding.run, finding.phase, finding.id
-
-
-def _print_group(findings: Sequence[Finding], diagnosis: Diagnosis, console: Console) -> None:
-    """One check: where it was found and with which number, the worst told in full, what to do."""
-    worst = findings[0]
-    check = find_check(worst.id)
-    place = ""
-    if len({(row.run, row.phase) for row in diagnosis.layers}) > 1:
-        place = f"  ({worst.run}, {worst.phase}, step {worst.step:,})"
-    _, style = glyph(worst.severity, console)
+def _print_group(group: Group, heads: Heads, console: Console, *, several: bool) -> None:
+    """One check: where it was found and with which numbers, the worst told in full."""
     console.print()
-    print_line(
-        console,
-        (f"{str(worst.severity).upper()} ", style),
-        (f"{check}: {check.title}", "bold"),
-        place,
-    )
-    for finding in findings:
-        print_line(
+    _print_title(group, console, several=several)
+    for severity, findings in group.by_severity():
+        print_paragraph(
             console,
-            _INDENT,
-            glyph(finding.severity, console),
-            f" {_place(finding)}: {check.metrics[0]} {_number(finding.value)}, "
-            f"threshold {number(finding.threshold)}",
+            f"{places(findings, heads)}: {numbers(findings)}",
+            indent=_INDENT,
+            first=(f"{glyph(severity, console)[0]} ", glyph(severity, console)[1]),
         )
-    where = f"Layer {worst.layer}: " if len(findings) > 1 and worst.layer is not None else ""
+    worst = group.worst
+    where = f"Layer {worst.layer}: " if len(group.findings) > 1 and worst.layer is not None else ""
     print_paragraph(console, f"{where}{worst.message}", indent=_INDENT)
-    print_paragraph(console, check.meaning, indent=_INDENT, first="means  ")
-    print_paragraph(console, worst.remedy, indent=_INDENT, first="to do  ")
+    print_paragraph(console, group.check.meaning, indent=_INDENT, first="means ")
 
 
-def _place(finding: Finding) -> str:
-    if finding.layer is None:
-        rank = f", rank {finding.rank}" if finding.rank else ""
-        return f"item {finding.batch}{rank}"
-    heads = f"head{'' if len(finding.heads) == 1 else 's'} {ranges(finding.heads)}"
-    if finding.of == 1 and finding.batch is not None:
-        rank = f", rank {finding.rank}" if finding.rank else ""
-        return f"layer {finding.layer}, item {finding.batch}{rank}, {heads}"
-    return f"layer {finding.layer}, {heads} ({finding.maps} of {counted(finding.of, 'map')})"
+def _print_title(group: Group, console: Console, *, several: bool) -> None:
+    severity = group.severity
+    print_paragraph(
+        console,
+        f"{group.check}: {group.check.title}{_of(group, several)}",
+        first=(f"{str(severity).upper()} ", glyph(severity, console)[1]),
+        style="bold",
+        hang=_INDENT,
+    )
 
 
-def _number(value: float | None) -> str:
-    return "not recorded" if value is None else number(value)
+def _of(group: Group, several: bool) -> str:
+    worst = group.worst
+    return f" ({worst.run}, {worst.phase}, step {worst.step:,})" if several else ""
 
 
-def _print_first(diagnosis: Diagnosis, console: Console) -> None:
-    """Where to begin: what breaks trust in the other numbers, then the worst."""
-    if not diagnosis.findings:
+def _print_maps(diagnosis: Diagnosis, heads: Heads, console: Console, *, several: bool) -> None:
+    for group in grouped(finding for finding in diagnosis.by_map if not finding.accepted):
+        console.print()
+        _print_title(group, console, several=several)
+        in_order = sorted(group.findings, key=lambda f: (f.layer or 0, f.rank or 0, f.batch or 0))
+        for finding in in_order:
+            sign, style = glyph(finding.severity, console)
+            text = f"{place(finding, heads)}: {numbers([finding])}"
+            print_paragraph(console, text, indent=_INDENT, first=(f"{sign} ", style))
+    if diagnosis.by_map_left_out:
+        print_line(console, f"{counted(diagnosis.by_map_left_out, 'more map')} fired; not listed.")
+
+
+def _print_to_do(groups: Sequence[Group], console: Console, *, several: bool) -> None:
+    """What to do, in this order: what breaks trust in the other numbers, then the worst."""
+    urgent = [group for group in groups if group.severity > Severity.NOTE]
+    if not groups:
         return
     console.print()
-    if diagnosis.verdict == Severity.NOTE:
+    if not urgent:
         text = "Nothing to do: a few heads that differ are normal in healthy networks."
         print_paragraph(console, text)
         return
-    worst = _by_check(f for f in diagnosis.findings if f.severity == diagnosis.verdict)
-    check = find_check(worst[0].id)
-    alike = [f for f in worst if _check_key(f) == _check_key(worst[0])]
-    layers = [finding.layer for finding in alike if finding.layer is not None]
-    where = f" in layer{'s' if len(layers) > 1 else ''} {ranges(layers)}" if layers else ""
-    if len({row.run for row in diagnosis.layers}) > 1:
-        where += f" of {worst[0].run}"
-    why = ": while it stands, the other numbers there can't be trusted" if check.invariant else ""
-    others = [f.id for f in worst if f.id != check.id]
-    then = f", then {listed(list(dict.fromkeys(others)))}" if others else ""
-    print_paragraph(console, f"Begin with {check}{where}{then}{why}.")
+    print_line(console, ("What to do", "bold"))
+    for position, group in enumerate(urgent, 1):
+        layers = layers_of(f for f in group.findings if f.severity > Severity.NOTE)
+        where = f" in layer{'s' if len(layers) > 1 else ''} {ranges(layers)}" if layers else ""
+        of = f" of {group.worst.run}" if several else ""
+        text = f"{group.check}{where}{of}: {group.worst.remedy}"
+        if group.check.invariant and len(groups) > 1:
+            text += " While it stands, the other numbers there can't be trusted."
+        print_paragraph(console, text, indent=_INDENT, first=f"{position}. ")
+
+
+def _print_accepted(findings: Iterable[Finding], heads: Heads, console: Console) -> None:
+    groups = grouped(finding for finding in findings if finding.accepted)
+    if not groups:
+        return
+    console.print()
+    print_line(console, ("Accepted, as the baseline knows them", "bold"))
+    for group in groups:
+        sign, style = glyph(group.severity, console)
+        text = f"{group.check}: {places(group.findings, heads)}: {numbers(group.findings)}"
+        print_paragraph(console, text, indent=_INDENT, first=(f"{sign} ", style))
 
 
 def _print_history(history: Sequence[Finding], console: Console) -> None:
@@ -187,9 +214,12 @@ def _print_history(history: Sequence[Finding], console: Console) -> None:
         return
     console.print()
     print_line(console, ("At earlier steps only", "bold"))
-    for finding in history:
-        layer = "" if finding.layer is None else f", layer {finding.layer}"
-        text = f"{find_check(finding.id)}{layer}: {finding.message}"
+    for group in grouped(history):
+        worst = group.worst
+        layers = group.layers
+        where = f", layer{'s' if len(layers) > 1 else ''} {ranges(layers)}" if layers else ""
+        which = f"Layer {worst.layer}: " if len(layers) > 1 else ""
+        text = f"{group.check}{where}: {which}{worst.message}"
         print_paragraph(console, text, indent=_INDENT)
 
 

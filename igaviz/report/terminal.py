@@ -45,24 +45,36 @@ def print_line(console: Console, *parts: str | tuple[str, str]) -> None:
 
 
 def print_paragraph(
-    console: Console, text: str, *, indent: str = "", first: str = "", style: str = ""
+    console: Console,
+    text: str,
+    *,
+    indent: str = "",
+    first: str | tuple[str, str] = "",
+    style: str = "",
+    hang: str | None = None,
 ) -> None:
     """Print `text` wrapped to the console, indented, the first line led by `first`.
 
-    A number stays on the line of its unit.
+    `first` may be (text, style). The lines that follow are indented by `hang`, or else as far as
+    the first is led. A number stays on the line of its unit.
     """
     kept = _UNIT.sub(_NO_BREAK, plain(text, console))
-    width = max(min(console.width, PROSE_WIDTH), len(indent) + 20)
-    lead = f"{indent}{plain(first, console)}"
-    for line in textwrap.wrap(
+    words, words_style = first if isinstance(first, tuple) else (first, style)
+    lead = f"{indent}{plain(words, console)}"
+    further = " " * len(lead) if hang is None else hang
+    lines = textwrap.wrap(
         kept,
-        width,
+        max(min(console.width, PROSE_WIDTH), len(further) + 20),
         initial_indent=lead,
-        subsequent_indent=" " * len(lead),
+        subsequent_indent=further,
         break_long_words=False,
         break_on_hyphens=False,
-    ):
-        console.print(Text(line.replace(_NO_BREAK, " "), style), soft_wrap=True)
+    )
+    for number, line in enumerate(lines):
+        shown = Text(line.replace(_NO_BREAK, " "), style)
+        if number == 0:
+            shown.stylize(words_style, 0, len(lead))
+        console.print(shown, soft_wrap=True)
 
 
 @lru_cache(maxsize=4096)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
 
 from igaviz.checks import worst
-from igaviz.checks.finding import NOT_JUDGED, LayerRow, Severity, Verdict
-from igaviz.report.terminal import encodable, print_line
+from igaviz.checks.finding import NOT_JUDGED, LayerRow, LookedAt, Severity, Verdict
+from igaviz.checks.wording import counted
+from igaviz.report.terminal import encodable, print_line, print_paragraph
 
 _STYLES = {
     Severity.HEALTHY: "green",
@@ -31,6 +33,8 @@ _ASCII = {
 }
 _UNKNOWN = "?"
 _EVERY = (1, 2, 5, 10, 20, 50)
+_LEAST_WORDS = 5
+"""Columns for the id of a check behind a row."""
 
 
 def glyph(severity: Severity, console: Console) -> tuple[str, str]:
@@ -39,18 +43,42 @@ def glyph(severity: Severity, console: Console) -> tuple[str, str]:
     return (_GLYPHS if rich else _ASCII)[severity], _STYLES[severity]
 
 
-def print_verdict_table(rows: Sequence[LayerRow], console: Console) -> None:
-    """Print each run's and phase's layers at its last step, a legend below."""
-    for (run, phase, step), layers in groupby(rows, key=lambda row: row[:3]):
-        print_line(console, (run, "bold"), f"  {phase}, step {step:,}")
+def print_verdict_table(
+    rows: Sequence[LayerRow], looked_at: Sequence[LookedAt], console: Console
+) -> None:
+    """Print each run's and phase's layers at its last step, and what they are; a legend below."""
+    parts = {(part.run, part.phase): part for part in looked_at}
+    for (run, phase), layers in groupby(rows, key=lambda row: row[:2]):
+        print_paragraph(
+            console, _content(parts[run, phase]), first=(f"{run}  ", "bold"), hang="  "
+        )
         _print_layers(list(layers), console)
-    if rows:
-        legend: list[str | tuple[str, str]] = ["  "]
-        for severity in reversed(Severity):
-            legend += [glyph(severity, console), f" {severity}   "]
-        if any(verdict == NOT_JUDGED for row in rows for _, verdict in row.heads):
-            legend += [(_UNKNOWN, "dim"), " not judged"]
-        print_line(console, *legend)
+    _print_legend(rows, console)
+
+
+def _content(part: LookedAt) -> str:
+    """Of how much the verdict is: the step, and how many layers, heads and items there are."""
+    last = f" (the last of {part.steps:,})" if part.steps > 1 else ""
+    size = f"{counted(part.layers, 'layer')} × {counted(part.heads, 'head')}"
+    items = f" × {counted(part.items, 'item')}" if part.items > 1 else ""
+    return f"{part.phase}, step {part.last_step:,}{last}: {size}{items}"
+
+
+def _print_legend(rows: Sequence[LayerRow], console: Console) -> None:
+    """What each glyph means, in as few lines as the width allows."""
+    entries = [(glyph(severity, console), str(severity)) for severity in reversed(Severity)]
+    if any(verdict == NOT_JUDGED for row in rows for _, verdict in row.heads):
+        entries.append(((_UNKNOWN, "dim"), "not judged"))
+    line: list[str | tuple[str, str]] = []
+    used = 0
+    for sign, word in entries:
+        needed = len(word) + 4
+        if line and used + needed > console.width:
+            print_line(console, *line)
+            line, used = [], 0
+        line += ["  ", sign, f" {word}"]
+        used += needed
+    print_line(console, *line)
 
 
 def _print_layers(rows: Sequence[LayerRow], console: Console) -> None:
@@ -59,15 +87,16 @@ def _print_layers(rows: Sequence[LayerRow], console: Console) -> None:
     digits = max(len(str(row.layer)) for row in rows)
     lead = len("  layer   ") + digits
     room = max(console.width - lead, 10)
-    cell = 2 if 2 * len(heads) <= room else 1
+    cell = 2 if 2 * len(heads) + _LEAST_WORDS <= room else 1
     for start in range(0, len(heads), room // cell):
         block = heads[start : start + room // cell]
         print_line(console, (f"{'head':>{lead - 2}}  {_header(block, cell)}", "dim"))
         last = block[-1] == heads[-1]
+        gap = " " * (3 - cell)
         for row in rows:
-            words = _words(row, room - cell * len(block) - 1) if last else ""
+            words = _words(row, room - cell * len(block) - len(gap)) if last else ""
             signs = _signs(row, block, cell, console)
-            print_line(console, f"  layer {row.layer:>{digits}}  ", *signs, f" {words}")
+            print_line(console, f"  layer {row.layer:>{digits}}  ", *signs, f"{gap}{words}")
 
 
 def _header(heads: Sequence[int], cell: int) -> str:
@@ -92,9 +121,16 @@ def _sign(verdict: Verdict | None, console: Console) -> tuple[str, str]:
 
 
 def _words(row: LayerRow, room: int) -> str:
-    """The worst head's verdict in words, as far as there is room; none where all is well."""
+    """The worst head's verdict in words, as far as there is room; none where all is well.
+
+    Where heads are as bad for another reason, the ids of both.
+    """
     verdict = worst(verdict for _, verdict in row.heads)
     if verdict.check is None:
         return ""
-    words = f"{verdict.check} {verdict.words}"
-    return words if len(words) <= room else verdict.check if len(verdict.check) <= room else ""
+    alike = Counter(v.check for _, v in row.heads if v.check and v.severity == verdict.severity)
+    ids = ", ".join(sorted(alike, key=lambda check: (check != verdict.check, -alike[check])))
+    told = f"{verdict.check} {verdict.words}"
+    others = ids.removeprefix(verdict.check)
+    candidates = (f"{told}{others}", ids, verdict.check)
+    return next((words for words in candidates if len(words) <= room), "")

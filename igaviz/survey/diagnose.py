@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from igaviz.checks import Diagnosis, LayerVerdict, Settings, conclude, judge_layer
+from igaviz.checks import Baseline, Diagnosis, LayerVerdict, Settings, conclude, judge_layer
 from igaviz.dump import Damage, Dump
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.measured import Progress, measure_layers
@@ -17,13 +17,15 @@ def diagnose(
     choice: Choice = Choice(),  # noqa: B008 (frozen)
     *,
     settings: Settings = Settings(),  # noqa: B008 (frozen)
+    baseline: Baseline | None = None,
     radius: float = LOCAL_RADIUS,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Diagnosis:
     """The verdict on the chosen maps, with every finding and what was skipped or damaged.
 
-    One pass; only verdicts and findings are kept. `radius` in Å is the limit of local pairs.
+    One pass for all checks; only verdicts and findings are kept. What `baseline` knows is marked
+    as accepted. `radius` in Å is the limit of local pairs.
     Raises `SelectionError` for an empty selection.
     """
     damaged: list[Damage] = []
@@ -37,4 +39,5 @@ def diagnose(
                 yield judge_layer(group.measurements, settings)
 
     # `damaged` fills while the verdicts stream, and is read after them.
-    return conclude(verdicts(), settings, damaged=chain(dump.damaged, damaged))
+    diagnosis = conclude(verdicts(), settings, damaged=chain(dump.damaged, damaged))
+    return diagnosis if baseline is None else baseline.accept(diagnosis)
