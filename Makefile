@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 DEMO := .venv-demo
 TEST := .venv-test
 
-.PHONY: demo test lint benchmarks gallery figures clean
+.PHONY: demo test lint golden benchmarks gallery figures clean
 
 demo: ## draw the three figures of layer 3, all heads, from the sample data (no torch needed)
 	$(PYTHON) -m venv $(DEMO)
@@ -23,6 +23,9 @@ $(TEST)/installed: pyproject.toml
 	$(TEST)/bin/pip install --quiet torch==2.13.0
 	$(TEST)/bin/pip install --quiet --editable '.[record,dev]'
 	touch $@
+
+golden: $(TEST)/installed ## write the texts anew that the tests hold `diagnose` to; read the difference
+	GOLDEN=write $(TEST)/bin/python -m pytest tests/report/test_diagnosis.py -q
 
 benchmarks: $(TEST)/installed ## measure speed; no test asserts a time
 	$(TEST)/bin/python -m pytest tests/benchmarks --benchmark-only

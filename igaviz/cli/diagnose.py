@@ -57,9 +57,7 @@ def diagnose(
     ] = None,
     checks: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="A TOML file of the same settings.", show_default=False
-        ),
+        typer.Option(metavar="FILE", help="A TOML file of the same settings.", show_default=False),
     ] = None,
     baseline: Annotated[
         Path | None,
@@ -111,14 +109,16 @@ def diagnose(
 
 def _print(diagnosis: Diagnosis, format: Format, by: By, settings: Settings) -> None:
     from igaviz.cli import console
-    from igaviz.report.diagnosis import diagnosis_json, print_diagnosis
-    from igaviz.report.pipelines import github_annotations, junit_xml
+    from igaviz.report import diagnosis as report
 
-    if format is Format.JSON:
-        console.print_json(diagnosis_json(diagnosis, by=by.value))
-    elif format is Format.GITHUB:
-        print(github_annotations(diagnosis))
-    elif format is Format.JUNIT:
-        print(junit_xml(diagnosis, settings.fail_on))
+    if format is Format.TABLE:
+        report.print_diagnosis(diagnosis, console.out(), by=by.value)
+    elif format is Format.JSON:
+        console.print_json(report.diagnosis_json(diagnosis, by=by.value))
     else:
-        print_diagnosis(diagnosis, console.out(), by=by.value)
+        from igaviz.report.pipelines import github_annotations, junit_xml
+
+        github = format is Format.GITHUB
+        print(
+            github_annotations(diagnosis) if github else junit_xml(diagnosis, settings.fail_on)
+        )

@@ -173,7 +173,9 @@ def _print_maps(diagnosis: Diagnosis, heads: Heads, console: Console, *, several
             text = f"{place(finding, heads)}: {numbers([finding])}"
             print_paragraph(console, text, indent=_INDENT, first=(f"{sign} ", style))
     if diagnosis.by_map_left_out:
-        print_line(console, f"{counted(diagnosis.by_map_left_out, 'more map')} fired; not listed.")
+        print_paragraph(
+            console, f"{counted(diagnosis.by_map_left_out, 'more map')} fired; not listed."
+        )
 
 
 def _print_to_do(groups: Sequence[Group], console: Console, *, several: bool) -> None:
@@ -246,4 +248,4 @@ def _print_damaged(diagnosis: Diagnosis, console: Console) -> None:
         return
     pieces = counted(len(diagnosis.damaged), "damaged piece")
     console.print()
-    print_line(console, (f"{pieces} left out, named on stderr.", "bold red"))
+    print_paragraph(console, f"{pieces} left out, named on stderr.", style="bold red")

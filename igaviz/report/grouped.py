@@ -153,5 +153,3 @@ def _items(findings: Sequence[Finding]) -> str:
 def _numbered(noun: str, found: Iterable[int]) -> str:
     distinct = set(found)
     return f"{noun}{'' if len(distinct) == 1 else 's'} {ranges(distinct)}"
-
-

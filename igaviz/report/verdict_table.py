@@ -49,9 +49,7 @@ def print_verdict_table(
     """Print each run's and phase's layers at its last step, and what they are; a legend below."""
     parts = {(part.run, part.phase): part for part in looked_at}
     for (run, phase), layers in groupby(rows, key=lambda row: row[:2]):
-        print_paragraph(
-            console, _content(parts[run, phase]), first=(f"{run}  ", "bold"), hang="  "
-        )
+        print_paragraph(console, _content(parts[run, phase]), first=(f"{run}  ", "bold"), hang="  ")
         _print_layers(list(layers), console)
     _print_legend(rows, console)
 
@@ -88,8 +86,10 @@ def _print_layers(rows: Sequence[LayerRow], console: Console) -> None:
     lead = len("  layer   ") + digits
     room = max(console.width - lead, 10)
     cell = 2 if 2 * len(heads) + _LEAST_WORDS <= room else 1
-    for start in range(0, len(heads), room // cell):
-        block = heads[start : start + room // cell]
+    blocks = -(-len(heads) * cell // room)
+    size = -(-len(heads) // blocks)
+    for start in range(0, len(heads), size):
+        block = heads[start : start + size]
         print_line(console, (f"{'head':>{lead - 2}}  {_header(block, cell)}", "dim"))
         last = block[-1] == heads[-1]
         gap = " " * (3 - cell)
