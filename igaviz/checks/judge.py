@@ -45,10 +45,10 @@ _SICKNESSES = tuple(
 class LayerVerdict:
     """All that a diagnosis keeps of one layer at one step; small, and safe to send to a process.
 
-    `findings` go by layer, `by_map` are the maps that fired, each as a finding. `shown` are the
-    ids of all checks that were found, those told under another included. `items` counts the
-    batch items of all ranks. `heads` holds each head's verdict, `skipped` counts maps by (check id, reason), `head_means` holds the mean over
-    items of a few metrics, by metric and head.
+    `items` counts the batch items of all ranks. `findings` go by layer, `by_map` are the maps that
+    fired, each as a finding. `shown` are the ids of all checks that were found, those told under
+    another included. `heads` holds each head's verdict, `skipped` counts maps by (check id,
+    reason), `head_means` holds the mean over items of a few metrics, by metric and head.
     """
 
     run: str

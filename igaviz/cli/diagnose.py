@@ -119,6 +119,4 @@ def _print(diagnosis: Diagnosis, format: Format, by: By, settings: Settings) -> 
         from igaviz.report.pipelines import github_annotations, junit_xml
 
         github = format is Format.GITHUB
-        print(
-            github_annotations(diagnosis) if github else junit_xml(diagnosis, settings.fail_on)
-        )
+        print(github_annotations(diagnosis) if github else junit_xml(diagnosis, settings.fail_on))

@@ -171,7 +171,8 @@ class Groups:
     def offset_counts(self) -> Indices:
         """The number of pairs of each residue offset from -32 to 32, then in other chains."""
         counts = np.bincount(self.offsets, minlength=_LANES * (NO_OFFSET + 1))
-        return counts.reshape(-1, _LANES).sum(axis=1)[:NO_OFFSET]
+        by_offset: Indices = counts.reshape(-1, _LANES).sum(axis=1)[:NO_OFFSET]
+        return by_offset
 
     def offset_sums(self, values: Floats) -> Doubles:
         """The sums of [Q, N] `values` over each residue offset, in float64."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from igaviz.dump.data import Damage
+from igaviz.checks.finding import DamagedPiece
 
 
-def damage_json(damaged: Iterable[Damage]) -> list[dict[str, str]]:
+def damage_json(damaged: Iterable[DamagedPiece]) -> list[dict[str, str]]:
     """The list under `damaged`."""
     return [{"path": d.path, "where": d.where, "reason": d.reason} for d in damaged]
 

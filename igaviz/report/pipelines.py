@@ -72,7 +72,8 @@ def junit_xml(diagnosis: Diagnosis, fail_on: Severity | None) -> str:
     _count(root)
     ElementTree.indent(root)
     # in ASCII, with references for the rest: whatever the encoding of stdout, it stays well formed
-    return ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True).decode("ascii")
+    xml: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
+    return xml.decode("ascii")
 
 
 def _case(

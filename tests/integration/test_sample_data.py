@@ -50,7 +50,7 @@ def test_a_sick_run_is_named_by_its_sickness(sample_data, run, check):
 
 
 def test_a_collapsed_run_is_called_collapsed(sample_data):
-    """In the table of verdicts and where to begin, though geometry dominates every layer too."""
+    """In the table of verdicts and what to do first, though geometry dominates every layer too."""
     done = igaviz("diagnose", sample_data / "diagonal_collapse", "--jobs", "1")
     rows = [line for line in done.stdout.splitlines() if line.startswith("  layer ")]
     result = json.loads(igaviz("diagnose", sample_data / "diagonal_collapse", "--json").stdout)
@@ -62,9 +62,9 @@ def test_a_collapsed_run_is_called_collapsed(sample_data):
     dominated = {f["layer"] for f in result["findings"] if f["id"] == "D104"}
     assert len(collapsed & dominated) >= 4
     for layer, row in enumerate(rows):
-        named = row.endswith("D202 attention collapsed onto the diagonal")
+        named = "✖  D202 attention collapsed onto the diagonal" in row
         assert named == (layer in collapsed), row
-    assert "Begin with D202 diagonal-collapse" in done.stdout
+    assert "What to do\n  1. D202 diagonal-collapse in layers " in done.stdout
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -94,7 +94,9 @@ def test_what_a_baseline_knows_does_not_fail_and_what_is_new_does(write, igaviz,
 def test_more_heads_are_new_and_fewer_are_not(write, igaviz, tmp_path):
     known = tmp_path / "known.json"
     known.write_text(igaviz(write("a", layers=[0], heads=[1, 2]), "--json")[1], "utf-8")
-    assert igaviz(write("a", layers=[0], heads=[2]), "--baseline", known, "--fail-on", "note")[0] == 0
+    assert (
+        igaviz(write("a", layers=[0], heads=[2]), "--baseline", known, "--fail-on", "note")[0] == 0
+    )
     assert igaviz(write("a", layers=[0], heads=[2, 3]), "--baseline", known)[0] == 1
     assert igaviz(write("a", layers=[0], heads=[1, 2, 3]), "--baseline", known)[0] == 1
 
@@ -164,7 +166,9 @@ def test_test_results_have_a_test_per_layer(write, igaviz, tmp_path):
     known.write_text(igaviz(write("a", layers=[2]), "--json")[1], "utf-8")
     path = write("a", layers=[0, 2])
     (path.parent / "bad.h5").write_text("no dump")
-    code, text, _ = igaviz(path.parent, "--format", "junit", "--baseline", known, "--ignore", "D206")
+    code, text, _ = igaviz(
+        path.parent, "--format", "junit", "--baseline", known, "--ignore", "D206"
+    )
     assert code == 1
     root = ElementTree.fromstring(text)
     run, damaged = root
@@ -176,7 +180,10 @@ def test_test_results_have_a_test_per_layer(write, igaviz, tmp_path):
     assert [case.get("name") for case in run] == ["layer 0", "layer 1", "layer 2"]
     assert run[0].find("failure").get("message") == "D101 gamma-too-small: geometry has no say"
     assert len(run[1]) == 0
-    assert (root.get("errors"), damaged[0].find("error").get("message")) == ("1", "not an HDF5 file")
+    assert (root.get("errors"), damaged[0].find("error").get("message")) == (
+        "1",
+        "not an HDF5 file",
+    )
     _, text, _ = igaviz(path, "--format", "junit", "--baseline", known, "--ignore", "D206")
     (run,) = ElementTree.fromstring(text)
     assert run.get("failures") == "1"
