@@ -75,3 +75,53 @@ def test_fail_on():
 
 def _ids(maps, **typed):
     return {finding.id for finding in judge_layer(maps, Settings.of(**typed)).findings}
+
+
+def test_a_file_says_all_of_it(tmp_path):
+    path = tmp_path / "checks.toml"
+    path.write_text(
+        'select = ["D101", "diagonal-collapse"]\nignore = "D202"\nfail-on = "note"\n'
+        "[gamma-too-small]\neffect = 0.1\n[D203]\nshare = 1\n"
+    )
+    settings = Settings.read(path)
+    assert settings.select == {"D101", "D202"}
+    assert settings.ignore == {"D202"}
+    assert settings.fail_on == Severity.NOTE
+    assert settings.thresholds == {"D101": {"effect": 0.1}, "D203": {"share": 1.0}}
+    typed = Settings.of(
+        file=path, select=["D104"], ignore=["D208"], settings=["D101.spread=2"], fail_on="never"
+    )
+    assert (typed.select, typed.ignore, typed.fail_on) == ({"D104"}, {"D208"}, None)
+    assert typed.thresholds["D101"] == {"effect": 0.1, "spread": 2.0}
+    assert Settings.of(file=path).thresholds == settings.thresholds
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("[gama-too-small]\neffect = 1", "no check 'gama-too-small'", "gamma-too-small (D101)"),
+        ("[D101]\nefect = 1", "no threshold 'efect'", "did you mean effect"),
+        ('[D101]\neffect = "much"', "'much' is no number in 'D101.effect'", None),
+        ("[D101]\neffect = true", "True is no number", None),
+        ("[D101]\neffect = nan", "nan is no number", None),
+        ("[D101.effect]\nx = 1", "is no number", None),
+        ("slect = []", "no setting 'slect'", "did you mean select"),
+        ("select = [1]", "select is no list of checks", '["D101"]'),
+        ('ignore = ["D999"]', "no check 'D999'", None),
+        ('fail-on = "death"', "no severity 'death'", "never"),
+        ("fail-on = 3", "no severity 3", "never"),
+        ("D101 = 3", "no setting 'D101'", "per check"),
+        ("select = ", "no TOML", None),
+        (b"\xff\xfe", "no TOML", None),
+        (None, "no such file", None),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_is_wrong(text, said, hint, tmp_path):
+    path = tmp_path / "checks.toml"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError) as raised:
+        Settings.read(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert said in str(raised.value)
+    assert (hint or "") in (raised.value.hint or "")
