@@ -97,7 +97,8 @@ def headline(diagnosis: Diagnosis) -> tuple[str, Severity | None]:
         ids = listed(list(dict.fromkeys(group.check.id for group in grouped(new))))
         known = f" The baseline accepts {accepted}." if accepted else ""
         worst = max(finding.severity for finding in new)
-        return f"{_tally(new)} in {maps}: {ids}, of {checks}.{known}", worst
+        well = "Nothing wrong; " if worst == Severity.NOTE else ""
+        return f"{well}{_tally(new)} in {maps}: {ids}, of {checks}.{known}", worst
     if accepted:
         text = f"Nothing new in {maps}, by {checks}. The baseline accepts {accepted}."
         return text, Severity.HEALTHY
@@ -142,9 +143,10 @@ def _print_group(group: Group, heads: Heads, console: Console, *, several: bool)
             first=(f"{glyph(severity, console)[0]} ", glyph(severity, console)[1]),
         )
     worst = group.worst
-    where = f"Layer {worst.layer}: " if len(group.findings) > 1 and worst.layer is not None else ""
+    several_layers = len(group.findings) > 1 and worst.layer is not None
+    where = f"Worst in layer {worst.layer}: " if several_layers else ""
     print_paragraph(console, f"{where}{worst.message}", indent=_INDENT)
-    print_paragraph(console, group.check.meaning, indent=_INDENT, first="means ")
+    print_paragraph(console, group.check.meaning, indent=_INDENT, first=("means  ", "dim"))
 
 
 def _print_title(group: Group, console: Console, *, several: bool) -> None:
@@ -220,8 +222,8 @@ def _print_history(history: Sequence[Finding], console: Console) -> None:
         worst = group.worst
         layers = group.layers
         where = f", layer{'s' if len(layers) > 1 else ''} {ranges(layers)}" if layers else ""
-        which = f"Layer {worst.layer}: " if len(layers) > 1 else ""
-        text = f"{group.check}{where}: {which}{worst.message}"
+        which = f", worst in layer {worst.layer}" if len(layers) > 1 else ""
+        text = f"{group.check}{where}{which}: {worst.message}"
         print_paragraph(console, text, indent=_INDENT)
 
 

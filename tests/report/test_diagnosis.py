@@ -146,7 +146,7 @@ def test_layers_that_show_the_same_are_one_line(deep):
 def test_the_worst_layer_is_told_whichever_comes_first():
     worse = {**BLIND, "geometry_effect": 0.001}
     text = printed(diagnose(layer(range(8), **BLIND), layer(range(8), layer=4, **worse)))
-    assert "  Layer 4: Geometry moves only 0.1 % of attention" in text
+    assert "  Worst in layer 4: Geometry moves only 0.1 % of attention" in text
 
 
 def test_many_heads_fold_to_the_width():
