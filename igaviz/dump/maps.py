@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,18 @@ class _Layer:
     sigma: Floats | None
     numbers: dict[str, npt.NDArray[Any] | None]
 
+    @cached_property
+    def stored(self) -> dict[str, h5py.Dataset]:
+        """The map terms that are recorded: looked up and checked once for all heads."""
+        shape = (len(self.entry.heads), self.entry.n_residues, self.entry.n_residues)
+        found = {name: guard.dataset(self.group, name) for name in MAP_TERMS}
+        for data in found.values():
+            guard.expect_shape(data, shape)
+        return {name: data for name, data in found.items() if data is not None}
+
     def read(self, head: int) -> AttentionMap:
         position = self.entry.heads.index(head)
-        terms = _read_terms(self.group, self.entry, position)
+        terms = _read_terms(self.stored, self.entry.geo_bias_sign, position)
         log_det = _at(self.numbers["log_det_min"], position)
         if log_det is not None and self.entry.length_unit == "angstrom":
             log_det -= LN_ANGSTROM6_PER_NM6
@@ -149,18 +159,18 @@ def _at(numbers: npt.NDArray[Any] | None, position: int) -> float | None:
     return None if numbers is None else float(numbers[position])
 
 
-def _read_terms(group: h5py.Group, entry: LayerEntry, position: int) -> dict[str, Floats | None]:
+def _read_terms(
+    stored: Mapping[str, h5py.Dataset], geo_bias_sign: int, position: int
+) -> dict[str, Floats | None]:
     """The map terms of one head: those recorded, and those that follow from them."""
     terms: dict[str, Floats | None] = dict.fromkeys(MAP_TERMS)
-    for name in MAP_TERMS:
-        data = guard.dataset(group, name)
-        if data is not None:
-            guard.expect_shape(data, (len(entry.heads), entry.n_residues, entry.n_residues))
-            terms[name] = guard.read(data, position).astype(np.float32, copy=False)
+    for name, data in stored.items():
+        terms[name] = guard.read(data, position).astype(np.float32, copy=False)
     before, bias, after = terms["logits_before"], terms["geo_bias"], terms["logits_after"]
     if after is None and before is not None and bias is not None:
         with np.errstate(all="ignore"):  # non-finite values stay as they are
-            after = terms["logits_after"] = before + entry.geo_bias_sign * bias
+            after = before + bias if geo_bias_sign == 1 else before - bias
+            terms["logits_after"] = after
     if terms["attention"] is None and after is not None:
         terms["attention"] = softmax(after)
     return terms
