@@ -65,8 +65,13 @@ class Groups:
     def of(cls, pairs: Pairs) -> Groups:
         """The groups of all pairs: every residue is a query."""
         known = pairs.local | pairs.distant
-        kind = np.where(pairs.local, 2, np.where(known, 1, 0))
-        classes = np.where(known, 6 * (pairs.bins + 1) + 3 * pairs.longrange + kind, 0)
+        # 16 bits hold six times the farthest bin; the tables are large, so they are made in place
+        classes = (pairs.bins + 1).astype(np.int16)
+        classes *= 6
+        classes += 3 * pairs.longrange.astype(np.int8)
+        classes += 1
+        classes += pairs.local
+        classes *= known
         return cls._build(
             query=np.arange(pairs.n_residues),
             distance=np.where(known, pairs.distance, np.float32(0)),
@@ -225,9 +230,11 @@ class Groups:
 
 
 def _in_lanes(offsets: Indices) -> Indices:
-    """The flat classes of offsets, each in the lane whose turn it is."""
-    flat = offsets.ravel() * _LANES
-    flat += np.arange(len(flat)) % _LANES
+    """The flat classes of offsets, each in the lane whose turn it is; `offsets` is used up."""
+    flat = np.ascontiguousarray(offsets).ravel()
+    flat *= _LANES
+    for lane in range(1, _LANES):
+        flat[lane::_LANES] += lane
     return flat
 
 
@@ -236,6 +243,7 @@ def _offsets(structure: Structure) -> Indices:
     number = structure.residue_index.astype(np.int64)
     chain = structure.chain_index
     apart = number[None, :] - number[:, None]
-    offset: Indices = np.clip(apart, -OFFSET_LIMIT, OFFSET_LIMIT) + OFFSET_LIMIT
-    offset[chain[None, :] != chain[:, None]] = OTHER_CHAIN
-    return offset.astype(np.intp)
+    np.clip(apart, -OFFSET_LIMIT, OFFSET_LIMIT, out=apart)
+    apart += OFFSET_LIMIT
+    apart[chain[None, :] != chain[:, None]] = OTHER_CHAIN
+    return apart.astype(np.intp, copy=False)

@@ -33,6 +33,7 @@ def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
     judged = None
     if terms.rows.any():
         results |= _of_terms(terms, pairs)
+        terms.forget()
         if map.attention_recorded:
             judged = replay(terms, map.compute_dtype, map.pair_bias)
             if terms.attention is not None:
@@ -73,7 +74,8 @@ def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
 def _of_terms(terms: Terms, pairs: Pairs) -> Results:
     """The metrics of the terms that there are; a term that isn't there is named as the reason."""
     S, G, A = terms.logits, terms.bias, terms.attention
-    results: Results = {}
+    # contacts first: they take the most memory, and nothing is kept yet
+    results: Results = {} if A is None else _contacts(terms, pairs)
     results |= geometry.spread(G) | geometry.reach(G) if G else _missing("geo_bias", _OF_BIAS)
     results |= geometry.content(S) if S else _missing("logits_before", _OF_LOGITS)
     if S and G:
@@ -83,7 +85,6 @@ def _of_terms(terms: Terms, pairs: Pairs) -> Results:
     if A is None:
         return results | _missing("attention", _OF_ATTENTION)
     results |= weights.locality(A) | weights.concentration(A)
-    results |= _contacts(terms, pairs)
     if S:
         results |= weights.gains(A, S)
         results["geometry_effect"] = weights.effect(A, S.softmax)

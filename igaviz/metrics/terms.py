@@ -104,6 +104,11 @@ class Logits:
         """The term summed over the groups of pairs."""
         return self.groups.sums(self.values)
 
+    def forget(self) -> None:
+        """Let go of the arrays [Q, N] that were computed; they are anew where asked for again."""
+        for name in ("by_row", "softmax"):
+            self.__dict__.pop(name, None)
+
 
 @dataclass(frozen=True, eq=False)
 class Weights:
@@ -170,7 +175,13 @@ class Terms:
             nonfinite=nonfinite + (map.gamma is not None and not np.isfinite(map.gamma)),
         )
 
-    @cached_property
+    def forget(self) -> None:
+        """Let go of what was computed of the terms of the logits."""
+        for term in (self.logits, self.bias):
+            if term is not None:
+                term.forget()
+
+    @property
     def replayed(self) -> Floats | None:
         """[Q, N]: softmax(S + G), None where one of them is missing."""
         if self.logits is None or self.bias is None:
