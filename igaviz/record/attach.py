@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 _WRAPPERS = re.compile(
     r"\b(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?:\.|$)"
 )
+_SEEN_THROUGH = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+"""Wrappers that keep a module under one of these names have its attributes, as if they were it."""
+
 _LOOKS_LIKE_ATTENTION = re.compile(r"attention|invariantpoint|\bipa\b|\biga\b", re.IGNORECASE)
 _TAP_HINT = (
     "call igaviz.tap(...) in the layer's forward, where logits and weights are at hand, or give "
@@ -165,17 +168,24 @@ class Layers:
 
 
 def _that_tap_themselves(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    for name, module in model.named_modules():
+    for name, module in _modules_of(model):
         if getattr(module, "taps_itself", False) is True:
             yield _qualified(name, module), module
 
 
 def _that_are_recognised(model: nn.Module, families: Sequence[Family]) -> Iterator[WatchedLayer]:
-    for name, module in model.named_modules():
+    for name, module in _modules_of(model):
         if getattr(module, "taps_itself", False) is not True:
             family = family_of(module, families)
             if family is not None:
                 yield WatchedLayer(module, _qualified(name, module), family)
+
+
+def _modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """All modules but the wrappers that would pass for what they wrap."""
+    for name, module in model.named_modules():
+        if _SEEN_THROUGH.isdisjoint(name for name, _ in module.named_children()):
+            yield name, module
 
 
 def _modules_around(inner: Set[nn.Module], root: nn.Module) -> Iterator[nn.Module]:

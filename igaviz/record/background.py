@@ -28,14 +28,14 @@ class Background:
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def hold(self, n_bytes: int, *, beside: int, wait: bool) -> bool:
-        """Whether `n_bytes` more may be held, beside those that the caller holds already.
+    def hold(self, n_bytes: int, *, wait: bool) -> bool:
+        """Whether `n_bytes` more may be held.
 
-        With `wait` this waits for jobs to end, as long as that can help.
+        With `wait` this waits for jobs to end, as long as any is left that may help.
         """
         with self._changed:
             while self._held + n_bytes > self._limit:
-                if not wait or beside + n_bytes > self._limit:
+                if not (wait and self._unfinished):
                     return False
                 self._changed.wait()
             self._held += n_bytes
@@ -52,11 +52,11 @@ class Background:
         with self._changed:
             self._jobs.append((job, n_bytes))
             self._unfinished += 1
-            if self._thread is None:
-                self._stopping = False
-                self._thread = threading.Thread(target=self._run, name="igaviz", daemon=True)
-                self._thread.start()
             self._changed.notify_all()
+            if self._thread is not None or self._started():
+                return
+        # No thread is to be had: the interpreter is about to end, or the system refuses one.
+        self._run()
 
     def flush(self) -> None:
         """Wait until all jobs that were submitted are done."""
@@ -74,6 +74,18 @@ class Background:
             self._changed.notify_all()
         if thread is not None:
             thread.join()
+
+    def _started(self) -> bool:
+        """Whether a thread could be started. Called with the lock."""
+        thread = threading.Thread(target=self._run, name="igaviz", daemon=True)
+        self._stopping = False
+        try:
+            thread.start()
+        except RuntimeError:
+            self._stopping = True
+            return False
+        self._thread = thread
+        return True
 
     def _run(self) -> None:
         while True:

@@ -103,7 +103,7 @@ class MapCapture:
             arrays = self._copy(call, name, item)
             if arrays is None:
                 self.dropped = True
-                self._copied.clear()
+                self.let_go()
                 return
             copied = self._copied.setdefault(position, _CopiedItem(item.fields))
             copied.layers.append(_CopiedLayer(arrays, self._facts(call, name, arrays), name.number))
@@ -127,6 +127,10 @@ class MapCapture:
             wall_time=moment.wall_time,
             numbers=numbers,
         )
+
+    def let_go(self) -> None:
+        """Free the copies now: what refers to them may live until garbage is collected."""
+        self._copied.clear()
 
     def _item(self, position: int, gamma_gradients: Mapping[int, float]) -> ItemRecord:
         copied = self._copied[position]
@@ -172,17 +176,15 @@ class MapCapture:
         """All that is kept of one layer for one item; None where it can't be held."""
         heads = self._settings.heads
         maps = self._wanted(call, name, item)
-        if not self._hold(sum(bytes_to_copy(values, item.kept) for values in maps.values())):
+        n_bytes = sum(
+            bytes_to_copy(values, item.kept, self._dtype(term)) for term, values in maps.items()
+        )
+        if not self._hold(n_bytes):
             return None
-        copies = {}
-        for term, values in maps.items():
-            half = term == "attention" and self._settings.attention_dtype == "float16"
-            copies[term] = HostCopy(
-                values,
-                dtype=torch.float16 if half else torch.float32,
-                residues=item.kept,
-                axes=2,
-            )
+        copies = {
+            term: HostCopy(values, dtype=self._dtype(term), residues=item.kept, axes=2)
+            for term, values in maps.items()
+        }
         if call.gamma is not None:
             copies["gamma"] = HostCopy(_chosen(call.gamma, heads))
         for term in _PER_HEAD_OF_ITEM:
@@ -194,6 +196,11 @@ class MapCapture:
             if values is not None:
                 copies[term] = HostCopy(values[item.position], residues=item.kept, axes=1)
         return copies
+
+    def _dtype(self, term: str) -> torch.dtype:
+        """What a map is on disk."""
+        half = term == "attention" and self._settings.attention_dtype == "float16"
+        return torch.float16 if half else torch.float32
 
     def _wanted(self, call: TapCall, name: LayerName, item: BatchItem) -> dict[str, torch.Tensor]:
         """The maps [H, N, N] that are both wanted and given; raises where they can't be read back.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -67,10 +66,15 @@ class HostCopy:
         return array
 
 
-def bytes_to_copy(tensor: Tensor, residues: Sequence[int] | npt.NDArray[np.int64] | None) -> int:
-    """About how many bytes a `HostCopy` of these maps [H, N, N] will hold."""
-    n = tensor.shape[-1] if residues is None else int(residues[-1] - residues[0] + 1)
-    return tensor.shape[0] * n * n * tensor.element_size()
+def bytes_to_copy(
+    tensor: Tensor, residues: npt.NDArray[np.int64] | None, dtype: torch.dtype
+) -> int:
+    """How many bytes a `HostCopy` of these maps [H, N, N] will hold."""
+    if tensor.device.type == "cpu":
+        n = tensor.shape[-1] if residues is None else int(residues[-1] - residues[0] + 1)
+        return tensor.shape[0] * n * n * tensor.element_size()
+    n = tensor.shape[-1] if residues is None else len(residues)
+    return tensor.shape[0] * n * n * dtype.itemsize
 
 
 def _span(

@@ -130,7 +130,7 @@ class OpenStep:
         if self._maps is not None:
             self._recording.count_skipped(self._maps.skipped, step)
             if self._maps.dropped:
-                self._recording.count_dropped(step)
+                self._let_go()
         held, self._held = self._held, 0
         self._recording.write(
             SeenStep(
@@ -150,8 +150,14 @@ class OpenStep:
         """Let go of what was copied and not handed over."""
         for gradient in self._gradients.values():
             gradient.leave()
-        self._recording.release(self._held)
-        self._held = 0
+        if self._held and self._maps is not None:
+            self._maps.let_go()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Give back what is held for copies that are gone."""
+        held, self._held = self._held, 0
+        self._recording.release(held)
 
     def _listen_to_gamma(self, call: TapCall, number: int) -> None:
         """Wait for γ's gradient, where one can come and none is waited for.
@@ -167,7 +173,7 @@ class OpenStep:
         return self._recording.guard(self.moment.step)
 
     def _hold(self, n_bytes: int) -> bool:
-        held = self._recording.hold(n_bytes, beside=self._held)
+        held = self._recording.hold(n_bytes)
         self._held += n_bytes * held
         return held
 

@@ -45,7 +45,9 @@ def make_probe(
             hint="attach the model first, or pass a function that runs the forward",
         )
     (model,) = models
-    # Its own forward would exchange buffers between the ranks.
+    # What a compiler put around it would run eagerly, and the forward of DDP would exchange buffers
+    # between the ranks.
+    model = getattr(model, "_orig_mod", model)
     model = model.module if isinstance(model, DistributedDataParallel) else model
     if isinstance(batch, Mapping):
         return Probe(lambda: model(**batch), about)
@@ -59,11 +61,14 @@ def beside_training(models: Sequence[nn.Module]) -> Iterator[None]:
     modules = [module for model in models for module in model.modules()]
     were_training = [module for module in modules if module.training]
     python, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=_devices()), torch.no_grad():
+    devices = _devices()
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
         try:
             for module in were_training:
                 module.training = False
-            torch.manual_seed(SEED)
+            torch.default_generator.manual_seed(SEED)
+            for device in devices:
+                torch.cuda.default_generators[device].manual_seed(SEED)
             random.seed(SEED)
             np.random.seed(SEED)
             yield
@@ -78,4 +83,4 @@ def _devices() -> list[int]:
     """The GPUs whose random state a forward may move."""
     if not torch.cuda.is_available() or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return []
-    return [torch.cuda.current_device()]
+    return [*range(torch.cuda.device_count())]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import inspect
 import os
 import time
@@ -115,7 +114,6 @@ class Recorder:
         self._inside: list[ExitStack] = []
         self._probe: Probe | None = None
         self._closed = False
-        atexit.register(self._close_quietly)
 
     @classmethod
     def from_config(
@@ -236,7 +234,6 @@ class Recorder:
 
     def _close(self, *, quiet: bool) -> None:
         self._closed = True
-        atexit.unregister(self._close_quietly)
         for opened in [*self._open]:
             self._drop(opened)
         for inside in [*self._inside]:
@@ -244,9 +241,6 @@ class Recorder:
         self._layers.forget()
         self._probe = None
         self._recording.close(quiet=quiet)
-
-    def _close_quietly(self) -> None:
-        self._close(quiet=True)
 
     def __enter__(self) -> Self:
         return self
@@ -278,6 +272,8 @@ class Recorder:
             return due, opened
         with self._recording.guard(step):
             self._recording.start()
+        # Where that failed on this rank, the step is due still, as on all others.
+        with self._recording.guard(step):
             maps, scalars = self._what_is_due(step, phase, always=always)
             due = maps or scalars
             if due and self._recording.live:
@@ -291,9 +287,17 @@ class Recorder:
                     maps=maps,
                     scalars=scalars,
                 )
-                self._open.append(opened)
-                opened.listen()
+                self._listen(opened)
         return due, opened
+
+    def _listen(self, opened: OpenStep) -> None:
+        self._open.append(opened)
+        try:
+            opened.listen()
+        except BaseException:
+            # Ctrl-C comes at any time: nothing of ours may stay in the model.
+            self._drop(opened)
+            raise
 
     def finish(self, opened: OpenStep, *, quiet: bool = False) -> None:
         """Write what `opened` has seen; `quiet` where training failed itself and must be heard."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,18 @@ class SeenStep:
     scalars: ScalarCapture | None
     numbers: Mapping[str, HostCopy | float]
     gamma_gradients: Mapping[int, HostCopy]
-    measured: threading.Event = field(default_factory=threading.Event)
-    """Set when its scalars are written."""
     triggered: bool = False
+    _lines: list[dict[str, Any]] | None = None
+    _measuring: threading.Lock = field(default_factory=threading.Lock)
+
+    def lines(self, attempt: int) -> list[dict[str, Any]]:
+        """Its lines of scalars, made by the thread that asks first; waits for the device only."""
+        with self._measuring:
+            if self._lines is None:
+                numbers, gradients = _values(self.numbers), _values(self.gamma_gradients)
+                scalars = self.scalars
+                self._lines = scalars.finish(attempt, numbers, gradients) if scalars else []
+            return self._lines
 
 
 class Recording:
@@ -59,18 +70,24 @@ class Recording:
         self._writable = True
         self._lock = threading.Lock()
         self._failure: Exception | None = None
-        self._process = os.getpid()
+        self._process: int | None = None
+        self._at_exit: Finalize | None = None
         self._steps = 0
         self._skipped_items = 0
         self._dropped_steps = 0
         self._empty_steps = 0
-        self._measuring: SeenStep | None = None
-        self._scalars: dict[str, float] = {}
+        self._unread: list[SeenStep] = []
+        atexit.register(self.close, quiet=True)
 
     @property
     def live(self) -> bool:
         """Whether this process records: a chosen rank, before any failure, not a forked child."""
-        return self._writer is not None and not self._ended and os.getpid() == self._process
+        return self._writer is not None and not self._ended and not self._forked
+
+    @property
+    def _forked(self) -> bool:
+        """Whether this is a child of the process that records, without its thread."""
+        return self._process not in (None, os.getpid())
 
     @contextmanager
     def guard(self, step: int | None = None, *, quiet: bool = False) -> Iterator[None]:
@@ -82,6 +99,8 @@ class Recording:
         try:
             yield
         except Exception as error:
+            if self._forked:
+                return
             with self._lock:
                 first = not self._failed
                 self._failed = self._ended = True
@@ -93,10 +112,17 @@ class Recording:
                 raise _as_recording_error(error) from error.__cause__
 
     def start(self) -> None:
-        """Find this process's rank, and make the folder ready where it writes; once."""
+        """Find this process's rank, and make the folder ready where it writes; once.
+
+        The process that does this is the one that records, whichever made the recorder.
+        """
         if self._started:
             return
         self._started = True
+        self._process = os.getpid()
+        # A process that multiprocessing forked ends without atexit; any other would call this too
+        # late, when h5py has taken itself down.
+        self._at_exit = Finalize(None, self.close, kwargs={"quiet": True}, exitpriority=0)
         rank, world_size = rank_and_world_size()
         if self._settings.records_rank(rank):
             self._writer = Writer(
@@ -108,27 +134,27 @@ class Recording:
                 settings=self._described,
             )
 
-    def hold(self, n_bytes: int, *, beside: int) -> bool:
-        """Whether a step that holds `beside` bytes already may hold `n_bytes` more in memory."""
-        return self._background.hold(
-            n_bytes, beside=beside, wait=self._settings.when_full == "wait"
-        )
+    def hold(self, n_bytes: int) -> bool:
+        """Whether `n_bytes` more may be held in memory; may wait for them."""
+        return self._background.hold(n_bytes, wait=self._settings.when_full == "wait")
 
     def release(self, n_bytes: int) -> None:
         """Give back bytes of a step that is not written."""
-        if n_bytes and os.getpid() == self._process:
+        if n_bytes and not self._forked:
             self._background.release(n_bytes)
 
     def write(self, seen: SeenStep, held: int) -> None:
         """Have a step written by the other thread, which then releases what it `held`."""
         if seen.scalars is not None:
-            self._measuring = seen
+            if seen.scalars.keep:
+                self._unread = [other for other in self._unread if other.step == seen.step]
+                self._unread.append(seen)
             self._background.submit(partial(self._write_scalars, seen))
         self._background.submit(partial(self._write_maps, seen), held)
 
     def flush(self, *, quiet: bool = False) -> None:
         """Wait until all that was recorded is on disk. Raises what went wrong, where strict."""
-        if os.getpid() != self._process:
+        if self._forked:
             return
         self._background.flush()
         failure, self._failure = self._failure, None
@@ -136,12 +162,14 @@ class Recording:
             raise _as_recording_error(failure)
 
     def scalars(self) -> dict[str, float]:
-        """The numbers of the last scalar step, given once; waits until they are there."""
-        if self._measuring is None or os.getpid() != self._process:
-            return {}
-        self._measuring.measured.wait()
-        self._measuring = None
-        return self._scalars
+        """The numbers of the last scalar step, of all its phases, given once."""
+        unread, self._unread = self._unread, []
+        found: dict[str, float] = {}
+        for seen in unread:
+            with self.guard(seen.step):
+                if self._writer is not None and not self._forked:
+                    found |= as_dictionary(seen.lines(self._writer.attempt))
+        return found
 
     def count_skipped(self, positions: set[int], step: int) -> None:
         """Count items that were skipped, and say so the first time."""
@@ -155,18 +183,6 @@ class Recording:
             )
         self._skipped_items += len(positions)
 
-    def count_dropped(self, step: int) -> None:
-        """Count a step that found no room in the queue, and say so the first time."""
-        if not self._dropped_steps:
-            _log.warning(
-                "igaviz: step %d: its maps are dropped: with those that wait to be written they "
-                "would take more than queue_bytes=%d; record fewer items, heads or layers, or more "
-                'rarely, or let training wait with when_full="wait"',
-                step,
-                self._settings.queue_bytes,
-            )
-        self._dropped_steps += 1
-
     def count_empty(self, step: int) -> None:
         """Count a due step in which nothing was recorded, and say so the first time."""
         if not self._empty_steps:
@@ -179,12 +195,16 @@ class Recording:
 
     def close(self, *, quiet: bool = False) -> None:
         """End the recording: all of it is on disk, and the run file says so. Raises as `flush`."""
-        if os.getpid() != self._process:
+        if self._forked:
             return
         if self.live:
             self._background.submit(self._write_end)
         self._ended = True
         self._background.stop()
+        # Not before: where Ctrl-C ends the waiting, the process's exit waits again.
+        atexit.unregister(self.close)
+        if self._at_exit is not None:
+            self._at_exit.cancel()
         self.flush(quiet=quiet)
 
     # What follows is done by the other thread.
@@ -200,47 +220,69 @@ class Recording:
                 raise
 
     def _write_scalars(self, seen: SeenStep) -> None:
-        try:
-            with self._writing(seen.step):
-                if seen.scalars is None or self._writer is None or not self._writable:
-                    return
-                numbers, gradients = _values(seen.numbers), _values(seen.gamma_gradients)
-                lines = seen.scalars.finish(self._writer.attempt, numbers, gradients)
-                self._scalars = as_dictionary(lines)
-                trigger = self._settings.trigger
-                seen.triggered = trigger is not None and any(fired(trigger, x) for x in lines)
-                if lines and not self._writer.append_scalars(lines):
-                    self._end_full(seen.step)
-        finally:
-            seen.measured.set()
+        with self._writing(seen.step):
+            if self._writer is None or not self._writable:
+                return
+            lines = seen.lines(self._writer.attempt)
+            trigger = self._settings.trigger
+            seen.triggered = trigger is not None and any(fired(trigger, line) for line in lines)
+            if lines and not self._writer.append_scalars(lines):
+                self._end_full(seen.step)
 
     def _write_maps(self, seen: SeenStep) -> None:
-        with self._writing(seen.step):
-            if seen.maps is None or self._writer is None or not self._writable:
-                return
-            if not (seen.maps_due or seen.triggered):
-                return
-            record = seen.maps.record(_values(seen.numbers), _values(seen.gamma_gradients))
-            if record is None:
-                return
-            if self._writer.write_step(record):
-                self._steps += 1
-            else:
-                self._end_full(seen.step)
+        try:
+            with self._writing(seen.step):
+                self._write_due_maps(seen)
+        finally:
+            # What it held in memory is counted no more from here on.
+            if seen.maps is not None:
+                seen.maps.let_go()
+
+    def _write_due_maps(self, seen: SeenStep) -> None:
+        if seen.maps is None or self._writer is None or not self._writable:
+            return
+        if not (seen.maps_due or seen.triggered):
+            return
+        if seen.maps.dropped:
+            self._count_dropped(seen.step)
+            return
+        record = seen.maps.record(_values(seen.numbers), _values(seen.gamma_gradients))
+        if record is None:
+            return
+        if self._writer.write_step(record):
+            self._steps += 1
+        else:
+            self._end_full(seen.step)
+
+    def _count_dropped(self, step: int) -> None:
+        """Count a step that found no room in the queue, and say so the first time."""
+        if not self._dropped_steps:
+            _log.warning(
+                "igaviz: step %d: its maps are dropped: with those that wait to be written they "
+                "would take more than queue_bytes=%d; record fewer items, heads or layers, or more "
+                'rarely, or let training wait with when_full="wait"',
+                step,
+                self._settings.queue_bytes,
+            )
+        self._dropped_steps += 1
 
     def _write_end(self) -> None:
         if self._writer is None or not self._writable:
             return
         try:
-            self._writer.close(
-                recorded_steps=self._steps,
-                skipped_items=self._skipped_items,
-                dropped_steps=self._dropped_steps,
-                empty_steps=self._empty_steps,
-            )
+            self._writer.close(**self._counts())
         except OutputError as error:
             self._failure = error
             _log.error("igaviz: the run file can't say that recording ended: %s", error)
+
+    def _counts(self) -> dict[str, int]:
+        """How many steps are on disk, and how much isn't, as the run file says it."""
+        return {
+            "recorded_steps": self._steps,
+            "skipped_items": self._skipped_items,
+            "dropped_steps": self._dropped_steps,
+            "empty_steps": self._empty_steps,
+        }
 
     def _end_full(self, step: int) -> None:
         """End the recording in good order: the writer has no more room."""
@@ -250,7 +292,7 @@ class Recording:
         if self._writer is not None:
             reason = self._writer.full
             _log.warning("igaviz: recording ends at step %d: %s", step, reason)
-            self._writer.note(off={"step": step, "reason": reason})
+            self._writer.note(off={"step": step, "reason": reason}, **self._counts())
 
     def _fail(self, error: Exception, step: int | None) -> None:
         """End the recording because of `error`: the log and the run file say why. Any thread."""
@@ -266,7 +308,7 @@ class Recording:
         if self._writer is None:
             return
         try:
-            self._writer.note(off=off)
+            self._writer.note(off=off, **self._counts())
         except OutputError as second:
             _log.error("igaviz: the run file can't say so: %s", second)
 

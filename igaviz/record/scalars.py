@@ -41,9 +41,9 @@ class ScalarCapture:
     """The numbers of each layer of one step. `keep` keeps lines, `echo` prints the classic one."""
 
     def __init__(self, moment: Moment, settings: Settings, *, keep: bool, echo: bool) -> None:
+        self.keep = keep
         self._moment = moment
         self._settings = settings
-        self._keep = keep
         self._echo = echo
         self._ca: dict[int, Tensor] = {}
         self._measured: list[_MeasuredLayer] = []
@@ -54,7 +54,7 @@ class ScalarCapture:
         """Measure all items of the batch, on the device."""
         chosen = self._settings.layers is None or name.number in self._settings.layers
         echo = self._echo and chosen
-        if not items or not (self._keep or echo):
+        if not items or not (self.keep or echo):
             return
         stacked = stack_items([self._measure(call, item) for item in items.values()])
         copy = HostCopy(stacked, dtype=torch.float64)
@@ -86,7 +86,7 @@ class ScalarCapture:
             if numbers:
                 line["numbers"] = {name: finite(number) for name, number in numbers.items()}
             lines.append(line | values)
-        return lines if self._keep else []
+        return lines if self.keep else []
 
     def _measure(self, call: TapCall, item: BatchItem) -> dict[str, Tensor]:
         def cut(values: Tensor | None, axes: int) -> Tensor | None:

@@ -233,7 +233,8 @@ class _WatchedForward:
         self.__wrapped__ = module.forward
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401
-        if self._around is None:
+        # What a due step compiles for the first time has nothing of ours in it either.
+        if self._around is None or torch.compiler.is_compiling():
             return self._forward(*arguments, **keywords)
         return self._around(self._forward, arguments, keywords)
 

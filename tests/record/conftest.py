@@ -10,6 +10,10 @@ import torch
 from torch import nn
 
 from igaviz.record import Recorder, tap
+from igaviz.reference.data import load_chains
+from igaviz.reference.data import make_batch as make_chain_batch
+from igaviz.reference.layer import IgaSettings
+from igaviz.reference.model import Denoiser, ModelSettings
 
 sys.path.append(str(Path(__file__).parent))  # for `formulas`
 
@@ -48,14 +52,22 @@ class ToyAttention(nn.Module):
         return x + torch.einsum("bhij,bjd->bid", weights, x) / heads
 
 
+def call(layer, *given):
+    return layer(*given)
+
+
 class ToyModel(nn.Module):
     def __init__(self, layers=2, heads=4):
         super().__init__()
         self.layers = nn.ModuleList(ToyAttention(i, heads) for i in range(layers))
 
     def forward(self, x, ca, mask):
+        return self.through(call, x, ca, mask)
+
+    def through(self, run, x, ca, mask, **how):
+        """The loss, where each layer is called by `run`."""
         for layer in self.layers:
-            x = layer(x, ca, mask)
+            x = run(layer, x, ca, mask, **how)
         return x.square().mean()
 
 
@@ -98,8 +110,12 @@ class PlainModel(nn.Module):
         self.layers = nn.ModuleList(PlainAttention(heads) for _ in range(layers))
 
     def forward(self, x, ca, mask):
+        return self.through(call, x, ca, mask)
+
+    def through(self, run, x, ca, mask, **how):
+        """The loss, where each layer is called by `run`."""
         for layer in self.layers:
-            x = layer(x, Translations(ca), mask)
+            x = run(layer, x, Translations(ca), mask, **how)
         return x.square().mean()
 
 
@@ -118,6 +134,20 @@ def make_batch(sizes=(9, 12, 7), seed=0):
 def toy():
     torch.manual_seed(0)
     return ToyModel
+
+
+@pytest.fixture
+def denoiser(sample_data):
+    """The reference model, small, with every parameter in use, and a batch of two chains."""
+    torch.manual_seed(0)
+    sizes = ModelSettings(IgaSettings(c_s=16, c_z=8, c_hidden=8, n_heads=2), n_layers=2)
+    model = Denoiser(sizes)
+    for parameter in model.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+    first, second, *_ = load_chains(sample_data / "chains.npz")
+    chains = [first.crop(5, 20), second.crop(5, 16)]
+    return model, make_chain_batch(chains, torch.tensor([0.2, 0.8]), torch.Generator())
 
 
 @pytest.fixture
