@@ -73,7 +73,12 @@ def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'igaviz' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    try:
+        value = getattr(import_module(home), name)
+    except ModuleNotFoundError as error:
+        if error.name == "torch":
+            error.add_note("hint: recording needs torch, in the environment that training runs in")
+        raise
     globals()[name] = value
     return value
 

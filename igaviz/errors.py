@@ -18,6 +18,8 @@ class IgavizError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # for who sees it as an exception
 
 
 class UsageError(IgavizError):

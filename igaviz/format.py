@@ -82,6 +82,7 @@ _SHARD_NAME = re.compile(
     r"step-(?P<step>\d{9,})(?:\.(?P<phase>[a-z]+))?\.rank-(?P<rank>\d{5,})"
     r"(?:\.a(?P<attempt>\d{2,}))?\.h5"
 )
+_RUN_JSON_NAME = re.compile(r"run(?:\.rank-(\d{5,}))?\.json")
 _SCALARS_NAME = re.compile(r"scalars\.rank-(\d{5,})\.jsonl")
 
 
@@ -117,6 +118,12 @@ def parse_scalars_name(name: str) -> int | None:
 def run_json_name(rank: int) -> str:
     """The provenance file of one rank."""
     return "run.json" if rank == 0 else f"run.rank-{rank:05d}.json"
+
+
+def parse_run_json_name(name: str) -> int | None:
+    """The rank in the name of a provenance file, or None where it is none."""
+    match = _RUN_JSON_NAME.fullmatch(name)
+    return int(match[1] or 0) if match else None
 
 
 def step_group(step: int) -> str:

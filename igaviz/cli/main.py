@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = app(arguments, prog_name="igaviz", standalone_mode=False)
+        result = app(arguments or ["--help"], prog_name="igaviz", standalone_mode=False)
     except TyperException as error:
         _print_error(_usage_message(error), _usage_hint(error))
         return NOTHING_DONE

@@ -4,6 +4,7 @@ from igaviz.dump.data import AttentionMap, Damage, LayerEntry, Structure
 from igaviz.dump.maps import read_maps
 from igaviz.dump.restarts import Superseded
 from igaviz.dump.run import Dump, Run, describe, open_dump
+from igaviz.dump.run_file import Ended
 from igaviz.dump.scalars import ScalarLine
 from igaviz.dump.track import ScalarTrack
 
@@ -11,6 +12,7 @@ __all__ = [
     "AttentionMap",
     "Damage",
     "Dump",
+    "Ended",
     "LayerEntry",
     "Run",
     "ScalarLine",

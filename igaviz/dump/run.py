@@ -12,6 +12,7 @@ from pathlib import Path
 from igaviz.dump.data import Damage, LayerEntry
 from igaviz.dump.index import ShardIndex, index_shard
 from igaviz.dump.restarts import Restarts, Superseded
+from igaviz.dump.run_file import Ended, recordings_that_ended
 from igaviz.dump.scalar_index import ScalarIndex, index_scalars
 from igaviz.dump.scalars import ScalarLine
 from igaviz.dump.track import ScalarTrack, scalar_tracks
@@ -28,7 +29,8 @@ class Run:
 
     `entries` are in the order run, phase, step, rank, batch item, layer. `scalars` are the lines
     of the scalars files by phase and rank, and `scalar_damage` what can be seen to be wrong with
-    them without reading their numbers. `superseded` says what restarts left out.
+    them without reading their numbers. `superseded` says what restarts left out, `ended` which
+    recordings ended before their training.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Run:
     n_bytes: int
     created: str | None
     creator: str | None
+    ended: tuple[Ended, ...] = ()
 
     def scalar_lines(
         self,
@@ -103,6 +106,7 @@ class _Source:
     path: Path
     indexes: list[ShardIndex] = field(default_factory=list)
     scalars: list[ScalarIndex] = field(default_factory=list)
+    ended: tuple[Ended, ...] = ()
 
     @property
     def run_ids(self) -> set[str]:
@@ -176,8 +180,10 @@ def _list_source(path: Path, damaged: list[Damage]) -> tuple[_Source, list[Path]
     source.scalars = [
         index_scalars(file, rank) for file, rank in ranks if rank is not None and file.is_file()
     ]
+    source.ended = recordings_that_ended(path)
     if not shards and not source.scalars:
-        damaged.append(Damage(str(path), "", "no shard (.h5) in this folder"))
+        why = "".join(f"; its recording ended: {ended.reason}" for ended in source.ended[-1:])
+        damaged.append(Damage(str(path), "", f"no shard (.h5) in this folder{why}"))
     return source, shards
 
 
@@ -238,6 +244,7 @@ def _one_run(name: str, group: Sequence[_Source], damaged: list[Damage]) -> Run:
         n_bytes=sum(i.n_bytes for i in indexes) + sum(i.n_bytes for i in scalars),
         created=min((index.created for index in indexes if index.created), default=None),
         creator=next((index.creator for index in indexes if index.creator), None),
+        ended=tuple(ended for source in group for ended in source.ended),
     )
 
 

@@ -27,16 +27,13 @@ class _Shared:
         self._steps = 0
         self._lowest: int | None = None
         self._opened: OpenStep | None = None
+        atexit.register(self.close)
 
     def count(self, layer: int) -> None:
         """Begin the next step where `layer` is the lowest of those that were ever called."""
         if self._lowest is None or layer == self._lowest:
             self.end_step()
             _, self._opened = self.recorder.begin(self._steps, per_item=_NOTHING_PER_ITEM)
-            if self._steps == 0:
-                # After the recorder's own, which its first step registers: the last step is
-                # written before the recorder closes.
-                atexit.register(self.close)
             self._steps += 1
         self._lowest = layer if self._lowest is None else min(layer, self._lowest)
 

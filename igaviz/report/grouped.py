@@ -117,7 +117,7 @@ def place(finding: Finding, heads: Heads) -> str:
 
 
 def numbers(findings: Sequence[Finding]) -> str:
-    """Each number that a check decided by: its range over findings, and its threshold."""
+    """Each number that a check decided by: its range over findings' worst maps, its threshold."""
     texts = [_number(findings[0].id, [(f.value, f.threshold) for f in findings])]
     for index, further in enumerate(findings[0].also):
         pairs = [(f.also[index].value, f.also[index].threshold) for f in findings]
@@ -129,7 +129,9 @@ def _number(check: str, pairs: Sequence[tuple[float | None, float]], metric: str
     known = [value for value, _ in pairs if value is not None]
     values = span(known) if known else "not recorded"
     thresholds = span(threshold for _, threshold in pairs)
-    return f"{metric or find_check(check).metrics[0]} {values} (threshold {thresholds})"
+    # Each finding holds its worst map's value: several are no range over all maps.
+    each = " in the worst map of each" if len(known) > 1 else ""
+    return f"{metric or find_check(check).metrics[0]} {values}{each} (threshold {thresholds})"
 
 
 def _heads(finding: Finding, heads: Heads) -> str:

@@ -56,6 +56,11 @@ def _print_run(run: RunInfo, console: Console) -> None:
                 f"{left.maps:,} maps and {left.scalar_lines:,} scalars lines are left out",
             )
         )
+    for ended in run.ended:
+        rank = f"rank {ended.rank}, " if len(run.ranks) > 1 else ""
+        step = "" if ended.step is None else f" at step {ended.step}"
+        words = f"{rank}attempt {ended.attempt}{step}: {ended.reason}"
+        rows.append(("RECORDING ENDED", words))
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         console.print(Text.assemble((f"  {name:<{width}}  ", "dim"), text), soft_wrap=True)

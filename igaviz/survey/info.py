@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from igaviz.dump import Damage, Dump, LayerEntry, Run, Superseded
+from igaviz.dump import Damage, Dump, Ended, LayerEntry, Run, Superseded
 from igaviz.format import HEAD_TERMS, MAP_TERMS
 
 
@@ -57,6 +57,7 @@ class RunInfo:
     ranks: tuple[int, ...]
     attempts: tuple[int, ...]
     superseded: tuple[Superseded, ...]
+    ended: tuple[Ended, ...]
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def _run_info(run: Run) -> RunInfo:
         ranks=tuple(sorted({entry.id.rank for entry in run.entries})),
         attempts=run.attempts,
         superseded=run.superseded,
+        ended=run.ended,
     )
 
 

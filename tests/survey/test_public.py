@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import bare
 import pytest
 
 import igaviz
 from igaviz.cli.main import VERBS, main
-from igaviz.errors import SelectionError
+from igaviz.dump import open_dump
+from igaviz.errors import NothingReadableError, SelectionError
 
 FUNCTIONS = {"summary": "summary_rows"}
 
@@ -62,3 +64,20 @@ def test_explain_gives_the_formula_with_its_thresholds():
     assert any("0.3" in reason for reason in found.silent)
     with pytest.raises(SelectionError, match="no check"):
         igaviz.explain("zzz")
+
+
+def test_a_recording_that_ended_early_says_so_to_readers(tmp_path):
+    """Training goes on silently then: who reads the dump must hear of it."""
+    (tmp_path / "run").mkdir()
+    attempt = {"attempt": 0, "off": {"step": 7, "reason": "ca has shape (2,)\n", "traceback": ""}}
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"attempts": [attempt, 3, {}]}))
+    with pytest.raises(NothingReadableError, match=r"its recording ended: ca has shape \(2,\)"):
+        open_dump(tmp_path / "run")
+    source = next((Path(__file__).parents[2] / "sample_data" / "healthy").glob("*.h5"))
+    (tmp_path / "run" / source.name).write_bytes(source.read_bytes())
+    (run,) = igaviz.info(open_dump(tmp_path / "run")).runs
+    (ended,) = run.ended
+    assert (ended.step, ended.attempt, ended.reason) == (7, 0, "ca has shape (2,)")
+    for unreadable in ("{", "[]", '{"attempts": 1}', '{"attempts": [{"off": 1}]}'):
+        (tmp_path / "run" / "run.json").write_text(unreadable)
+        assert open_dump(tmp_path / "run").runs[0].ended == ()
