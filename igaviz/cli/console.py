@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from igaviz.cli import interrupt
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -65,10 +67,10 @@ def progress(doing: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
     With it stand the rate so far and the time left at that rate.
 
-    Nothing is drawn where stderr is no terminal.
+    Nothing is drawn where stderr is no terminal. Ctrl-C that was lost in between ends the work.
     """
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total: interrupt.check()
         return
     bar = _Bar(doing, unit)
     try:
@@ -85,6 +87,7 @@ class _Bar:
         self.shown: tuple[Any, Any] | None = None
 
     def advance(self, done: int, total: int) -> None:
+        interrupt.check()
         seconds = time.monotonic() - self.started
         if self.shown is None and seconds > _SECONDS_BEFORE_PROGRESS:
             self.shown = self._show(total)

@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from igaviz._version import __version__
-from igaviz.cli import diagnose, explain, info, render, summary, verify
+from igaviz.cli import diagnose, explain, info, interrupt, render, summary, verify
 from igaviz.cli.options import NOTHING_DONE
 from igaviz.errors import IgavizError
 
@@ -101,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = app(arguments or ["--help"], prog_name="igaviz", standalone_mode=False)
+        with interrupt.heard():
+            result = app(arguments or ["--help"], prog_name="igaviz", standalone_mode=False)
     except TyperException as error:
         _print_error(_usage_message(error), _usage_hint(error))
         return NOTHING_DONE
@@ -126,8 +127,9 @@ def _run(arguments: list[str]) -> int:
                 "run it again as igaviz --debug ... and report what it prints",
             )
         return BUG
-    if result == INTERRUPTED:
+    if result == INTERRUPTED or interrupt.asked():
         print("igaviz: interrupted", file=sys.stderr)
+        return INTERRUPTED
     return int(result or DONE)
 
 
