@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,9 @@ import typer
 from igaviz.cli import options
 
 if TYPE_CHECKING:
-    from igaviz.survey.summary import Row
+    from igaviz.dump import Damage
+    from igaviz.survey.row import Row
+    from igaviz.survey.trends import Trends
 
 
 class Format(StrEnum):
@@ -21,13 +23,23 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
     JSONL = "jsonl"
+    MARKDOWN = "markdown"
 
 
 class By(StrEnum):
-    """One row per layer and step, or per map."""
+    """What a row is of."""
 
+    RUN = "run"
+    STEP = "step"
     LAYER = "layer"
     HEAD = "head"
+
+
+class Sort(StrEnum):
+    """The order of rows."""
+
+    TIME = "time"
+    WORST = "worst"
 
 
 def summary(
@@ -40,8 +52,14 @@ def summary(
     rank: options.Rank = "all",
     by: Annotated[
         By | None,
-        typer.Option(help="Rows; layer for the table, head for the others.", show_default=False),
+        typer.Option(
+            help="What a row is of; in tables layer, or run where there are several, else head.",
+            show_default=False,
+        ),
     ] = None,
+    sort: Annotated[
+        Sort, typer.Option(help="Run by run in time order, or all rows with the worst first.")
+    ] = Sort.TIME,
     format: Annotated[Format, typer.Option(help="What to print.")] = Format.TABLE,
     lines: Annotated[
         bool, typer.Option("--lines", help="Print the classic line of each layer and step.")
@@ -50,38 +68,77 @@ def summary(
     jobs: options.Jobs = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
-    """Print metrics of whole runs: a row per layer and step, verdicts, and how they went."""
+    """Print metrics of whole runs, by run, step, layer or head; verdicts, and how they went."""
     from igaviz.cli import console
-    from igaviz.dump import Damage
-    from igaviz.report.summary import PRINTERS, print_lines, print_table
     from igaviz.survey.summary import summary_rows
+    from igaviz.survey.trends import Trends
+    from igaviz.survey.worst_first import worst_first
 
     chosen = Format.JSON if json else format
-    table = chosen is Format.TABLE or lines
-    rows_by = by or (By.LAYER if table else By.HEAD)
     choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
     opened = options.open_paths(dump)
+    runs = sum(bool(run.entries or run.scalars) for run in opened.runs)
+    rows_by = By.LAYER if lines else by or _usual(chosen, runs=runs)
     damaged: list[Damage] = []
+    trends = Trends()
     with console.progress("measuring", "maps") as advance:
         rows = _Seen(
             summary_rows(
                 opened,
                 choice,
-                by=By.LAYER.value if lines else rows_by.value,
+                by=rows_by.value,
                 radius=radius,
                 jobs=options.worker_count(jobs),
                 progress=advance,
                 report=damaged.append,
+                each_layer=trends.add if chosen in _WITH_TRENDS and not lines else None,
             )
         )
+        ordered = worst_first(rows) if sort is Sort.WORST else iter(rows)
         if lines:
-            print_lines(rows)
-        elif table:
-            print_table(rows, console.out(), every=step != "all")
+            from igaviz.report.summary import print_lines
+
+            print_lines(ordered)
         else:
-            PRINTERS[chosen.value](rows, damaged)
+            together = sort is Sort.WORST or rows_by is By.RUN
+            _print(chosen, ordered, trends, damaged, (rows_by, together, step != "all"))
     hurt = console.report_damage(damaged, opened.warnings)
     return options.NOTHING_DONE if hurt and not rows.seen else int(hurt)
+
+
+_WITH_TRENDS = (Format.TABLE, Format.MARKDOWN, Format.JSON)
+
+
+def _usual(format: Format, *, runs: int) -> By:
+    """What rows are of where nothing is said: few for people, each map for programs."""
+    if format not in (Format.TABLE, Format.MARKDOWN):
+        return By.HEAD
+    return By.RUN if runs > 1 else By.LAYER
+
+
+def _print(
+    format: Format,
+    rows: Iterator[Row],
+    trends: Trends,
+    damaged: Sequence[Damage],
+    layout: tuple[By, bool, bool],
+) -> None:
+    from igaviz.cli import console
+    from igaviz.report import summary, summary_table
+
+    by, together, every = layout
+    if format is Format.JSON:
+        summary.print_json(rows, damaged, trends)
+    elif format is Format.JSONL:
+        summary.print_jsonl(rows)
+    elif format is Format.CSV:
+        summary.print_csv(rows)
+    else:
+        shown = summary_table.Layout(by.value, together=together, every=every)
+        if format is Format.TABLE:
+            summary_table.print_table(rows, console.out(), shown, trends, damaged)
+        else:
+            summary_table.print_markdown(rows, shown, trends, damaged)
 
 
 class _Seen:

@@ -31,7 +31,9 @@ _ASCII = {
     Severity.WARNING: "!",
     Severity.ERROR: "X",
 }
-_UNKNOWN = "?"
+UNKNOWN = "?"
+"""The sign of what was not judged."""
+
 _EVERY = (1, 2, 5, 10, 20, 50)
 _LEAST_WORDS = 5
 """Columns for the id of a check behind a row."""
@@ -51,7 +53,8 @@ def print_verdict_table(
     for (run, phase), layers in groupby(rows, key=lambda row: row[:2]):
         print_paragraph(console, _content(parts[run, phase]), first=(f"{run}  ", "bold"), hang="  ")
         _print_layers(list(layers), console)
-    _print_legend(rows, console)
+    not_judged = any(verdict == NOT_JUDGED for row in rows for _, verdict in row.heads)
+    print_legend(console, not_judged=not_judged)
 
 
 def _content(part: LookedAt) -> str:
@@ -62,11 +65,11 @@ def _content(part: LookedAt) -> str:
     return f"{part.phase}, step {part.last_step:,}{last}: {size}{items}"
 
 
-def _print_legend(rows: Sequence[LayerRow], console: Console) -> None:
-    """What each glyph means, in as few lines as the width allows."""
+def print_legend(console: Console, *, not_judged: bool) -> None:
+    """Print what each glyph means, in as few lines as the width allows."""
     entries = [(glyph(severity, console), str(severity)) for severity in reversed(Severity)]
-    if any(verdict == NOT_JUDGED for row in rows for _, verdict in row.heads):
-        entries.append(((_UNKNOWN, "dim"), "not judged"))
+    if not_judged:
+        entries.append(((UNKNOWN, "dim"), "not judged"))
     line: list[str | tuple[str, str]] = []
     used = 0
     for sign, word in entries:
@@ -117,7 +120,7 @@ def _signs(
 def _sign(verdict: Verdict | None, console: Console) -> tuple[str, str]:
     if verdict is None:
         return " ", ""
-    return (_UNKNOWN, "dim") if verdict == NOT_JUDGED else glyph(verdict.severity, console)
+    return (UNKNOWN, "dim") if verdict == NOT_JUDGED else glyph(verdict.severity, console)
 
 
 def _words(row: LayerRow, room: int) -> str:

@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-import numpy as np
-
 from igaviz.checks import Settings, Severity, Verdict
 from igaviz.checks.cases import judge_maps, layer_cases
-from igaviz.dump import Damage, Dump, LayerEntry, Run, ScalarLine
+from igaviz.dump import Damage, Dump, LayerEntry, Run
 from igaviz.format import MapId
 from igaviz.metrics import Measurement
 from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.lines import as_measurements, thinned
 from igaviz.survey.measured import Progress, measure_layers
 from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan_time_lines
 
@@ -23,9 +22,6 @@ PROBE = "probe"
 
 MOST_STEPS = 400
 """Steps with numbers alone that a time line shows: more than a picture has room for are thinned."""
-
-_UNKNOWN_SIZE = 20
-"""Residues of items of which no map was recorded: the fewest that the checks judge."""
 
 
 def histories(
@@ -142,12 +138,12 @@ def _of_scalars(line: TimeLine, report: Callable[[Damage], None]) -> Iterator[Mo
     """What the scalars files say of layers and steps without maps."""
     entries = _entries(line)
     measured = {(entry.id.step, entry.id.layer) for entry in entries}
-    steps = _thinned(line.steps, {step for step, _ in measured})
+    steps = thinned(line.steps, {step for step, _ in measured}, MOST_STEPS)
     lines = line.run.scalar_lines(line.phase, steps, report) if steps else ()
     for (step, layer), same in groupby(lines, key=lambda found: (found.step, found.layer)):
         if (step, layer) in measured or layer not in line.heads:
             continue
-        found = [m for one in same for m in _as_measurements(one, line, entries)]
+        found = [m for one in same for m in as_measurements(one, line, entries)]
         shown = [m for m in found if m.id.head in line.heads[layer]]
         if shown:
             yield _moment(shown, found, from_maps=False)
@@ -162,34 +158,6 @@ def _moment(
     severity = max((case.severity for case in cases), default=Severity.HEALTHY)
     first = shown[0].id
     return Moment(first.layer, first.step, [m.values for m in shown], from_maps, str(severity))
-
-
-def _thinned(steps: frozenset[int], measured: set[int]) -> frozenset[int]:
-    """At most `MOST_STEPS` of the steps without maps, evenly, the first and the last included."""
-    others = np.array(sorted(steps - measured), dtype=np.int64)
-    if len(others) > MOST_STEPS:
-        others = others[np.linspace(0, len(others) - 1, MOST_STEPS).astype(np.int64)]
-    return frozenset(others.tolist()) | (steps & measured)
-
-
-def _as_measurements(
-    found: ScalarLine, line: TimeLine, entries: Sequence[LayerEntry]
-) -> list[Measurement]:
-    """A line's heads as the checks take them, each as if it were one map of the smallest item."""
-    if found.rank not in line.ranks:
-        return []
-    known = [entry.flow_time for entry in entries if entry.flow_time is not None]
-    return [
-        Measurement(
-            id=MapId(line.run.name, found.phase, found.step, found.rank, 0, found.layer, head),
-            item="",
-            n_residues=min((entry.n_residues for entry in entries), default=_UNKNOWN_SIZE),
-            length_unit="angstrom",
-            values={name: numbers[place] for name, numbers in found.values.items()},
-            flow_time=min(known, default=None),
-        )
-        for place, head in enumerate(found.heads)
-    ]
 
 
 def _differ(entries: Sequence[LayerEntry]) -> bool:

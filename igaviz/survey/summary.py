@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
-from typing import Literal
 
-from igaviz.checks import Settings, Verdict, badness, map_verdicts
+from igaviz.checks import Settings, Severity, badness, map_verdicts
+from igaviz.checks.cases import judge_maps, layer_cases
+from igaviz.checks.finding import NOT_JUDGED, Verdict
 from igaviz.dump import Damage, Dump, ScalarLine
 from igaviz.format import MapId
-from igaviz.metrics import METRICS, Measurement, Value
+from igaviz.metrics import METRICS, Measurement
 from igaviz.metrics.combine import combine
 from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.lines import as_measurements, thinned
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
-from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan_time_lines
+from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
+from igaviz.survey.row import By, Row, of_step
 
-By = Literal["layer", "head"]
+__all__ = ["By", "Row", "summary_rows"]
+
+MOST_JUDGED = 200
+"""Steps of a time line with numbers alone that the checks look at, evenly spread."""
+
+_SETTINGS = Settings()
 
 
 @dataclass(frozen=True)
-class Row:
-    """Metrics of one map, or of one layer at one step where `head` is None.
+class _Layer:
+    """One layer at one step: its row, and those of its heads."""
 
-    `batch` is None for a mean over the items: a layer's row, or a line of a scalars file. A
-    layer's row has the worst `verdict` among its heads, and the head and check that gave it.
-    """
-
-    run: str
-    phase: str
-    step: int
-    rank: int | None
-    batch: int | None
-    layer: int
-    head: int | None
-    values: Mapping[str, Value]
-    verdict: str | None = None
-    worst_head: int | None = None
-    worst_id: str | None = None
-
-    @property
-    def from_maps(self) -> bool:
-        """Whether maps were measured for it; else it comes from a scalars file."""
-        return self.batch is not None or self.verdict is not None
+    row: Row
+    heads: Sequence[Row]
 
 
 def summary_rows(
@@ -55,27 +45,38 @@ def summary_rows(
     jobs: int = 1,
     progress: Progress | None = None,
     report: Callable[[Damage], None] | None = None,
+    each_layer: Callable[[Row], None] | None = None,
 ) -> Iterator[Row]:
     """The rows of the chosen maps and scalars, run by run and phase by phase in time order.
 
     Streamed: what is held does not grow with maps or lines. Layers are measured from their maps
     at steps that have some; the scalars files give the others. These know neither single items
     nor other radii, and are left out for a selection by item or a radius other than 8 Å. Maps
-    and lines that can't be read are handed to `report`. Raises `SelectionError`, before the first
-    row, where a part of the selection is neither in the shards nor in the scalars.
+    and lines that can't be read are handed to `report`. `by` says what a row is of; `each_layer`
+    is called with the row of every layer at every step, whatever `by` is: `Trends().add` is one.
+    Raises `SelectionError`, before the first row, where a part of the selection is neither in the
+    shards nor in the scalars.
     """
     tell = report or _ignore
     scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
     time_lines = plan_time_lines(dump, choice, scalars=scalars)
     for piece in chain(dump.damaged, *(run.scalar_damage for run in dump.runs)):
         tell(piece)
+    tasks = [task for line in time_lines for task in line.tasks]
+    groups = measure_layers(tasks, radius=radius, jobs=jobs, progress=progress)
+    judged = each_layer is not None or by == "run"
     return chain.from_iterable(
-        heapq.merge(
-            _map_rows(line.tasks, by, radius, jobs, progress, tell),
-            _scalar_rows(line, by, tell),
-            key=lambda row: (row.step, row.layer),
+        _SUMS[by](
+            _told(
+                heapq.merge(
+                    measured,
+                    _scalar_layers(line, tell, judged=judged),
+                    key=lambda layer: (layer.row.step, layer.row.layer),
+                ),
+                each_layer,
+            )
         )
-        for line in time_lines
+        for line, measured in _by_time_line(time_lines, _map_layers(groups, tell))
     )
 
 
@@ -83,63 +84,140 @@ def _ignore(_: Damage) -> None:
     """Where the caller asked for no report."""
 
 
-def _map_rows(
-    tasks: Sequence[LayerTask],
-    by: By,
-    radius: float,
-    jobs: int,
-    progress: Progress | None,
-    report: Callable[[Damage], None],
-) -> Iterator[Row]:
-    for group in measure_layers(tasks, radius=radius, jobs=jobs, progress=progress):
+def _by_time_line(
+    time_lines: Iterable[TimeLine], layers: Iterator[_Layer]
+) -> Iterator[tuple[TimeLine, Iterator[_Layer]]]:
+    """Each time line, and its own of the `layers`, which come in the same order."""
+    waiting = next(layers, None)
+
+    def own(line: TimeLine) -> Iterator[_Layer]:
+        nonlocal waiting
+        while waiting is not None and (waiting.row.run, waiting.row.phase) == (
+            line.run.name,
+            line.phase,
+        ):
+            yield waiting
+            waiting = next(layers, None)
+
+    for line in time_lines:
+        yield line, own(line)
+
+
+def _told(layers: Iterable[_Layer], each_layer: Callable[[Row], None] | None) -> Iterator[_Layer]:
+    for layer in layers:
+        if each_layer is not None:
+            each_layer(layer.row)
+        yield layer
+
+
+def _by_head(layers: Iterable[_Layer]) -> Iterator[Row]:
+    for layer in layers:
+        yield from layer.heads
+
+
+def _by_layer(layers: Iterable[_Layer]) -> Iterator[Row]:
+    return (layer.row for layer in layers)
+
+
+def _by_step(layers: Iterable[_Layer]) -> Iterator[Row]:
+    for _, same in groupby(layers, key=lambda layer: layer.row.step):
+        yield of_step([layer.row for layer in same])
+
+
+def _by_run(layers: Iterable[_Layer]) -> Iterator[Row]:
+    """One row, if there are any layers; two steps of them are held at most."""
+    last: list[Row] = []
+    first_fired: dict[tuple[int | None, str], int] = {}
+    steps = 0
+    for step, same in groupby(layers, key=lambda layer: layer.row.step):
+        rows = [layer.row for layer in same]
+        steps += 1
+        for row in rows:
+            for check in row.shown or ():
+                first_fired.setdefault((row.layer, check), step)
+        mapped = [row for row in rows if row.from_maps]
+        if mapped or not any(row.from_maps for row in last):
+            last = mapped or rows
+    if last:
+        row = of_step(last)
+        since = first_fired.get((row.worst_layer, row.worst_id or ""))
+        yield replace(row, steps=steps, since=since)
+
+
+_SUMS: dict[By, Callable[[Iterable[_Layer]], Iterator[Row]]] = {
+    "head": _by_head,
+    "layer": _by_layer,
+    "step": _by_step,
+    "run": _by_run,
+}
+
+
+def _map_layers(groups: Iterable[LayerGroup], report: Callable[[Damage], None]) -> Iterator[_Layer]:
+    for group in groups:
         for piece in group.damaged:
             report(piece)
-        if by == "head":
-            yield from (_head_row(measurement) for measurement in group.measurements)
-        elif group.measurements:
-            yield _layer_row(group)
+        if group.measurements:
+            yield _measured_layer(group)
 
 
-def _head_row(measurement: Measurement) -> Row:
-    run, phase, step, rank, batch, layer, head = measurement.id
-    return Row(run, phase, step, rank, batch, layer, head, measurement.values)
-
-
-def _layer_row(group: LayerGroup) -> Row:
-    verdicts: dict[MapId, Verdict] = map_verdicts(group.measurements, Settings())
-    worst = max(verdicts, key=lambda identity: (*badness(verdicts[identity]), -identity.head))
-    verdict = verdicts[worst]
-    return Row(
-        run=group.run,
-        phase=group.phase,
-        step=group.step,
-        rank=None,
-        batch=None,
-        layer=group.layer,
-        head=None,
+def _measured_layer(group: LayerGroup) -> _Layer:
+    verdicts: dict[MapId, Verdict] = map_verdicts(group.measurements, _SETTINGS)
+    judged = {identity: verdict for identity, verdict in verdicts.items() if verdict != NOT_JUDGED}
+    worst = max(judged, key=lambda i: (*badness(judged[i]), -i.head), default=None)
+    verdict = NOT_JUDGED if worst is None else judged[worst]
+    sick = {i.head for i, found in judged.items() if found.severity >= Severity.WARNING}
+    row = Row(
+        *(group.run, group.phase, group.step, None, None, group.layer, None),
         values=combine([measurement.values for measurement in group.measurements]),
-        verdict=str(verdict.severity),
-        worst_head=worst.head if verdict.check else None,
+        verdict=_word(verdict),
+        worst_head=worst.head if worst is not None and verdict.check else None,
         worst_id=verdict.check,
+        sick=len(sick) if judged else None,
+        judged=len({identity.head for identity in judged}) or None,
+        shown=_shown(group.measurements),
     )
+    return _Layer(row, [_head_row(m, verdicts[m.id]) for m in group.measurements])
 
 
-def _scalar_rows(line: TimeLine, by: By, report: Callable[[Damage], None]) -> Iterator[Row]:
-    measured = {
-        (entry.id.step, entry.id.layer)
-        for entry in line.run.entries
-        if entry.id.phase == line.phase
-    }
+def _word(verdict: Verdict) -> str | None:
+    return None if verdict == NOT_JUDGED else str(verdict.severity)
+
+
+def _head_row(measurement: Measurement, verdict: Verdict) -> Row:
+    word = _word(verdict)
+    return Row(*measurement.id, values=measurement.values, verdict=word, worst_id=verdict.check)
+
+
+def _shown(measurements: Sequence[Measurement]) -> tuple[str, ...]:
+    cases = layer_cases(judge_maps(measurements, _SETTINGS), _SETTINGS)
+    return tuple(sorted({case.check.id for case in cases}))
+
+
+def _scalar_layers(
+    line: TimeLine, report: Callable[[Damage], None], *, judged: bool
+) -> Iterator[_Layer]:
+    """What the lines say of layers at steps without maps; `judged`, also which checks they show."""
+    entries = tuple(entry for entry in line.run.entries if entry.id.phase == line.phase)
+    measured = {(entry.id.step, entry.id.layer) for entry in entries}
+    looked_at = thinned(line.steps, {step for step, _ in measured}, MOST_JUDGED) if judged else ()
     found = line.run.scalar_lines(line.phase, line.steps, report)
-    for (step, layer), same in groupby(found, key=lambda found: (found.step, found.layer)):
+    for (step, layer), group in groupby(found, key=lambda found: (found.step, found.layer)):
         if (step, layer) in measured or layer not in line.heads:
             continue
-        rows = [row for scalars in same for row in _line_rows(line, scalars)]
-        if by == "head":
-            yield from rows
-        elif rows:
-            values = combine([row.values for row in rows])
-            yield Row(line.run.name, line.phase, step, None, None, layer, None, values)
+        same = list(group)
+        heads = [row for scalars in same for row in _line_rows(line, scalars)]
+        if not heads:
+            continue
+        shown = None
+        if step in looked_at:
+            shown = _shown([m for one in same for m in as_measurements(one, line, entries)])
+        row = Row(
+            *(line.run.name, line.phase, step, None, None, layer, None),
+            values=combine([head.values for head in heads]),
+            from_maps=False,
+            shown=shown,
+        )
+        yield _Layer(row, heads)
 
 
 def _line_rows(line: TimeLine, found: ScalarLine) -> Iterator[Row]:
@@ -156,4 +234,5 @@ def _line_rows(line: TimeLine, found: ScalarLine) -> Iterator[Row]:
             yield Row(
                 *(line.run.name, found.phase, found.step, found.rank),
                 *(None, found.layer, head, values),
+                from_maps=False,
             )

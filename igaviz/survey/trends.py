@@ -1,21 +1,30 @@
-"""How metrics went over the steps of a run, kept while rows stream by."""
+"""How metrics went over the steps of a run, and which checks fired when, kept while rows stream."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from igaviz.survey.summary import Row
+from igaviz.survey.row import Row
 
 TREND_METRICS = ("gamma", "geometry_effect", "saturation", "self_mass", "entropy")
 MAX_POINTS = 48
 """Points kept of a course, evenly spread: more than a line of text can show."""
+
+PER_STEPS = 1000
+"""The steps that a slope is of."""
+
+_NOTHING = 1e-9
+"""A line that changes by less than this part of the values is level: sums are no more exact."""
 
 
 @dataclass(frozen=True)
 class Trend:
     """How one metric of a layer (mean over heads and items) went over the recorded steps.
 
-    `steps` and `values` are every so many of them, the first and the last included.
+    `steps` and `values` are every so many of them, the first and the last included. `slope` is
+    that of the least-squares line through all `count` of them, per 1,000 steps.
     """
 
     run: str
@@ -24,16 +33,36 @@ class Trend:
     metric: str
     steps: tuple[int, ...]
     values: tuple[float, ...]
+    slope: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Fired:
+    """When a check fired on a layer: its first and last step, and at how many of those judged."""
+
+    run: str
+    phase: str
+    layer: int
+    id: str
+    first_step: int
+    last_step: int
+    steps: int
+    judged: int
 
 
 @dataclass
 class _Course:
-    """Points that come one by one, thinned so that their number stays bounded."""
+    """Points that come one by one, thinned so that their number stays bounded; and their line."""
 
     kept: list[tuple[int, float]] = field(default_factory=list)
     last: tuple[int, float] = (0, 0.0)
     count: int = 0
     stride: int = 1
+    mean_step: float = 0.0
+    mean_value: float = 0.0
+    square: float = 0.0
+    product: float = 0.0
 
     def add(self, step: int, value: float) -> None:
         self.last = step, value
@@ -43,32 +72,123 @@ class _Course:
                 self.stride *= 2
             self.kept.append(self.last)
         self.count += 1
+        off = step - self.mean_step
+        self.mean_step += off / self.count
+        self.mean_value += (value - self.mean_value) / self.count
+        self.square += off * (step - self.mean_step)
+        self.product += off * (value - self.mean_value)
 
-    @property
-    def points(self) -> list[tuple[int, float]]:
-        return self.kept if self.kept[-1] == self.last else [*self.kept, self.last]
+    def trend(self, line: tuple[str, str], layer: int, metric: str) -> Trend:
+        points = self.kept if self.kept[-1] == self.last else [*self.kept, self.last]
+        steps, values = zip(*points, strict=True)
+        change = self.product / self.square * (steps[-1] - steps[0]) if self.square else 0.0
+        if abs(change) < _NOTHING * max(map(abs, values)):
+            change = 0.0
+        slope = PER_STEPS * change / max(steps[-1] - steps[0], 1)
+        return Trend(*line, layer, metric, steps, values, slope, self.count)
+
+
+@dataclass
+class _Firing:
+    first: int
+    last: int
+    steps: int = 1
+
+
+@dataclass
+class _Layer:
+    """One layer of a time line: the course of each metric, and the checks that fired."""
+
+    courses: dict[str, _Course] = field(default_factory=dict)
+    fired: dict[str, _Firing] = field(default_factory=dict)
+    judged: int = 0
+
+    def add(self, row: Row) -> None:
+        for name in TREND_METRICS:
+            value = row.values.get(name)
+            if value is not None and not isinstance(value, str) and math.isfinite(value):
+                self.courses.setdefault(name, _Course()).add(row.step, float(value))
+        self.judged += row.shown is not None
+        for check in row.shown or ():
+            firing = self.fired.get(check)
+            if firing is None:
+                self.fired[check] = _Firing(row.step, row.step)
+            else:
+                firing.last = row.step
+                firing.steps += 1
+
+
+@dataclass
+class _Line:
+    """One run and phase. Rows come in the order of steps."""
+
+    layers: dict[int, _Layer] = field(default_factory=dict)
+    with_maps: int = 0
+    without_maps: int = 0
+    step: int | None = None
+    step_has_maps: bool = False
+
+    def add(self, row: Row) -> None:
+        if row.layer is not None:
+            self.layers.setdefault(row.layer, _Layer()).add(row)
+        if row.step != self.step:
+            self.step, self.step_has_maps = row.step, row.from_maps
+            self.with_maps += row.from_maps
+            self.without_maps += not row.from_maps
+        elif row.from_maps and not self.step_has_maps:
+            self.step_has_maps = True
+            self.with_maps += 1
+            self.without_maps -= 1
 
 
 @dataclass
 class Trends:
-    """The trends of a few telling metrics, from layers' rows of one run and phase as they come."""
+    """The trends of a few telling metrics and of the checks, from layers' rows as they come.
 
-    _courses: dict[tuple[str, str, int, str], _Course] = field(default_factory=dict)
+    What is kept grows with runs and layers, not with steps or maps.
+    """
+
+    _lines: dict[tuple[str, str], _Line] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
-        """Take a layer's row into account, not a head's; rows come in the order of their steps."""
-        if row.head is not None:
-            return
-        for name in TREND_METRICS:
-            value = row.values.get(name)
-            if value is not None and not isinstance(value, str):
-                key = (row.run, row.phase, row.layer, name)
-                self._courses.setdefault(key, _Course()).add(row.step, float(value))
+        """Take a layer's row into account, not a head's; a run's rows come in order of steps."""
+        if row.head is None and row.layer is not None:
+            self._lines.setdefault((row.run, row.phase), _Line()).add(row)
 
-    def found(self) -> tuple[Trend, ...]:
-        """The trends so far, of what has three steps at least."""
+    def time_lines(self) -> tuple[tuple[str, str], ...]:
+        """The runs and phases of which something is kept."""
+        return tuple(self._lines)
+
+    def forget(self, run: str, phase: str) -> None:
+        """Free what is kept of a run and phase."""
+        self._lines.pop((run, phase), None)
+
+    def steps_without_maps(self, run: str, phase: str) -> int:
+        """How many steps of a run and phase have numbers alone."""
+        line = self._lines.get((run, phase))
+        return 0 if line is None else line.without_maps
+
+    def found(self, run: str | None = None, phase: str | None = None) -> tuple[Trend, ...]:
+        """The trends so far, of what has two steps at least, by layer and metric."""
         return tuple(
-            Trend(*key, *zip(*course.points, strict=True))
-            for key, course in sorted(self._courses.items())
-            if course.count >= 3
+            course.trend(name, number, metric)
+            for name, number, layer in self._chosen(run, phase)
+            for metric, course in sorted(layer.courses.items())
+            if course.count >= 2
         )
+
+    def fired(self, run: str | None = None, phase: str | None = None) -> tuple[Fired, ...]:
+        """The checks that fired so far, by layer and check."""
+        return tuple(
+            Fired(*name, number, check, at.first, at.last, at.steps, layer.judged)
+            for name, number, layer in self._chosen(run, phase)
+            for check, at in sorted(layer.fired.items())
+        )
+
+    def _chosen(
+        self, run: str | None, phase: str | None
+    ) -> Iterator[tuple[tuple[str, str], int, _Layer]]:
+        for name, line in sorted(self._lines.items()):
+            if run in (None, name[0]) and phase in (None, name[1]):
+                for number, layer in sorted(line.layers.items()):
+                    yield name, number, layer

@@ -23,7 +23,7 @@ VERBS = {
         *("--jobs", "1", "--dpi", "40"),
     ],
     "diagnose": ["diagnose", "--fail-on", "never", "--jobs", "1"],
-    "summary": ["summary", "--jobs", "1"],
+    "summary": ["summary", "--jobs", "1", "--by", "layer"],
     "verify": ["verify", "--jobs", "1"],
 }
 PROCESSED = {

@@ -64,7 +64,7 @@ COMMANDS = {
         ["diagnose", "--jobs", "1", "--by", "map"],
         ["diagnose", "--jobs", "1", "--select", "D206"],
     ],
-    "summary": [["summary", "--jobs", "1"], ["summary", "--jobs", "1", "--by", "layer"]],
+    "summary": [["summary", "--jobs", "1", "--by", by] for by in ("head", "layer", "step", "run")],
     "info": [["info"]],
     "verify": [["verify", "--jobs", "1"]],
     "render": [["render", "--layer", "0", "--head", "0", "--figure", "statistics", "--dpi", "30"]],

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import tracemalloc
 from dataclasses import replace
 
 import bare
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
 
+from igaviz.cli.main import main
 from igaviz.dump import open_dump
 from igaviz.errors import SelectionError
+from igaviz.report.summary_table import Layout, print_table
 from igaviz.selection import Numbers
 from igaviz.survey.plan import Choice, plan
+from igaviz.survey.row import Row, badness_of
 from igaviz.survey.summary import summary_rows
 from igaviz.survey.trends import MAX_POINTS, Trends
+from igaviz.survey.worst_first import worst_first
 
 
 @pytest.fixture
@@ -94,3 +105,131 @@ def test_a_long_course_is_thinned_evenly_from_its_first_to_its_last_point(run):
     assert (gamma.steps[0], gamma.steps[-1]) == (0, 999)
     assert len({b - a for a, b in zip(gamma.steps[:-2], gamma.steps[1:-1], strict=True)}) == 1
     assert gamma.values == tuple(map(float, gamma.steps))
+    assert gamma.slope == pytest.approx(1000)
+    assert gamma.count == 1000
+
+
+def test_slopes_and_firings_are_those_of_all_rows(sample_data):
+    """Steps with maps and steps with numbers alone count alike."""
+    dump = open_dump(sample_data / "diagonal_collapse")
+    trends = Trends()
+    rows = []
+    one = Choice(layer=Numbers.parse("1"))
+    (run,) = summary_rows(dump, one, by="run", each_layer=rows.append)
+    for row in rows:
+        trends.add(row)
+    steps, values = zip(*((row.step, row.values["self_mass"]) for row in rows), strict=True)
+    (trend,) = (t for t in trends.found() if (t.metric, t.layer) == ("self_mass", 1))
+    assert trend.slope == pytest.approx(1000 * np.polyfit(steps, values, 1)[0])
+    assert (trend.values[0], trend.values[-1], trend.count) == (values[0], values[-1], len(steps))
+    fired = {(f.layer, f.id): f for f in trends.fired()}
+    collapse = fired[1, "D202"]
+    assert (collapse.first_step, collapse.last_step) == (steps[0], steps[-1])
+    assert collapse.steps == collapse.judged == len(steps) == run.steps
+    assert (run.worst_id, run.verdict, run.since) == ("D104", "error", steps[0])
+
+
+@pytest.mark.parametrize("by", ["run", "step", "layer", "head"])
+def test_coarse_rows_sum_up_the_fine_ones(sample_data, by):
+    paths = [sample_data / name for name in ("gamma_too_small", "healthy")]
+    layers: list[Row] = []
+    choice = Choice(batch=Numbers.parse("0"), layer=Numbers.parse("1,4"))
+    rows = list(summary_rows(open_dump(*paths), choice, by=by, each_layer=layers.append))
+    assert len(rows) == {"run": 2, "step": 4, "layer": 8, "head": 64}[by]
+    sick, well = (
+        [row for row in layers if row.run == name and row.step == 1500]
+        for name in ("gamma_too_small", "healthy")
+    )
+    for row in rows:
+        if by in ("run", "step") and row.step == 1500:
+            below = sick if row.run == "gamma_too_small" else well
+            mean = np.mean([layer.values["entropy"] for layer in below])
+            assert row.values["entropy"] == pytest.approx(mean)
+            worst = max(below, key=badness_of)
+            assert (row.verdict, row.worst_id) == (worst.verdict, worst.worst_id)
+            assert row.worst_layer == (worst.layer if worst.worst_id else None)
+            assert (row.sick, row.judged) == ((2, 2) if row.run == "gamma_too_small" else (0, 2))
+    if by == "run":
+        assert [row.verdict for row in rows] == ["error", "healthy"]
+        assert [row.since for row in rows] == [100, None]
+    if by == "head":
+        assert {row.worst_id for row in rows if row.run == "gamma_too_small"} == {"D101"}
+
+
+SEVERITIES = st.sampled_from([None, "healthy", "note", "warning", "error"])
+
+
+@given(st.lists(st.tuples(SEVERITIES, st.integers(0, 3)), max_size=30), st.integers(1, 7))
+def test_worst_first_is_a_stable_sort_whatever_is_held(found, at_once):
+    rows = [
+        Row("r", "train", k, None, None, 0, None, {}, verdict, sick=sick, judged=3)
+        for k, (verdict, sick) in enumerate(found)
+    ]
+    ordered = list(worst_first(iter(rows), at_once))
+    assert ordered == sorted(rows, key=badness_of, reverse=True)
+    assert sorted(row.step for row in ordered) == [row.step for row in rows]
+
+
+def test_rows_stream(tmp_path):
+    """What is held does not grow with the shards: the tenth part of them takes as much."""
+
+    def peak(shards):
+        folder = tmp_path / str(shards)
+        folder.mkdir()
+        for step in range(shards):
+            bare.write(folder / f"{step}.h5", steps=(step,), layers=1, heads=2)
+        dump = open_dump(folder)
+        rows = summary_rows(dump, by="layer")
+        first = next(rows)
+        tracemalloc.start()
+        for row in worst_first(rows, at_once=3):
+            assert row.run == first.run
+        (_, high), _ = tracemalloc.get_traced_memory(), tracemalloc.stop()
+        return high
+
+    peak(2)
+    assert peak(24) < peak(4) + 50_000
+
+
+def test_the_order_and_the_formats_of_the_verb(sample_data, capsys):
+    paths = [str(sample_data / name) for name in ("healthy", "gamma_too_small")]
+
+    def said(*options):
+        assert main(["summary", *paths, "--jobs", "1", "--layer", "0,5", *options]) == 0
+        return capsys.readouterr().out
+
+    for by, size in (("run", 2), ("step", 4), ("layer", 8)):
+        options = ("--by", by, "--sort", "worst", "--batch", "0")
+        rows = list(csv.DictReader(io.StringIO(said(*options, "--format", "csv"))))
+        assert len(rows) == size
+        words = [row["verdict"] for row in rows]
+        assert words == sorted(words, key=["error", "warning", "note", "healthy"].index)
+        assert rows[0]["run"] == "gamma_too_small"
+        table = said(*options, "--format", "markdown").split("\n\n")[0].splitlines()
+        assert len(table) == size + 2
+        assert len({line.replace("\\|", "").count("|") for line in table}) == 1
+    found = json.loads(said("--by", "run", "--json"))
+    assert [row["worst_id"] for row in found["rows"]] == ["D203", "D101"]
+    fired = {(f["run"], f["layer"], f["id"]): f["first_step"] for f in found["fired"]}
+    assert fired["gamma_too_small", 5, "D101"] == 30
+    assert len(found["trends"]) == 2 * 2 * 5
+
+
+@pytest.mark.parametrize("by", ["run", "step", "layer", "head"])
+def test_tables_keep_within_the_terminal(sample_data, by):
+    dump = open_dump(*(sample_data / name for name in ("healthy", "diagonal_collapse")))
+    choice = Choice(batch=Numbers.parse("0"), layer=Numbers.parse("0,3"))
+    trends: list[Row] = []
+    rows = list(summary_rows(dump, choice, by=by, each_layer=trends.append))
+    for width, encoding in ((80, "utf-8"), (120, "utf-8"), (80, "ascii")):
+        out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        kept = Trends()
+        for row in trends:
+            kept.add(row)
+        print_table(rows, Console(file=out, width=width), Layout(by, together=by == "run"), kept)
+        out.seek(0)
+        lines = out.read().splitlines()
+        assert max(map(len, lines)) <= width
+        assert ("Not shown at this width" in "".join(lines)) == (width == 80 or by == "run")
+        assert any(f"{'X' if encoding == 'ascii' else '✖'} D" in line for line in lines)
+        assert "?" not in "".join(lines)

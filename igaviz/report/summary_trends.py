@@ -1,0 +1,115 @@
+"""How the layers of a run went: first, last and slope of telling metrics, and when checks fired."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.console import Console
+
+from igaviz.checks import find_check
+from igaviz.checks.wording import ranges
+from igaviz.report.columns import Column, markdown_header, markdown_rows, print_columns
+from igaviz.report.terminal import encodable, print_line
+from igaviz.report.values import short, sparkline
+from igaviz.survey.trends import PER_STEPS, Fired, Trend
+
+
+def print_trends(found: Sequence[Trend], fired: Sequence[Fired], console: Console) -> None:
+    """Print a table of trends and one of checks; nothing where there are none."""
+    if found:
+        print_line(console)
+        print_line(console, (f"{_over(found)}; slope per {PER_STEPS:,} steps", "dim"))
+        utf8 = encodable(sparkline([0.0, 0.5, 1.0]), console)
+        course = Column(
+            "", [sparkline(g[0].values, utf8=utf8) for g in _alike(found)], need=0, left=True
+        )
+        print_columns([*_trend_columns(found), course], console)
+    if fired:
+        print_line(console)
+        print_columns(_fired_columns(fired), console)
+
+
+def print_markdown_trends(found: Sequence[Trend], fired: Sequence[Fired]) -> None:
+    """Print the same as tables of GitHub's Markdown, without the courses."""
+    if found:
+        print(f"{_over(found)}; slope per {PER_STEPS:,} steps:\n")
+        _print_markdown(_trend_columns(found))
+    if fired:
+        _print_markdown(_fired_columns(fired))
+
+
+def _print_markdown(columns: Sequence[Column]) -> None:
+    print("\n".join([*markdown_header(columns), *markdown_rows(columns)]) + "\n")
+
+
+def _over(found: Sequence[Trend]) -> str:
+    first = min(trend.steps[0] for trend in found)
+    last = max(trend.steps[-1] for trend in found)
+    return f"Over steps {first:,} to {last:,}, mean over heads"
+
+
+def _alike(found: Sequence[Trend]) -> list[list[Trend]]:
+    """The trends by metric and layer; layers in which a metric is the same throughout together."""
+    ordered = sorted(found, key=lambda trend: (trend.metric, trend.layer))
+    groups: list[list[Trend]] = []
+    for trend in ordered:
+        flat = len(set(trend.values)) == 1
+        if flat and groups and _same(groups[-1][-1], trend):
+            groups[-1].append(trend)
+        else:
+            groups.append([trend])
+    return groups
+
+
+def _same(one: Trend, other: Trend) -> bool:
+    return one.metric == other.metric and set(one.values) == set(other.values)
+
+
+def _trend_columns(found: Sequence[Trend]) -> list[Column]:
+    groups = _alike(found)
+    names = [group[0].metric for group in groups]
+    shown = [name if i == 0 or names[i - 1] != name else "" for i, name in enumerate(names)]
+    return [
+        Column("metric", shown, left=True),
+        Column("layer", [ranges(trend.layer for trend in group) for group in groups]),
+        Column("first", [short(group[0].values[0]) for group in groups]),
+        Column("last", [short(group[0].values[-1]) for group in groups]),
+        Column("slope", [_signed(group[0].slope) for group in groups]),
+    ]
+
+
+def _signed(slope: float) -> str:
+    """Three digits and a sign, without an exponent where a change is worth reading."""
+    if slope == 0:
+        return "0"
+    size = abs(slope)
+    decimals = max(0, 2 - math.floor(math.log10(size)))
+    digits = f"{size:.{decimals}f}" if 1e-5 <= size < 10_000 else f"{size:.1e}"
+    return f"{'+' if slope > 0 else '−'}{digits}"
+
+
+def _fired_columns(fired: Sequence[Fired]) -> list[Column]:
+    """A row per check and the steps that show it: layers with the same ones together."""
+
+    def when(found: Fired) -> tuple[str, int, int, int, int]:
+        return found.id, found.first_step, found.last_step, found.steps, found.judged
+
+    groups = [
+        (key, ranges(found.layer for found in group))
+        for key, group in groupby(sorted(fired, key=when), key=when)
+    ]
+    ids = [key[0] for key, _ in groups]
+    shown = [check if i == 0 or ids[i - 1] != check else "" for i, check in enumerate(ids)]
+    return [
+        Column(
+            "check that fired",
+            [check and f"{check} {find_check(check).name}" for check in shown],
+            left=True,
+        ),
+        Column("layer", [layers for _, layers in groups]),
+        Column("first step", [f"{key[1]:,}" for key, _ in groups]),
+        Column("last step", [f"{key[2]:,}" for key, _ in groups]),
+        Column("steps", [f"{key[3]:,} of {key[4]:,}" for key, _ in groups]),
+    ]
