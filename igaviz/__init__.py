@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from igaviz.survey.diagnose import diagnose
     from igaviz.survey.history import histories
     from igaviz.survey.info import info
+    from igaviz.survey.merge import merge
     from igaviz.survey.pictures import Style
     from igaviz.survey.plan import Choice
     from igaviz.survey.render import render
@@ -33,6 +34,7 @@ __all__ = [
     "histories",
     "info",
     "measure",
+    "merge",
     "metrics",
     "open_dump",
     "read_maps",
@@ -52,6 +54,7 @@ _HOME = {
     "histories": "igaviz.survey.history",
     "info": "igaviz.survey.info",
     "measure": "igaviz.metrics",
+    "merge": "igaviz.survey.merge",
     "open_dump": "igaviz.dump",
     "read_maps": "igaviz.dump",
     "render": "igaviz.survey.render",

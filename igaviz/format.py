@@ -83,6 +83,7 @@ _SHARD_NAME = re.compile(
     r"(?:\.a(?P<attempt>\d{2,}))?\.h5"
 )
 _RUN_JSON_NAME = re.compile(r"run(?:\.rank-(\d{5,}))?\.json")
+_STEP_GROUP = re.compile(r"([0-9]{1,18})(?:\.[a-z][a-z0-9_]{0,31})?")
 _SCALARS_NAME = re.compile(r"scalars\.rank-(\d{5,})\.jsonl")
 
 
@@ -126,9 +127,15 @@ def parse_run_json_name(name: str) -> int | None:
     return int(match[1] or 0) if match else None
 
 
-def step_group(step: int) -> str:
-    """The name of a step's group below `steps`."""
-    return f"{step:09d}"
+def step_group(step: int, phase: str = DEFAULT_PHASE) -> str:
+    """The name of a step's group below `steps`; `phase` where a file holds several phases."""
+    return f"{step:09d}" if phase == DEFAULT_PHASE else f"{step:09d}.{phase}"
+
+
+def parse_step_group(name: str) -> int | None:
+    """The step in the name of a group below `steps`, or None where it is none."""
+    match = _STEP_GROUP.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def chain_label(index: int) -> str:

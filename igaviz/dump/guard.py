@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ _FILTERS = {
     h5py.h5z.FILTER_LZF: "lzf",
 }
 _DECIMAL = re.compile(r"[0-9]{1,18}")
+Parse = Callable[[str], int | None]
+"""From a link's name to its number."""
+
 _COMPRESSING = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF)
 
 
@@ -80,6 +83,11 @@ def _plain(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def parse_decimal(name: str) -> int | None:
+    """The number that `name` is, None where it is none."""
+    return int(name) if _DECIMAL.fullmatch(name) else None
+
+
 def place(thing: h5py.Group | h5py.Dataset) -> str:
     """The path of a group or data set inside its file, without the leading slash."""
     return str(thing.name).lstrip("/")
@@ -91,11 +99,11 @@ def refuse(reason: str, inside: h5py.Group | h5py.Dataset, name: str = "") -> Du
     return DumpError(reason, path=str(inside.file.filename), where=where)
 
 
-def numbered(parent: h5py.Group) -> list[tuple[int, str]]:
-    """The links of `parent` whose names are decimal numbers, ascending; other names are left."""
+def numbered(parent: h5py.Group, parse: Parse = parse_decimal) -> list[tuple[int, str]]:
+    """The links of `parent` whose names `parse` makes numbers, ascending; other names are left."""
     # h5py gives names that are no UTF-8 as bytes
-    names = [name for name in parent if isinstance(name, str) and _DECIMAL.fullmatch(name)]
-    return sorted((int(name), name) for name in names)
+    names = [name for name in parent if isinstance(name, str)]
+    return sorted((number, name) for name in names if (number := parse(name)) is not None)
 
 
 def child(parent: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
@@ -125,6 +133,17 @@ def group(parent: h5py.Group, name: str) -> h5py.Group | None:
     if found is None or isinstance(found, h5py.Group):
         return found
     raise refuse("a data set where a group belongs", parent, name)
+
+
+def descend(file: h5py.File, path: str) -> h5py.Group:
+    """The group at `path`, which was there when the dump was opened."""
+    found: h5py.Group = file
+    for name in path.split("/"):
+        below = group(found, name)
+        if below is None:
+            raise refuse("gone since the dump was opened", found, name)
+        found = below
+    return found
 
 
 def dataset(parent: h5py.Group, name: str) -> h5py.Dataset | None:
@@ -208,6 +227,15 @@ def read(data: h5py.Dataset, selection: Any = ()) -> npt.NDArray[Any]:  # noqa: 
     except (OSError, RuntimeError, ValueError, TypeError, MemoryError) as error:
         text = str(error).split("(")[-1].rstrip(")") or type(error).__name__
         raise refuse(f"can't be read ({text})", data) from error
+
+
+def raw_chunk(data: h5py.Dataset, offset: tuple[int, ...]) -> tuple[int, bytes]:
+    """The filter mask and the stored bytes of the chunk at `offset`; a failed read raises."""
+    try:
+        mask, stored = data.id.read_direct_chunk(offset)
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        raise refuse(f"chunk {offset} can't be read ({error})", data) from error
+    return int(mask), bytes(stored)
 
 
 def read_whole(data: h5py.Dataset) -> npt.NDArray[Any]:

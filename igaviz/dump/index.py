@@ -23,11 +23,15 @@ from igaviz.format import (
     HEAD_TERMS,
     MAP_TERMS,
     LayerId,
+    parse_step_group,
 )
 
 _VERSION = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})")
 _PHASE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _STEP_ATTRIBUTES = frozenset({"step", "phase", "epoch", "wall_time"})
+
+OF_THE_STEP = "step."
+"""Before the names of attributes of a merged file's item that its step has on its rank alone."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,14 @@ class _Walk:
     entries: list[LayerEntry] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
 
-    def each(self, parent: h5py.Group, visit: Callable[[h5py.Group, int], None]) -> None:
+    def each(
+        self,
+        parent: h5py.Group,
+        visit: Callable[[h5py.Group, int], None],
+        parse: guard.Parse = guard.parse_decimal,
+    ) -> None:
         """Visit every numbered group of `parent`; a damaged one costs itself only."""
-        for number, name in guard.numbered(parent):
+        for number, name in guard.numbered(parent, parse):
             try:
                 found = guard.group(parent, name)
                 if found is not None:
@@ -90,7 +99,7 @@ def index_shard(path: Path) -> ShardIndex:
         steps = guard.group(file, "steps")
         if steps is None:
             raise guard.refuse("no group `steps`: nothing is recorded", file)
-        walk.each(steps, lambda group, number: _visit_step(walk, group, number))
+        walk.each(steps, lambda group, number: _visit_step(walk, group, number), parse_step_group)
         return ShardIndex(
             path=path,
             n_bytes=path.stat().st_size,
@@ -154,7 +163,7 @@ def _visit_step(walk: _Walk, group: h5py.Group, number: int) -> None:
         terms=frozenset(),
         length_unit=walk.length_unit,
         attempt=walk.attempt,
-        epoch=None if epoch is None or not math.isfinite(epoch) else int(epoch),
+        epoch=_whole(epoch),
         wall_time=None if wall_time is None else float(wall_time),
         numbers=tuple(sorted(guard.numeric_attributes(group, _STEP_ATTRIBUTES).items())),
     )
@@ -179,10 +188,9 @@ def _visit_item(walk: _Walk, template: LayerEntry, group: h5py.Group, number: in
     if sequence is not None and len(sequence) != n:
         raise guard.refuse(f"{len(sequence)} letters for {n} residues", group, "sequence")
     flow_time = guard.attribute_number(group, "flow_time")
-    rank = _natural(group, "rank", walk.rank)
+    template = _merged(template, group, number)
     template = replace(
         template,
-        id=template.id._replace(batch=number, rank=rank),
         item=guard.attribute_text(group, "name") or "",
         n_residues=n,
         flow_time=None if flow_time is None or not math.isfinite(flow_time) else float(flow_time),
@@ -191,6 +199,32 @@ def _visit_item(walk: _Walk, template: LayerEntry, group: h5py.Group, number: in
     if layers is None:
         raise guard.refuse("no group `layers`: the item holds no attention", group)
     walk.each(layers, lambda layer, L: walk.entries.append(_index_layer(template, layer, L)))
+
+
+def _merged(template: LayerEntry, group: h5py.Group, number: int) -> LayerEntry:
+    """The template with what an item of a merged file says of where it came from."""
+    batch = _natural(group, "source_item", number)
+    rank = _natural(group, "rank", template.id.rank)
+    template = replace(template, id=template.id._replace(batch=batch, rank=rank))
+    if "source_item" not in group.attrs:
+        return template
+    own = guard.numeric_attributes(group, frozenset({"name", "flow_time"}))
+    of_step = {
+        name.removeprefix(OF_THE_STEP): value
+        for name, value in own.items()
+        if name.startswith(OF_THE_STEP)
+    }
+    return replace(
+        template,
+        attempt=_natural(group, "attempt", template.attempt),
+        epoch=_whole(of_step.pop("epoch", template.epoch)),
+        wall_time=of_step.pop("wall_time", template.wall_time),
+        numbers=tuple(sorted({**dict(template.numbers), **of_step}.items())),
+    )
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None or not math.isfinite(number) else int(number)
 
 
 def _check_coordinates(ca: h5py.Dataset) -> int:

@@ -54,7 +54,7 @@ def read_maps(
 @contextmanager
 def _opened_layer(entry: LayerEntry) -> Iterator[_Layer]:
     with guard.opened(Path(entry.path)) as file:
-        group = _descend(file, entry.group)
+        group = guard.descend(file, entry.group)
         sigma = guard.dataset(group, "sigma")
         scale = ANGSTROM_PER_UNIT[entry.length_unit]
         yield _Layer(
@@ -110,18 +110,8 @@ class _Layer:
         )
 
 
-def _descend(file: h5py.File, path: str) -> h5py.Group:
-    found: h5py.Group = file
-    for name in path.split("/"):
-        below = guard.group(found, name)
-        if below is None:
-            raise guard.refuse("gone since the dump was opened", found, name)
-        found = below
-    return found
-
-
 def _read_structure(entry: LayerEntry, layer: h5py.Group) -> Structure:
-    item = _descend(layer.file, entry.group.rsplit("/layers/", 1)[0])
+    item = guard.descend(layer.file, entry.group.rsplit("/layers/", 1)[0])
     n = entry.n_residues
 
     def values(owner: h5py.Group, name: str) -> npt.NDArray[Any] | None:

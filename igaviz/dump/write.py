@@ -32,7 +32,7 @@ Compression = Literal["gzip"] | None
 ATTRIBUTES_OF_A_STEP = ("step", "phase", "epoch", "wall_time")
 """The step's own attributes: further numbers of the step must have other names."""
 
-_LAYER_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
+LAYER_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
     "gamma": ("head",),
     "logits_before": ("head", "query", "key"),
     "geo_bias": ("head", "query", "key"),
@@ -44,12 +44,16 @@ _LAYER_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
     "log_det_min": ("head",),
     "sigma_floor_share": ("head",),
 }
-_ITEM_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
+"""The data sets of a layer, and the dimensions of each."""
+
+ITEM_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
     "ca": ("residue", "xyz"),
     "ca_reference": ("residue", "xyz"),
     "residue_index": ("residue",),
     "chain_index": ("residue",),
 }
+"""The data sets of an item, and the dimensions of each."""
+
 _ROWS_PER_CHUNK = 512
 _WHOLE_MAP_CHUNK = 1024
 _BLOCK_BYTES = 4 << 20
@@ -86,7 +90,7 @@ class LayerRecord:
     @property
     def n_heads(self) -> int:
         """H, the number of heads recorded."""
-        for name, dimensions in _LAYER_DIMENSIONS.items():
+        for name, dimensions in LAYER_DIMENSIONS.items():
             array = getattr(self, name)
             if array is not None and dimensions[0] == "head":
                 return len(array)
@@ -191,7 +195,7 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError as error:
         raise OutputError(
             f"can't write {folder / name}: {error.strerror or error}",
@@ -212,7 +216,8 @@ def remove_leftovers(folder: Path, rank: int, also: Sequence[str] = ()) -> int:
     return removed
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put what was renamed in `folder` on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         # Some network file systems can't sync a folder; the file itself is on disk already.
@@ -230,22 +235,22 @@ def _write_step(group: h5py.Group, step: StepRecord, compression: Compression) -
             hint="give this number of the step another name",
         )
     own = {"step": step.step, "phase": step.phase, "epoch": step.epoch, "wall_time": step.wall_time}
-    _set_attributes(group, {**own, **step.numbers})
+    set_attributes(group, {**own, **step.numbers})
     for item in step.items:
         _write_item(group.create_group(f"batch/{item.batch}"), item, compression)
 
 
 def _write_item(group: h5py.Group, item: ItemRecord, compression: Compression) -> None:
     n = item.n_residues
-    _set_attributes(group, {"name": item.name, "flow_time": item.flow_time})
+    set_attributes(group, {"name": item.name, "flow_time": item.flow_time})
     index = np.arange(n) if item.residue_index is None else np.asarray(item.residue_index)
     for dimension in ("residue", "query", "key"):
-        _create_scale(group, dimension, index)
-    _create_scale(group, "xyz", np.arange(3))
+        create_scale(group, dimension, index)
+    create_scale(group, "xyz", np.arange(3))
 
     sizes = {"residue": n, "query": n, "key": n, "xyz": 3}
     scales = {dimension: group[dimension] for dimension in sizes}
-    for name, dimensions in _ITEM_DIMENSIONS.items():
+    for name, dimensions in ITEM_DIMENSIONS.items():
         array = getattr(item, name)
         if array is not None:
             array = np.asarray(array, np.int32 if name.endswith("_index") else np.float32)
@@ -268,7 +273,7 @@ def _write_layer(
     compression: Compression,
 ) -> None:
     training = None if layer.training is None else int(layer.training)
-    _set_attributes(
+    set_attributes(
         group,
         {
             "module": layer.module or None,
@@ -283,10 +288,10 @@ def _write_layer(
     heads = np.arange(layer.n_heads) if layer.heads is None else np.asarray(layer.heads)
     if len(heads) != layer.n_heads:
         raise RecordingError(f"{group.name}: {len(heads)} head numbers for {layer.n_heads} heads")
-    _create_scale(group, "head", heads)
+    create_scale(group, "head", heads)
     sizes = {**sizes, "head": len(heads)}
     scales = {**scales, "head": group["head"]}
-    for name, dimensions in _LAYER_DIMENSIONS.items():
+    for name, dimensions in LAYER_DIMENSIONS.items():
         array = getattr(layer, name)
         if array is not None:
             half = name == "attention" and array.dtype == np.float16
@@ -326,11 +331,13 @@ def _storage(array: npt.NDArray[Any], compression: Compression) -> dict[str, Any
     return options
 
 
-def _create_scale(group: h5py.Group, name: str, values: npt.NDArray[Any]) -> None:
+def create_scale(group: h5py.Group, name: str, values: npt.NDArray[Any]) -> None:
+    """Make a dimension scale of `group`: the labels of one dimension."""
     group.create_dataset(name, data=values.astype(np.int32)).make_scale(name)
 
 
-def _set_attributes(group: h5py.Group, attributes: Mapping[str, Any]) -> None:
+def set_attributes(group: h5py.Group, attributes: Mapping[str, Any]) -> None:
+    """Set the attributes that have a value."""
     for name, value in attributes.items():
         if value is not None:
             group.attrs[name] = value

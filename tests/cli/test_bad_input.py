@@ -25,6 +25,7 @@ VERBS = {
     "diagnose": ["diagnose", "--fail-on", "never", "--jobs", "1"],
     "summary": ["summary", "--jobs", "1", "--by", "layer"],
     "verify": ["verify", "--jobs", "1"],
+    "merge": ["merge", "--force"],
 }
 PROCESSED = {
     "info": r"1 shard, .*, 4 maps",
@@ -32,6 +33,7 @@ PROCESSED = {
     "diagnose": r"Nothing wrong in 4 maps",
     "summary": r"(?m)^ 100 +0 .* healthy",
     "verify": r"[12] shards?, 4 maps",
+    "merge": r": 4 maps, 1 step \(100\)",
 }
 """What each verb says of the good shard."""
 
@@ -161,7 +163,7 @@ def test_a_bad_shard_in_a_folder_of_good_ones(verb, good, tmp_path, igaviz):
     assert re.search(PROCESSED[verb], done.stdout)
 
 
-@pytest.mark.parametrize("verb", sorted({*VERBS} - {"info"}))
+@pytest.mark.parametrize("verb", sorted({*VERBS} - {"info", "merge"}))
 def test_maps_that_turn_out_unreadable(verb, good, tmp_path, igaviz):
     """The index can't see it: only who reads the maps finds out."""
     with h5py.File(good, "r") as file:
@@ -213,7 +215,7 @@ WHAT_IS_NOT_THERE = {
 
 
 @pytest.mark.parametrize("what", WHAT_IS_NOT_THERE)
-@pytest.mark.parametrize("verb", ["render", "diagnose", "summary"])
+@pytest.mark.parametrize("verb", ["render", "diagnose", "summary", "merge"])
 def test_a_selection_that_is_not_there_says_what_is(verb, what, good, igaviz):
     options, message = WHAT_IS_NOT_THERE[what]
     done = igaviz(*VERBS[verb], good, *options)

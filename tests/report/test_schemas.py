@@ -67,6 +67,7 @@ COMMANDS = {
     "summary": [["summary", "--jobs", "1", "--by", by] for by in ("head", "layer", "step", "run")],
     "info": [["info"]],
     "verify": [["verify", "--jobs", "1"]],
+    "merge": [["merge", "--force"]],
     "render": [["render", "--layer", "0", "--head", "0", "--figure", "statistics", "--dpi", "30"]],
 }
 
