@@ -40,7 +40,9 @@ figures: $(TEST)/installed ## draw the pictures of docs/figures.md anew
 	$(DRAW) --figure heads,trajectory
 	$(DRAW) --layer 0 --figure grid
 	$(DRAW) --layer 3 --head 5 --figure effect,terms,separation,contacts
+	$(TEST)/bin/igaviz compare sample_data/healthy --layer 1 --head 1 --force --out $(PICTURES)/new
 	mv $(PICTURES)/new/trajectory.png $(PICTURES)
+	mv $(PICTURES)/new/layer1_difference_b0_h1.png $(PICTURES)/difference.png
 	cd $(PICTURES)/new/step_*; mv heads_type.png ../../heads.png; \
 	for name in grid effect terms separation contacts; do mv *_$${name}_*.png ../../$$name.png; done
 	rm -r $(PICTURES)/new

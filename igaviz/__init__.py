@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from igaviz.dump import open_dump, read_maps
     from igaviz.metrics import measure
     from igaviz.record import Recorder, tap
+    from igaviz.survey.compare import compare
     from igaviz.survey.diagnose import diagnose
+    from igaviz.survey.differences import draw_differences
     from igaviz.survey.history import histories
     from igaviz.survey.info import info
     from igaviz.survey.merge import merge
@@ -28,7 +30,9 @@ __all__ = [
     "Settings",
     "Style",
     "__version__",
+    "compare",
     "diagnose",
+    "draw_differences",
     "explain",
     "figures",
     "histories",
@@ -49,7 +53,9 @@ _HOME = {
     "Recorder": "igaviz.record",
     "Settings": "igaviz.checks",
     "Style": "igaviz.survey.pictures",
+    "compare": "igaviz.survey.compare",
     "diagnose": "igaviz.survey.diagnose",
+    "draw_differences": "igaviz.survey.differences",
     "explain": "igaviz.checks.explain",
     "histories": "igaviz.survey.history",
     "info": "igaviz.survey.info",

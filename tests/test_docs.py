@@ -205,7 +205,9 @@ def test_each_command_on_the_sample_data_runs(command, tmp_path):
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    finds = command.text.startswith("igaviz diagnose") and any(run in command.text for run in SICK)
+    finds = command.text.startswith(("igaviz diagnose", "igaviz compare")) and any(
+        run in command.text for run in SICK
+    )
     assert done.returncode == int(finds), done.stderr
     assert done.stdout
 

@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from igaviz._version import __version__
-from igaviz.cli import diagnose, explain, info, interrupt, merge, render, summary, verify
+from igaviz.cli import compare, diagnose, explain, info, interrupt, merge, render, summary, verify
 from igaviz.cli.options import NOTHING_DONE
 from igaviz.errors import IgavizError
 
@@ -27,6 +27,7 @@ VERBS: tuple[Callable[..., int], ...] = (
     diagnose.diagnose,
     explain.explain,
     summary.summary,
+    compare.compare,
     verify.verify,
     merge.merge,
 )

@@ -129,6 +129,11 @@ def lengths(values: Floats) -> Shades:
     return _counted(finite, Shades("Reds", 0.0, high or 1.0))
 
 
+def counted(values: Floats, shades: Shades) -> Shades:
+    """`shades` with what they cut off of `values`: for limits that several maps share."""
+    return _counted(_finite(values), shades)
+
+
 def attention_limits(attention: Floats, *, log: bool) -> tuple[float, float]:
     """Limits for the weights [N, N]: 1e-4 (0 on a linear scale) to the 99.9th percentile.
 

@@ -17,6 +17,7 @@ from igaviz.errors import OutputError, UsageError
 from igaviz.figures import png, theme
 from igaviz.figures.canvas import Canvas
 from igaviz.figures.contacts import ContactsFigure
+from igaviz.figures.difference import DifferenceFigure
 from igaviz.figures.effect import EffectFigure
 from igaviz.figures.grid import GridFigure
 from igaviz.figures.header import Severity
@@ -32,8 +33,9 @@ from igaviz.format import temporary_name
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.profiles import Profiles
 
-Scope = Literal["map", "layer", "step", "run"]
-"""What one picture shows: a head of an attention call, all its heads, a step, a run."""
+Scope = Literal["map", "layer", "step", "run", "pair"]
+"""What one picture shows: a head of an attention call, all its heads, a step, a run, or a head
+twice."""
 
 
 class BuiltFigure(Protocol):
@@ -100,6 +102,11 @@ FIGURES: Mapping[str, FigureType] = MappingProxyType(
 )
 """The figure types by the name that stands in their files' names."""
 
+_OF_PAIRS: Mapping[str, FigureType] = MappingProxyType(
+    {"difference": FigureType("pair", DifferenceFigure.question, DifferenceFigure)}
+)
+"""Those that need two maps: no selection of one dump gives them."""
+
 DEFAULT_FIGURES = ("attention_overview", "attention_profiles", "distance_statistics")
 """The three figures that are drawn where none is named."""
 
@@ -150,7 +157,7 @@ class Painter:
     ) -> Figure:
         """The figure `name` of `subject`, which is what the name's scope wants; as `paint`."""
         check_name(name)
-        kind = FIGURES[name]
+        kind = FIGURES.get(name) or _OF_PAIRS[name]
         layout, key = kind.layout(subject), (name, view.style)
         with theme.style(view.style):
             last, built = self._built.get(key, (None, None))
@@ -229,5 +236,5 @@ def unfinished(path: Path) -> Path:
 
 def check_name(name: str) -> None:
     """Raise `UsageError` where there is no figure type `name`."""
-    if name not in FIGURES:
+    if name not in FIGURES and name not in _OF_PAIRS:
         raise UsageError(f"no figure {name!r}", hint=f"there are {', '.join(FIGURES)}")

@@ -110,7 +110,7 @@ def render(
     )
     paths = list(_paths(tasks, namer, style))
     paths += [path for track in tracks for _, path in _run_paths(track, namer, style)]
-    _check_output(out, list(dict.fromkeys(paths)), force)
+    check_output(out, list(dict.fromkeys(paths)), force)
     _check_residues(tasks, style)
     work = [
         *_work(_measured(tasks, style, jobs, damaged), tasks, namer, style),
@@ -304,7 +304,8 @@ def _check_metric(style: Style) -> None:
         raise UsageError(f"no metric {style.metric!r}", hint=f"there are {', '.join(names)}")
 
 
-def _check_output(out: Path, paths: Sequence[Path], force: bool) -> None:
+def check_output(out: Path, paths: Sequence[Path], force: bool) -> None:
+    """Raise `OutputError` where one of `paths` is there, or can't be written below `out`."""
     existing = [path for path in paths if path.exists()]
     if existing and not force:
         others = f" and {len(existing) - 1} others" if len(existing) > 1 else ""

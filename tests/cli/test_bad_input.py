@@ -151,6 +151,26 @@ def test_a_bad_file_alone_and_beside_a_good_one(verb, kind, good, tmp_path, igav
         assert len(list(tmp_path.rglob("*.png"))) == 2
 
 
+@pytest.mark.parametrize("kind", FILES)
+def test_a_comparison_needs_both_sides(kind, good, tmp_path, igaviz):
+    """One that can't be read leaves nothing to compare; a piece of one is named once."""
+    FILES[kind](tmp_path / "bad.h5", good)
+    shutil.copy(good, tmp_path / "good.h5")
+    for sides in (["bad.h5"], ["good.h5", "bad.h5"], ["bad.h5", "good.h5"]):
+        done = igaviz("compare", "--jobs", "1", *sides)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert_plain(done)
+        assert "bad.h5" in done.stderr
+    (tmp_path / "run").mkdir()
+    shutil.copy(good, tmp_path / "run" / "good.h5")
+    if (tmp_path / "bad.h5").is_file():
+        (tmp_path / "bad.h5").rename(tmp_path / "run" / "bad.h5")
+        done = igaviz("compare", "--jobs", "1", "run", "good.h5")
+        assert done.returncode == 1, done
+        assert done.stderr.count("bad.h5") == len(done.stderr.splitlines()) == 1
+        assert "No verdict changed in 1 layer" in done.stdout
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_bad_shard_in_a_folder_of_good_ones(verb, good, tmp_path, igaviz):
     (tmp_path / "run").mkdir()

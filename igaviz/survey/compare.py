@@ -1,0 +1,325 @@
+"""What changed between two runs, or two steps of one: the work behind `igaviz compare`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from igaviz.checks import (
+    Finding,
+    LayerVerdict,
+    Settings,
+    Severity,
+    Verdict,
+    find_check,
+    judge_layer,
+)
+from igaviz.checks.finding import HEALTHY
+from igaviz.dump import Damage, Dump, LayerEntry
+from igaviz.errors import SelectionError
+from igaviz.format import DEFAULT_PHASE, PROBE_PHASE
+from igaviz.metrics import Measurement, Value
+from igaviz.metrics.combine import combine
+from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.selection import Numbers, format_numbers
+from igaviz.survey.measured import Progress, measure_layers
+from igaviz.survey.plan import Choice, LayerTask, plan
+
+_EACH_LAST = Numbers.parse("last")
+_FIRST_AND_LAST = Numbers.parse("first,last")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A batch item of one side: its place, its name and its size."""
+
+    rank: int
+    batch: int
+    name: str
+    n_residues: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared: a run at one step."""
+
+    run: str
+    phase: str
+    step: int
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The tasks of both sides, each of one run, phase and step."""
+
+    a: tuple[LayerTask, ...]
+    b: tuple[LayerTask, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A layer (`head` None) or one head before and after: means over items, and the verdicts."""
+
+    layer: int
+    head: int | None
+    a: Mapping[str, Value]
+    b: Mapping[str, Value]
+    verdict_a: Verdict
+    verdict_b: Verdict
+
+    def change(self, metric: str) -> float | None:
+        """B less A, None where either has no number."""
+        a, b = self.a.get(metric), self.b.get(metric)
+        if a is None or b is None or isinstance(a, str) or isinstance(b, str):
+            return None
+        return float(b) - float(a)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one check says of a layer before and after; `layer` None speaks of a batch item.
+
+    `heads_a` and `heads_b` show it. `metric` is the check's first, `a` and `b` the layer's means.
+    """
+
+    id: str
+    name: str
+    layer: int | None
+    before: Severity
+    after: Severity
+    heads_a: tuple[int, ...]
+    heads_b: tuple[int, ...]
+    metric: str
+    a: Value
+    b: Value
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed from A to B: every metric by layer and by head, and what checks say of it.
+
+    `sick` holds what is worse in B, `well` what is better, `still` what both have. `items_differ`
+    says that the two were not recorded on the same input. `only_a` and `only_b` are layers that
+    the other side lacks. `pair` is what was read, for `draw_differences`.
+    """
+
+    a: Side
+    b: Side
+    items_differ: bool
+    layers: tuple[Change, ...]
+    heads: tuple[Change, ...]
+    sick: tuple[Turn, ...]
+    well: tuple[Turn, ...]
+    still: tuple[Turn, ...]
+    only_a: tuple[int, ...]
+    only_b: tuple[int, ...]
+    damaged: tuple[Damage, ...]
+    pair: Pair
+
+    def fails(self, fail_on: Severity | None) -> bool:
+        """Whether something got sick, to `fail_on` or worse (None: never)."""
+        return fail_on is not None and any(turn.after >= fail_on for turn in self.sick)
+
+
+def compare(
+    a: Dump,
+    b: Dump | None = None,
+    choice: Choice = Choice(),  # noqa: B008 (frozen)
+    *,
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    radius: float = LOCAL_RADIUS,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Comparison:
+    """What changed from A to B, layer by layer and head by head.
+
+    With two dumps, each of one run, A and B are their last steps, or those that `choice` takes of
+    each; with one they are its first and its last step, or the two that `choice` takes. The phase
+    is the same in both: where none is chosen, `probe`, then `train`, then any that both have. A
+    layer is judged from all of its recorded heads, whichever are chosen. Raises `SelectionError`
+    where a side is not one run at one step, or where they share no layer.
+    """
+    pair = plan_pair(a, b, choice)
+    total = sum(len(t.entry.heads) for t in (*pair.a, *pair.b))
+    damaged = [*a.damaged, *(b.damaged if b is not None else ())]
+    measured: list[dict[int, _Layer]] = []
+    done = 0
+    for tasks in (pair.a, pair.b):
+        of_side: dict[int, _Layer] = {}
+        whole = [LayerTask(task.entry, task.entry.heads) for task in tasks]
+        for group in measure_layers(whole, radius=radius, jobs=jobs):
+            damaged.extend(group.damaged)
+            if group.measurements:
+                verdict = judge_layer(group.measurements, settings)
+                chosen = {(t.entry.id, head) for t in tasks for head in t.heads}
+                shown = [m for m in group.measurements if (m.id.layer_id, m.id.head) in chosen]
+                of_side[group.layer] = _Layer(verdict, shown)
+            done += sum(len(entry.heads) for entry in group.entries)
+            if progress is not None:
+                progress(done, total)
+        measured.append(of_side)
+    before, after = measured
+    common = sorted(before.keys() & after.keys())
+    if not common:
+        raise SelectionError("A and B have no layer in common that can be read")
+    turns = [turn for turn in _turns(before, after, common) if turn.before or turn.after]
+    side_a, side_b = (_side([task.entry for task in tasks]) for tasks in (pair.a, pair.b))
+    return Comparison(
+        a=side_a,
+        b=side_b,
+        items_differ=side_a.items != side_b.items,
+        layers=tuple(_layer_change(layer, before[layer], after[layer]) for layer in common),
+        heads=tuple(
+            change for layer in common for change in _head_changes(before[layer], after[layer])
+        ),
+        sick=tuple(_worst_first(turn for turn in turns if turn.after > turn.before)),
+        well=tuple(_worst_first(turn for turn in turns if turn.after < turn.before)),
+        still=tuple(_worst_first(turn for turn in turns if turn.after == turn.before)),
+        only_a=tuple(sorted(before.keys() - after.keys())),
+        only_b=tuple(sorted(after.keys() - before.keys())),
+        damaged=tuple(dict.fromkeys(damaged)),
+        pair=pair,
+    )
+
+
+def plan_pair(a: Dump, b: Dump | None, choice: Choice) -> Pair:
+    """The tasks of the two sides; arguments and errors as of `compare`."""
+    default = choice.step.text == "all"
+    dumps = [a] if b is None else [a, b]
+    for name, dump in zip("AB", dumps, strict=False):
+        if len(dump.runs) > 1:
+            names = ", ".join(run.name for run in dump.runs[:4])
+            raise SelectionError(f"{name} holds {len(dump.runs)} runs ({names}): compare one")
+    choice = replace(choice, phase=choice.phase or _common_phase(dumps))
+    if b is None:
+        step = _FIRST_AND_LAST if default else choice.step
+        tasks = plan(a, replace(choice, step=step))
+        first, last = _steps(tasks, a, 2, "two steps of a run are compared")
+        return Pair(_at(tasks, first), _at(tasks, last))
+    step = _EACH_LAST if default else choice.step
+    sides = [plan(dump, replace(choice, step=step)) for dump in dumps]
+    for tasks, dump in zip(sides, dumps, strict=True):
+        _steps(tasks, dump, 1, "one step of each run is compared")
+    return Pair(*sides)
+
+
+def _common_phase(dumps: Sequence[Dump]) -> str:
+    there = [{entry.id.phase for entry in dump.entries} for dump in dumps]
+    common = set.intersection(*there)
+    if not common:
+        each = " and ".join(", ".join(sorted(phases)) or "none" for phases in there)
+        raise SelectionError(f"A and B have no phase with maps in common: {each}")
+    preferred = (PROBE_PHASE, DEFAULT_PHASE, *sorted(common))
+    return next(phase for phase in preferred if phase in common)
+
+
+def _steps(tasks: Sequence[LayerTask], dump: Dump, wanted: int, what: str) -> list[int]:
+    phases = {task.entry.id.phase for task in tasks}
+    if len(phases) > 1:
+        raise SelectionError(f"one phase is compared, not {', '.join(sorted(phases))}")
+    steps = sorted({task.entry.id.step for task in tasks})
+    if len(steps) != wanted:
+        known = {e.id.step for e in dump.entries if e.id.phase in phases}
+        raise SelectionError(
+            f"{what}, and {len(steps)} {'is' if len(steps) == 1 else 'are'} chosen: there are "
+            f"maps of {next(iter(phases))} at {format_numbers(known)}",
+            hint="name them with --step",
+        )
+    return steps
+
+
+def _at(tasks: Sequence[LayerTask], step: int) -> tuple[LayerTask, ...]:
+    return tuple(task for task in tasks if task.entry.id.step == step)
+
+
+def _side(entries: Sequence[LayerEntry]) -> Side:
+    first = entries[0].id
+    items = {Item(e.id.rank, e.id.batch, e.item, e.n_residues) for e in entries}
+    ordered = tuple(sorted(items, key=lambda item: (item.rank, item.batch)))
+    return Side(first.run, first.phase, first.step, ordered)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer of one side: what all its heads come to, and the numbers of those chosen."""
+
+    verdict: LayerVerdict
+    shown: Sequence[Measurement]
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        return combine([measurement.values for measurement in self.shown])
+
+    @property
+    def by_head(self) -> Mapping[int, Mapping[str, Value]]:
+        heads: dict[int, list[Mapping[str, Value]]] = defaultdict(list)
+        for measurement in self.shown:
+            heads[measurement.id.head].append(measurement.values)
+        return {head: combine(found) for head, found in sorted(heads.items())}
+
+    @property
+    def found(self) -> Mapping[tuple[int | None, str], Finding]:
+        return {(finding.layer, finding.id): finding for finding in self.verdict.findings}
+
+
+def _layer_change(layer: int, a: _Layer, b: _Layer) -> Change:
+    return Change(layer, None, a.values, b.values, a.verdict.verdict, b.verdict.verdict)
+
+
+def _head_changes(a: _Layer, b: _Layer) -> Iterator[Change]:
+    before, after = a.by_head, b.by_head
+    for head in sorted(before.keys() & after.keys()):
+        verdicts = (side.verdict.heads.get(head, HEALTHY) for side in (a, b))
+        yield Change(a.verdict.layer, head, before[head], after[head], *verdicts)
+
+
+def _turns(
+    before: Mapping[int, _Layer], after: Mapping[int, _Layer], common: Sequence[int]
+) -> Iterator[Turn]:
+    """What each check says of each layer on both sides, items once."""
+    seen = set()
+    for number in common:
+        a, b = before[number], after[number]
+        for place in {**a.found, **b.found}:
+            if place in seen:
+                continue
+            seen.add(place)
+            yield _turn(place[1], place[0], a, b)
+
+
+def _turn(check_id: str, layer: int | None, a: _Layer, b: _Layer) -> Turn:
+    check = find_check(check_id)
+    one, other = a.found.get((layer, check_id)), b.found.get((layer, check_id))
+    before = one.severity if one else Severity.HEALTHY
+    after = other.severity if other else Severity.HEALTHY
+    # Told under another check there, it is neither new nor gone.
+    if one is None and check_id in a.verdict.shown:
+        before = after
+    if other is None and check_id in b.verdict.shown:
+        after = before
+    metric = check.metrics[0]
+    return Turn(
+        id=check.id,
+        name=check.name,
+        layer=layer,
+        before=before,
+        after=after,
+        heads_a=one.heads if one else (),
+        heads_b=other.heads if other else (),
+        metric=metric,
+        a=a.values.get(metric),
+        b=b.values.get(metric),
+    )
+
+
+def _worst_first(turns: Iterator[Turn]) -> list[Turn]:
+    return sorted(
+        turns,
+        key=lambda turn: (
+            -max(turn.before, turn.after),
+            turn.id,
+            -1 if turn.layer is None else turn.layer,
+        ),
+    )
