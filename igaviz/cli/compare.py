@@ -22,7 +22,9 @@ def compare(
     dump: Annotated[
         list[Path],
         typer.Argument(
-            metavar="A [B]", help="Two runs, or one for two of its steps.", show_default=False
+            metavar="RUN",
+            help="Two runs, A and B, or one for two of its steps.",
+            show_default=False,
         ),
     ],
     layer: options.Layer = "all",

@@ -9,7 +9,7 @@ from functools import partial, reduce
 from pathlib import Path
 
 from igaviz.checks import Verdict
-from igaviz.checks.finding import HEALTHY
+from igaviz.checks.finding import HEALTHY, NOT_JUDGED
 from igaviz.dump import AttentionMap, Damage, LayerEntry, read_maps
 from igaviz.errors import IgavizError
 from igaviz.figures import View
@@ -196,7 +196,7 @@ def _place(entry: LayerEntry) -> tuple[int, int, int]:
 
 def _turned(before: Verdict, after: Verdict) -> Verdict:
     """The verdict on a head after, with what it was before where that was another."""
-    if before.words == after.words:
+    if before.words == after.words or after == NOT_JUDGED:
         return after
     return after._replace(words=f"{before.words} → {after.words}")
 
