@@ -296,7 +296,8 @@ def _values(turns: Sequence[Turn]) -> str:
     before, after = ([v for v in _numbers(turns, side) if v is not None] for side in ("a", "b"))
     if not before or not after:
         return ""
-    return f"; {turns[0].metric} {span(before)} → {span(after)}"
+    one, other = span(before), span(after)
+    return f"; {turns[0].metric} {one if one == other else f'{one} → {other}'}"
 
 
 def _numbers(turns: Sequence[Turn], side: str) -> list[float | None]:
