@@ -16,9 +16,9 @@ from igaviz.checks.finding import NOT_JUDGED
 from igaviz.checks.wording import counted, listed, ranges, span
 from igaviz.metrics import METRICS, Value
 from igaviz.report.common import damage_json, finite
-from igaviz.report.summary import short
 from igaviz.report.terminal import plain, print_line, print_paragraph
-from igaviz.report.verdict_table import glyph
+from igaviz.report.values import short
+from igaviz.report.verdict_table import glyph, print_legend
 from igaviz.survey.compare import Change, Comparison, Side, Turn
 from igaviz.survey.differences import Drawn
 
@@ -205,19 +205,8 @@ def _print_verdicts(comparison: Comparison, console: Console) -> None:
         gap = "   " if wide else " " * (most - len(heads) + 3)
         words = _turned(heads)
         print_line(console, f"  layer {layer:>{digits}}  ", *before, gap, *after, f"   {words}")
-    _print_legend(comparison.heads, console)
-
-
-def _print_legend(heads: Sequence[Change], console: Console) -> None:
-    """What the glyphs that stand above mean."""
-    shown = {v for change in heads for v in (change.verdict_a, change.verdict_b)}
-    severities = {verdict.severity for verdict in shown if verdict != NOT_JUDGED}
-    line: list[str | tuple[str, str]] = []
-    for severity in sorted(severities, reverse=True):
-        line += ["  ", glyph(severity, console), f" {severity}"]
-    if NOT_JUDGED in shown:
-        line += ["  ", ("?", "dim"), " not judged"]
-    print_line(console, *line)
+    shown = {v for change in comparison.heads for v in (change.verdict_a, change.verdict_b)}
+    print_legend(console, not_judged=NOT_JUDGED in shown)
 
 
 def _signs(
