@@ -51,14 +51,18 @@ class Gaussians:
         return self.centre.permute(3, 4, 0, 2, 1).contiguous(), (covariance + jitter).contiguous()
 
 
-def log_overlap(queries: Gaussians, keys: Gaussians) -> tuple[Tensor, Tensor]:
+def log_overlap(
+    queries: Gaussians, keys: Gaussians, *, clamp: float = LOG_DET_CLAMP
+) -> tuple[Tensor, Tensor]:
     """The overlap of all queries with all keys [B, H, N, N], and the mean log-determinant.
 
-    The overlap is summed over the P Gaussians and divided by √P. The log-determinant of Σq + Σk,
-    averaged over the P Gaussians before any clamp (ln nm⁶), is for looking at: it carries no
-    gradient.
+    The overlap is summed over the P Gaussians and divided by √P. The log-determinant of Σq + Σk
+    never counts for less than `clamp` in it; averaged over the P Gaussians before that (ln nm⁶), it
+    is for looking at and carries no gradient.
     """
-    overlap, log_det = _LogOverlap.apply(*queries.planes(), *keys.planes())  # type: ignore[no-untyped-call]
+    overlap, log_det = _LogOverlap.apply(  # type: ignore[no-untyped-call]
+        clamp, *queries.planes(), *keys.planes()
+    )
     return overlap, log_det
 
 
@@ -72,11 +76,13 @@ class _LogOverlap(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401 (torch gives it no public type)
+        clamp: float,
         query_centre: Tensor,
         query_covariance: Tensor,
         key_centre: Tensor,
         key_covariance: Tensor,
     ) -> tuple[Tensor, Tensor]:
+        ctx.clamp = clamp
         ctx.save_for_backward(query_centre, query_covariance, key_centre, key_covariance)
         total: Tensor | None = None
         log_det_sum: Tensor | None = None
@@ -84,7 +90,7 @@ class _LogOverlap(torch.autograd.Function):
         for pair in planes:
             factors = _Factors.of(*pair)
             log_det = factors.log_det()
-            counted = factors.distance_squared() + log_det.clamp(min=LOG_DET_CLAMP)
+            counted = factors.distance_squared() + log_det.clamp(min=clamp)
             total = counted if total is None else total.add_(counted)
             log_det_sum = log_det if log_det_sum is None else log_det_sum.add_(log_det)
         assert total is not None
@@ -96,14 +102,14 @@ class _LogOverlap(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         inputs: tuple[Tensor, ...] = ctx.saved_tensors
         gradients = tuple(torch.empty_like(tensor) for tensor in inputs)
         scaled = grad * (0.5 / math.sqrt(len(inputs[0])))
         for p in range(len(inputs[0])):
             factors = _Factors.of(*(tensor[p] for tensor in inputs))
-            factors.write_gradients(scaled, *(tensor[p] for tensor in gradients))
-        return gradients
+            factors.write_gradients(scaled, ctx.clamp, *(tensor[p] for tensor in gradients))
+        return None, *gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,12 +171,13 @@ class _Factors:
     def write_gradients(
         self,
         grad: Tensor,
+        clamp: float,
         query_centre: Tensor,
         query_covariance: Tensor,
         key_centre: Tensor,
         key_covariance: Tensor,
     ) -> None:
-        """Write the gradients of −(δᵀM⁻¹δ + max(ln det M, clamp)), weighted by `grad`.
+        """Write the gradients of −(δᵀM⁻¹δ + max(ln det M, `clamp`)), weighted by `grad`.
 
         With v = M⁻¹δ: −2v by δ, and vvᵀ − M⁻¹ by M, the second without M⁻¹ where the clamp binds.
         An off-diagonal component stands for two entries of M.
@@ -186,7 +193,7 @@ class _Factors:
             query_centre[axis] = weighted.sum(-1).mul_(-2)
             key_centre[axis] = weighted.sum(-2).mul_(2)
 
-        unclamped = grad * (self.log_det() > LOG_DET_CLAMP)
+        unclamped = grad * (self.log_det() > clamp)
         r3.mul_(unclamped)
         r2.mul_(unclamped)
         r1.mul_(unclamped)

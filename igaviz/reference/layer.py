@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from igaviz.record import count_forward, recording, shared_recorder, tap
 from igaviz.reference.frames import Frames
-from igaviz.reference.gaussians import Gaussians, log_overlap
+from igaviz.reference.gaussians import LOG_DET_CLAMP, Gaussians, log_overlap
 
 MASKED_LOGIT = -1e5
 SIGMA_FLOOR = 0.03
@@ -43,7 +45,8 @@ class IgaSettings:
     """The sizes of the layer, and what of its geometry is held instead of learned.
 
     `fixed_gamma` holds γ at a value. `free_centres=False` holds all Gaussians at the origin of the
-    residue's frame, its Cα. `sigma_floor` is in nm.
+    residue's frame, its Cα. `sigma_floor` is in nm, `log_det_clamp` in ln nm⁶ (−∞: no clamp).
+    `geo_sign=-1` subtracts the geometric term. `temperature` divides all terms of the logits.
     """
 
     c_s: int = 64
@@ -53,8 +56,12 @@ class IgaSettings:
     n_gaussians: int = 2
     n_value_points: int = 4
     fixed_gamma: float | None = None
+    geo_scale_start: float = GEO_SCALE_START
     free_centres: bool = True
     sigma_floor: float = SIGMA_FLOOR
+    log_det_clamp: float = LOG_DET_CLAMP
+    geo_sign: Literal[1, -1] = 1
+    temperature: float = 1.0
 
 
 class InvariantGaussianAttention(nn.Module):
@@ -84,6 +91,9 @@ class InvariantGaussianAttention(nn.Module):
         self.settings = settings
         self.layer_idx = layer_idx
         self.enable_vis, self.vis_interval, self.vis_dir = enable_vis, vis_interval, vis_dir
+        self.tap: Callable[..., None] = tap
+        """What the layer tells its terms to; faults of recording are induced by putting another in
+        its place."""
         if enable_vis:
             shared_recorder(vis_dir, interval=vis_interval)
         c_s, heads, hidden = settings.c_s, settings.n_heads, settings.c_hidden
@@ -97,7 +107,7 @@ class InvariantGaussianAttention(nn.Module):
         self.key_gaussians = nn.Linear(c_s, heads * settings.n_gaussians * 6)
         self.value_points = nn.Linear(c_s, heads * settings.n_value_points * 3)
         self.pair_value = nn.Linear(settings.c_z, c_pair_value)
-        self.geo_scale = nn.Parameter(torch.full((heads,), GEO_SCALE_START))
+        self.geo_scale = nn.Parameter(torch.full((heads,), settings.geo_scale_start))
         self.geo_bias = nn.Parameter(torch.zeros(heads))
 
         c_out = heads * (hidden + 4 * settings.n_value_points + c_pair_value)
@@ -130,33 +140,36 @@ class InvariantGaussianAttention(nn.Module):
 
     def _attention(self, s: Tensor, z: Tensor, residues: Residues, mask: Tensor) -> Tensor:
         """The weights [B, H, N, N] over keys, tapped."""
+        settings = self.settings
         pair_mask = (mask.unsqueeze(-1) & mask.unsqueeze(-2)).unsqueeze(1)
         queries = self._gaussians(self.query_gaussians(s), residues)
         keys = self._gaussians(self.key_gaussians(s), residues)
-        overlap, log_det = log_overlap(queries, keys)
+        overlap, log_det = log_overlap(queries, keys, clamp=settings.log_det_clamp)
         gamma = self.gamma
         geo_bias = gamma[:, None, None] * overlap.masked_fill(~pair_mask, 0.0)
-        geo_bias = geo_bias + self.geo_bias[:, None, None]
+        geo_bias = (geo_bias + self.geo_bias[:, None, None]) / settings.temperature
 
-        pair_bias = self.pair_bias(z).permute(0, 3, 1, 2)
+        pair_bias = self.pair_bias(z).permute(0, 3, 1, 2) / settings.temperature
         q, k = self._per_head(self.query(s)), self._per_head(self.key(s))
-        logits_before = q @ k.transpose(-1, -2) / math.sqrt(self.settings.c_hidden) + pair_bias
-        logits = logits_before + geo_bias + MASKED_LOGIT * (~pair_mask)
+        scale = settings.temperature * math.sqrt(settings.c_hidden)
+        logits_before = q @ k.transpose(-1, -2) / scale + pair_bias
+        logits = logits_before + settings.geo_sign * geo_bias + MASKED_LOGIT * (~pair_mask)
         attention = torch.softmax(logits, dim=-1)
 
         if recording():
             with torch.no_grad():
-                tap(
+                self.tap(
                     layer=self.layer_idx,
                     module=self,
                     logits_before=logits_before,
                     geo_bias=geo_bias,
+                    geo_bias_sign=settings.geo_sign,
                     attention=attention,
                     gamma=gamma,
                     ca=residues.frames.translation,
                     mask=mask,
                     pair_bias=pair_bias,
-                    sigma=residues.log_scale.exp().clamp(min=self.settings.sigma_floor),
+                    sigma=residues.log_scale.exp().clamp(min=settings.sigma_floor),
                     log_det_min=log_det.masked_fill(~pair_mask, torch.inf).amin(dim=(-1, -2)),
                     sigma_floor_share=self._floor_share(queries, keys, mask),
                 )

@@ -54,7 +54,7 @@ def train(recipe: Recipe, chains: Sequence[Chain], out: Path, *, seed: int = 0) 
     model = Denoiser(recipe.model)
     optimiser = torch.optim.Adam(model.parameters())
     generator = torch.Generator().manual_seed(seed)
-    probe = _fixed_batch(held_out[:1], PROBE_FLOW_TIME)
+    probe = fixed_batch(held_out[:1], PROBE_FLOW_TIME)
     full_maps = (min(FIRST_RECORDED_STEP, recipe.steps), recipe.steps)
     smoothed = math.nan
     start = time.monotonic()
@@ -69,30 +69,30 @@ def train(recipe: Recipe, chains: Sequence[Chain], out: Path, *, seed: int = 0) 
     ) as recorder:
         recorder.attach(model)
         for step in range(1, recipe.steps + 1):
-            learning_rate = _learning_rate(recipe, step)
+            learning_rate = learning_rate_at(recipe, step)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate
             batch = draw_batch(training, recipe.batch_size, recipe.crop, generator)
-            loss = _step(model, optimiser, batch)
+            loss = training_step(model, optimiser, batch)
             smoothed = loss if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * loss
             if step in full_maps or step % SCALARS_INTERVAL == 0:
                 with _probe_step(recorder, step, probe):
-                    probe_error = _evaluate(model, probe)
+                    probe_error = evaluate(model, probe)
                     recorder.note(loss=loss, learning_rate=learning_rate, probe_error=probe_error)
             if step % REPORT_INTERVAL == 0:
                 seconds = time.monotonic() - start
                 print(f"step {step}: loss {smoothed:.3f} Å², {seconds:.0f} s", file=sys.stderr)
 
-    held = [_fixed_batch(held_out, flow_time) for flow_time in (0.1, 0.5, 0.9)]
+    held = [fixed_batch(held_out, flow_time) for flow_time in (0.1, 0.5, 0.9)]
     return Outcome(
         training_loss=smoothed,
-        held_out_error=sum(_evaluate(model, batch) for batch in held) / len(held),
+        held_out_error=sum(evaluate(model, batch) for batch in held) / len(held),
         noise_error=sum(float(backbone_error(batch.noised, batch)) for batch in held) / len(held),
         seconds=time.monotonic() - start,
     )
 
 
-def _step(model: Denoiser, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
+def training_step(model: Denoiser, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
     """The loss in Å² before the step: the error after each block, averaged over the blocks."""
     model.train()
     errors = [backbone_error(frames, batch) for frames in model(batch)]
@@ -105,7 +105,7 @@ def _step(model: Denoiser, optimiser: torch.optim.Optimizer, batch: Batch) -> fl
 
 
 @torch.no_grad()
-def _evaluate(model: Denoiser, batch: Batch) -> float:
+def evaluate(model: Denoiser, batch: Batch) -> float:
     """The error in Å² of the prediction for `batch`."""
     model.eval()
     return float(backbone_error(model(batch)[-1], batch))
@@ -124,13 +124,13 @@ def _probe_step(recorder: Recorder, step: int, probe: Batch) -> AbstractContextM
     )
 
 
-def _fixed_batch(chains: Sequence[Chain], flow_time: float) -> Batch:
+def fixed_batch(chains: Sequence[Chain], flow_time: float) -> Batch:
     """All of `chains` with noise that is the same in every run."""
     times: Tensor = torch.full((len(chains),), flow_time)
     return make_batch(chains, times, torch.Generator().manual_seed(_PROBE_SEED))
 
 
-def _learning_rate(recipe: Recipe, step: int) -> float:
+def learning_rate_at(recipe: Recipe, step: int) -> float:
     """A linear warm-up, times a cosine that falls towards zero after the last step."""
     warmup = min(1.0, step / recipe.warmup_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * (step - 1) / recipe.steps))
