@@ -110,9 +110,7 @@ CONDITIONS = {
         Condition("sink", _model(), prepare=first_residue_draws),
         Condition("blank", _model(fixed_gamma=0.0), prepare=content_and_geometry_at_zero),
         Condition("frozen", _model(), prepare=all_but_the_end_frozen),
-        Condition(
-            "steep_at_residue", _model(fixed_gamma=10.0, free_centres=False, sigma=0.05)
-        ),
+        Condition("steep_at_residue", _model(fixed_gamma=10.0, free_centres=False, sigma=0.05)),
         Condition("gamma_0.003", _model(fixed_gamma=0.003)),
         Condition("healthy_small", _model(n_layers=2, n_heads=4, c_s=32), seeds=(3,)),
         Condition("healthy_deep", _model(n_layers=6, n_heads=4), seeds=(4,)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -67,7 +66,7 @@ def train(condition: Condition, seed: int, chains: Sequence[Chain], folder: Path
     )
     unfinished = path.with_suffix(".part")
     torch.save(weights, unfinished)
-    os.replace(unfinished, path)
+    unfinished.replace(path)
     return error
 
 

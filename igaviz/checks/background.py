@@ -108,5 +108,20 @@ BACKGROUND = {
         "Proposed; the share of a key in uniform attention is 1 ÷ N, hence the second bound.",
         "A padded residue that escaped the mask, or an end of the chain.",
     ),
+    "D209": Background(
+        "Proposed. The cosine is estimated from 48 random forms of each map, so that no map is "
+        "kept; near 1 the estimate is good to about 0.01.",
+        "Heads that were copied from one another.",
+    ),
+    "D210": Background(
+        "Proposed; of the trained runs that the page's calibration tells of, none that is healthy "
+        "comes near.",
+        "One-hot queries grow from 5 % to 25 % of all over ten recorded steps.",
+    ),
+    "D211": Background(
+        "Measured: the page's calibration has the share that moved in healthy and in frozen "
+        "networks.",
+        "A network of which everything but the last layer was frozen.",
+    ),
 }
 """By the id of the check."""

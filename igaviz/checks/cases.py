@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 from igaviz.checks.check import Check
 from igaviz.checks.finding import Severity
@@ -13,7 +14,9 @@ from igaviz.checks.settings import Settings
 from igaviz.checks.severity import head_shows, severity_by_share
 from igaviz.checks.silence import silenced
 from igaviz.checks.table import CHECKS, find_check
+from igaviz.format import MapId
 from igaviz.metrics.data import Measurement
+from igaviz.metrics.sketch import cosine
 
 _UNIT = find_check("unit-suspect")
 
@@ -55,10 +58,30 @@ class Case:
     of: int
 
 
-def judge_maps(measurements: Iterable[Measurement], settings: Settings) -> list[Judgement]:
-    """What every check decides on each map, before any selection."""
+def judge_maps(measurements: Sequence[Measurement], settings: Settings) -> list[Judgement]:
+    """What every check decides on each map of a layer, before any selection."""
     thresholds = {check.id: settings.thresholds_of(check) for check in CHECKS}
-    return [_judge_map(measurement, thresholds) for measurement in measurements]
+    return [_judge_map(measurement, thresholds) for measurement in with_twins(measurements)]
+
+
+def with_twins(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """The measurements of a layer, each with the cosine of the head of its item that is most alike.
+
+    One that has it already, or stands alone, stays as it is.
+    """
+    known = list(measurements)
+    items: dict[tuple[int, int], list[Measurement]] = defaultdict(list)
+    for m in known:
+        if m.sketch is not None:
+            items[m.id.rank, m.id.batch].append(m)
+    closest: dict[MapId, float] = {}
+    for maps in items.values():
+        for one, other in combinations(maps, 2):
+            alike = cosine(one.sketch or (), other.sketch or ())
+            if alike is not None:
+                for m in (one, other):
+                    closest[m.id] = max(alike, closest.get(m.id, -1.0))
+    return [replace(m, twin_cosine=closest[m.id]) if m.id in closest else m for m in known]
 
 
 def _judge_map(m: Measurement, thresholds: Mapping[str, Thresholds]) -> Judgement:

@@ -10,7 +10,7 @@ from igaviz.checks.finding import Severity
 from igaviz.checks.messages import Say
 from igaviz.checks.rules import Rule
 
-Scope = Literal["map", "item", "layer", "run"]
+Scope = Literal["map", "item", "layer", "trend", "run"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Check:
     first; `formula` is a format string over the thresholds. A check decides per map: one of scope
     `map` is judged by the share of heads that show it, one of scope `layer` speaks only from a
     share of heads on (its threshold `heads`), one of scope `item` is said once per batch item,
-    one of scope `run` is a line of information and never a finding (`rule` is None).
+    one of scope `trend` is judged over the steps of a layer (`igaviz.checks.trends`), one of scope
+    `run` is a line of information and never a finding; these two have no `rule`.
     `invariant`: it holds on every map of every sound recording, so one map that breaks it counts
     in full. `silences` are keys of `silence.SILENCES`. It doesn't fire on a map where one of
     `unless` does, and is told under a check of `consequence_of` that explains it.

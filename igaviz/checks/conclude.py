@@ -27,6 +27,7 @@ from igaviz.checks.guide import FROZEN, against_the_guide
 from igaviz.checks.judge import LayerVerdict
 from igaviz.checks.settings import Settings
 from igaviz.checks.table import CHECKS, find_check, telling
+from igaviz.checks.trends import Course, trend_findings
 from igaviz.checks.wording import counted
 
 MAX_BY_MAP = 1000
@@ -60,6 +61,7 @@ class _Timeline:
     layers: list[LayerVerdict] = field(default_factory=list)
     past: dict[_Place, _Past] = field(default_factory=dict)
     first_gamma: dict[int, tuple[int, Mapping[int, float]]] = field(default_factory=dict)
+    courses: dict[int, Course] = field(default_factory=lambda: defaultdict(Course))
 
     @property
     def last_step(self) -> int:
@@ -76,6 +78,7 @@ class _Timeline:
                     self._retire(layer)
                 self.layers.clear()
             self.layers.append(verdict)
+        self.courses[verdict.layer].add(verdict)
         gamma = verdict.head_means["gamma"]
         known = self.first_gamma.get(verdict.layer)
         if gamma and (known is None or verdict.step < known[0]):
@@ -98,7 +101,10 @@ class _Timeline:
         """What was found at the last step, each item's findings once."""
         items: dict[tuple[int | None, int | None, str], Finding] = {}
         for layer in sorted(self.layers, key=lambda verdict: verdict.layer):
-            for finding in layer.findings:
+            for finding in (
+                *layer.findings,
+                *trend_findings(self.courses[layer.layer], layer, settings),
+            ):
                 if finding.layer is not None:
                     yield self._with_gamma(finding, layer, settings)
                     continue

@@ -64,6 +64,8 @@ def _severity(check: Check) -> str:
         return "none: a line of information about the run, never a finding"
     if check.invariant:
         return "error wherever it occurs"
+    if check.scope == "trend":
+        return f"{check.cap}, of the layer as a whole over its steps"
     if check.scope == "item":
         return f"{check.cap}, once per batch item"
     return "by the share of heads" + (

@@ -31,8 +31,9 @@ from igaviz.checks.table import CHECKS, find_check, telling
 from igaviz.checks.wording import counted
 from igaviz.format import MapId
 from igaviz.metrics.data import Measurement
+from igaviz.metrics.sketch import Sketch
 
-HEAD_MEANS = ("gamma", "geometry_effect", "geometry_ratio")
+HEAD_MEANS = ("gamma", "geometry_effect", "geometry_ratio", "saturation", "self_mass")
 """Metrics of which a layer's verdict keeps each head's mean: trends and information need them."""
 
 _GEOMETRY = find_check("gamma-too-small")
@@ -48,7 +49,9 @@ class LayerVerdict:
     `items` counts the batch items of all ranks. `findings` go by layer, `by_map` are the maps that
     fired, each as a finding. `shown` are the ids of all checks that were found, those told under
     another included. `heads` holds each head's verdict, `skipped` counts maps by (check id,
-    reason), `head_means` holds the mean over items of a few metrics, by metric and head.
+    reason), `head_means` holds the mean over items of a few metrics, by metric and head. `inputs`
+    are the batch items by rank, number and name. `sketches` stand for the maps, by (rank, batch
+    item, its name, head): what trends over steps compare.
     """
 
     run: str
@@ -63,6 +66,7 @@ class LayerVerdict:
     heads: Mapping[int, Verdict]
     skipped: Mapping[tuple[str, str], int]
     head_means: Mapping[str, Mapping[int, float]]
+    sketches: Mapping[tuple[int, int, str, int], Sketch]
 
     @property
     def verdict(self) -> Verdict:
@@ -97,6 +101,11 @@ def judge_layer(measurements: Sequence[Measurement], settings: Settings) -> Laye
         heads=_head_verdicts(cases, judgements),
         skipped=skipped,
         head_means={metric: _head_means(measurements, metric) for metric in HEAD_MEANS},
+        sketches={
+            (m.id.rank, m.id.batch, m.item, m.id.head): m.sketch
+            for m in measurements
+            if m.sketch is not None
+        },
     )
 
 

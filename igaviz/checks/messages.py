@@ -230,6 +230,35 @@ def attention_sink(e: Evidence) -> str:
     return f"One key takes {e.span('sink', percent)} of all attention."
 
 
+def heads_redundant(e: Evidence) -> str:
+    """How alike heads are."""
+    cosines = [m.twin_cosine for m, _ in e.fired if m.twin_cosine is not None]
+    return (
+        f"Less the uniform map, each of these heads' maps has a cosine of {span(cosines)} with "
+        "that of another head."
+    )
+
+
+def getting_sick(metric: str, first_step: int, before: float, last_step: int, now: float) -> str:
+    """Which number grows, from when and how far."""
+    what = {
+        "saturation": "Queries that give more than 90 % of their attention to one key",
+        "self_mass": "What residues keep of their attention",
+    }[metric]
+    return (
+        f"{what}: {percent(before)} on average in the first third of the recorded steps (from "
+        f"{first_step:,}), {percent(now)} in the last (to {last_step:,}), and it grows steadily."
+    )
+
+
+def nothing_moves(first_step: int, last_step: int, share: float) -> str:
+    """How little attention moved, and between which steps."""
+    return (
+        f"On the same input, attention differs by {percent(share)} of its structure between step "
+        f"{first_step:,} and step {last_step:,}."
+    )
+
+
 def _culprit(*, gamma_small: bool, spread_small: bool) -> str:
     if gamma_small and spread_small:
         return "γ and the bias's spread are both"

@@ -165,6 +165,14 @@ def attention_sink(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     return _every(m, _above(m, "sink", max(t["share"], t["keys"] / max(m.n_residues, 1))))
 
 
+def heads_redundant(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
+    """Another head of the item attends alike."""
+    closest = _condition("twin_cosine", m.twin_cosine, t["cosine"], above=True)
+    if closest.excess is None:
+        return Unjudged("no other head's map to compare with")
+    return Outcome(closest.excess > 0, closest.excess, (closest,))
+
+
 def _below(m: Measurement, metric: str, threshold: float) -> Condition:
     return _condition(metric, _value(m, metric), threshold, above=False)
 

@@ -98,7 +98,7 @@ CHECKS: tuple[Check, ...] = (
         "what the overlap is divided by.",
         rule=rules.gamma_too_small,
         say=messages.gamma_too_small,
-        silences=_GEOMETRY,
+        silences=(*_GEOMETRY, "early"),
         consequence_of=("D105",),
     ),
     Check(
@@ -129,7 +129,7 @@ CHECKS: tuple[Check, ...] = (
         "residues, they overlap with everything alike.",
         rule=rules.bias_flat,
         say=messages.bias_flat,
-        silences=_GEOMETRY,
+        silences=(*_GEOMETRY, "early"),
         unless=("D101",),
     ),
     Check(
@@ -318,6 +318,54 @@ CHECKS: tuple[Check, ...] = (
         say=messages.attention_sink,
         silences=("small",),
     ),
+    Check(
+        id="D209",
+        name="heads-redundant",
+        title="heads attend alike",
+        cap=Severity.NOTE,
+        scope="map",
+        metrics=("twin_cosine",),
+        thresholds={"cosine": 0.98},
+        formula="the cosine with another head's map, both less the uniform map, > {cosine:g}",
+        meaning="Two heads or more do the same: capacity that is not used.",
+        remedy="Nothing in a young network. Later: fewer heads, or a look at whether their "
+        "projections were initialised alike.",
+        rule=rules.heads_redundant,
+        say=messages.heads_redundant,
+        silences=("small",),
+    ),
+    Check(
+        id="D210",
+        name="getting-sick",
+        title="attention is getting sick",
+        cap=Severity.WARNING,
+        scope="trend",
+        metrics=("saturation", "self_mass"),
+        thresholds={"steps": 6, "correlation": 0.8, "growth": 2.0, "level": 0.2},
+        formula="over {steps:g} or more recorded steps of the same items the layer's mean of "
+        "saturation or self_mass has a rank correlation of {correlation:g} or more with the step, "
+        "and its last third is at least {growth:g} times the first and over {level:g}, while "
+        "diagonal-collapse and softmax-saturated do not fire",
+        meaning="Attention narrows step by step: it will be one-hot, or on the diagonal.",
+        remedy="Look at what grows (γ, σ that shrinks, the scale of Q and K) before it saturates.",
+        silences=("early",),
+    ),
+    Check(
+        id="D211",
+        name="nothing-moves",
+        title="attention does not learn",
+        cap=Severity.WARNING,
+        scope="trend",
+        metrics=("attention",),
+        thresholds={"steps": 3, "optimiser_steps": 500, "moved": 0.05},
+        formula="over {steps:g} or more recorded steps and {optimiser_steps:g} optimiser steps, "
+        "root of the summed squares of A_last − A_first ÷ that of A less the uniform map "
+        "< {moved:g} on the same items",
+        meaning="The layer doesn't learn: it is frozen, or gets no gradient.",
+        remedy="Check that the optimiser holds the layer's parameters, that they require "
+        "gradients, and that the output they feed is used.",
+        silences=("early",),
+    ),
 )
 """In the order of their ids: invariants of a sound recording, geometry, attention."""
 
@@ -327,6 +375,7 @@ TELLING = (
     *("D202", "D203", "D201"),  # what became of attention
     *("D101", "D103", "D104", "D107", "D204", "D205"),  # what geometry does, or fails to
     *("D206", "D208"),  # what may have many reasons
+    *("D210", "D211", "D209"),  # what is said over steps and between heads
 )
 """The ids of the checks that find something, those first that say most to a reader. Of several
 that are equally severe on a map, the first of these is its verdict."""

@@ -40,6 +40,8 @@ class Measurement:
     None, where there is a reason to give. `ca_step` and `reference_step` are the median Cα–Cα
     distances in Å of residues that follow each other in sequence (same chain, consecutive
     numbers), of `ca` and of the clean structure where there is one. `log_det_min` is in ln nm⁶.
+    `sketch` stands for the map where maps are compared (`igaviz.metrics.sketch`); `twin_cosine` is
+    the largest cosine with another head of the same item, once a layer's maps were compared.
     """
 
     id: MapId
@@ -57,6 +59,8 @@ class Measurement:
     replay: Replay | None = None
     log_det_min: float | None = None
     sigma_floor_share: float | None = None
+    sketch: tuple[float, ...] | None = None
+    twin_cosine: float | None = None
 
     def number(self, name: str) -> float | None:
         """The metric `name` as a float, None where it has no finite value or is a word."""

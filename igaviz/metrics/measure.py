@@ -11,6 +11,7 @@ from igaviz.metrics.data import Measurement
 from igaviz.metrics.distance import chain_step
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.replay import replay
+from igaviz.metrics.sketch import sketch
 from igaviz.metrics.table import METRICS
 from igaviz.metrics.terms import Terms
 from igaviz.metrics.values import Missing, Results, settle
@@ -68,6 +69,9 @@ def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
         replay=judged,
         log_det_min=map.log_det_min,
         sigma_floor_share=map.sigma_floor_share,
+        sketch=None
+        if terms.attention is None or not terms.rows.all()
+        else sketch(terms.attention.values),
     )
 
 

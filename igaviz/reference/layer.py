@@ -142,9 +142,12 @@ class InvariantGaussianAttention(nn.Module):
         """The weights [B, H, N, N] over keys, tapped."""
         settings = self.settings
         pair_mask = (mask.unsqueeze(-1) & mask.unsqueeze(-2)).unsqueeze(1)
-        queries = self._gaussians(self.query_gaussians(s), residues)
-        keys = self._gaussians(self.key_gaussians(s), residues)
-        overlap, log_det = log_overlap(queries, keys, clamp=settings.log_det_clamp)
+        query_offsets, key_offsets = self.query_gaussians(s), self.key_gaussians(s)
+        # In half precision a covariance is no longer positive definite.
+        with torch.autocast(s.device.type, enabled=False):
+            queries = self._gaussians(query_offsets.float(), residues)
+            keys = self._gaussians(key_offsets.float(), residues)
+            overlap, log_det = log_overlap(queries, keys, clamp=settings.log_det_clamp)
         gamma = self.gamma
         geo_bias = gamma[:, None, None] * overlap.masked_fill(~pair_mask, 0.0)
         geo_bias = (geo_bias + self.geo_bias[:, None, None]) / settings.temperature

@@ -53,7 +53,9 @@ class Block(nn.Module):
         """The single features [B, N, c_s] and the frames after this block."""
         s = self.attention_norm(s + self.attention(s, z, residues, mask))
         s = self.transition_norm(s + self.transition(s))
-        return s, residues.frames.updated(self.frame_update(s))
+        update = self.frame_update(s)
+        with torch.autocast(s.device.type, enabled=False):
+            return s, residues.frames.updated(update.float())
 
 
 class Denoiser(nn.Module):

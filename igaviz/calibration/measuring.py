@@ -1,0 +1,54 @@
+"""From weights to numbers: every recording is made, read back as users would, and measured."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from igaviz.calibration import table
+from igaviz.calibration.recordings import RECORDINGS, Recording, record
+from igaviz.calibration.training import checkpoint
+from igaviz.checks.cases import with_twins
+from igaviz.dump import open_dump
+from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.reference.data import Chain
+from igaviz.survey.measured import measure_layers
+from igaviz.survey.plan import EVERYTHING, plan
+
+
+def measure_all(chains: list[Chain], folder: Path) -> None:
+    """Nothing; records and measures what is trained and `folder` doesn't hold the numbers of."""
+    for recording in RECORDINGS.values():
+        for seed in recording.seeds:
+            path = measured_path(folder, recording.name, seed)
+            if path.exists() or not checkpoint(folder, recording.condition, seed).exists():
+                continue
+            rows = measure_one(recording, seed, chains, folder)
+            unfinished = path.with_suffix(".part")
+            table.write(rows, unfinished)
+            unfinished.replace(path)
+            print(f"{recording.name}, seed {seed}: {len(rows)} maps", file=sys.stderr)
+
+
+def measure_one(
+    recording: Recording, seed: int, chains: list[Chain], folder: Path
+) -> list[table.Row]:
+    """The rows of one recording, which is made under `folder`/dumps unless it is there."""
+    dump = folder / "dumps" / f"{recording.name}-{seed}"
+    done = dump.with_suffix(".done")
+    if not done.exists():
+        shutil.rmtree(dump, ignore_errors=True)
+        record(recording, seed, chains, folder, dump)
+        done.touch()
+    groups = measure_layers(plan(open_dump(dump), EVERYTHING), radius=LOCAL_RADIUS)
+    return [
+        table.Row(recording.name, seed, measurement)
+        for group in groups
+        for measurement in with_twins(group.measurements)
+    ]
+
+
+def measured_path(folder: Path, name: str, seed: int) -> Path:
+    """Where the numbers of a recording are."""
+    return folder / "measured" / f"{name}-{seed}.csv.xz"

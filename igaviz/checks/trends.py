@@ -1,0 +1,153 @@
+"""What is judged over the steps of a layer: whether it is getting sick, whether it learns at all.
+
+Both compare the same batch items only. Of each step two numbers are kept, of the first and the
+last the sketches of their maps, so memory grows neither with the steps nor with the maps' size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+
+import numpy as np
+
+from igaviz.checks import messages
+from igaviz.checks.check import Check
+from igaviz.checks.finding import Finding, Further
+from igaviz.checks.judge import LayerVerdict
+from igaviz.checks.settings import Settings
+from igaviz.checks.silence import MIN_STEP
+from igaviz.checks.table import find_check
+from igaviz.metrics.sketch import Sketch, moved
+from igaviz.metrics.trend import average_ranks
+
+MAX_STEPS = 256
+"""Steps whose numbers are kept; of more, every other one is dropped."""
+
+GETTING_SICK = find_check("getting-sick")
+NOTHING_MOVES = find_check("nothing-moves")
+_SATURATED = {"saturation": "softmax-saturated", "self_mass": "diagonal-collapse"}
+_SICK_ALREADY = frozenset(find_check(name).id for name in _SATURATED.values())
+
+_Sketches = Mapping[tuple[int, int, str, int], Sketch]
+
+
+@dataclass
+class Course:
+    """How a layer went over the steps of a run and phase; steps come in any order."""
+
+    means: dict[int, Mapping[str, float]] = field(default_factory=dict)
+    inputs: set[frozenset[tuple[int, int, str]]] = field(default_factory=set)
+    first: tuple[int, _Sketches] | None = None
+    last: tuple[int, _Sketches] | None = None
+    steps: int = 0
+
+    def add(self, verdict: LayerVerdict) -> None:
+        """Take one step of the layer into account."""
+        step = verdict.step
+        self.steps += 1
+        self.means[step] = {
+            metric: fmean(values.values())
+            for metric in _SATURATED
+            if (values := verdict.head_means[metric])
+        }
+        if len(self.means) > MAX_STEPS:
+            for other in sorted(self.means)[1:-1:2]:
+                del self.means[other]
+        if len(self.inputs) < 2:
+            self.inputs.add(frozenset(key[:3] for key in verdict.sketches))
+        if self.first is None or step < self.first[0]:
+            self.first = step, verdict.sketches
+        if self.last is None or step > self.last[0]:
+            self.last = step, verdict.sketches
+
+    @property
+    def same_items(self) -> bool:
+        """Whether every step had the same batch items, by place and name."""
+        return len(self.inputs) == 1
+
+    def moved(self) -> float | None:
+        """How far the maps moved from the first to the last step, on average; None if unknown."""
+        if self.first is None or self.last is None:
+            return None
+        before, after = self.first[1], self.last[1]
+        shares = [
+            share
+            for key in before.keys() & after.keys()
+            if len(before[key]) == len(after[key])
+            and (share := moved(before[key], after[key])) is not None
+        ]
+        return fmean(shares) if shares else None
+
+
+def trend_findings(course: Course, layer: LayerVerdict, settings: Settings) -> Iterator[Finding]:
+    """What the selected checks on trends say of `layer`, which is the last step of `course`."""
+    if layer.step < MIN_STEP or not course.same_items:
+        return
+    if settings.runs(GETTING_SICK) and not _SICK_ALREADY & layer.shown:
+        yield from _getting_sick(course, layer, settings)
+    if settings.runs(NOTHING_MOVES):
+        yield from _nothing_moves(course, layer, settings)
+
+
+def _getting_sick(course: Course, layer: LayerVerdict, settings: Settings) -> Iterator[Finding]:
+    t = settings.thresholds_of(GETTING_SICK)
+    for metric in _SATURATED:
+        points = [(s, v[metric]) for s, v in sorted(course.means.items()) if metric in v]
+        if len(points) < max(3, t["steps"]):
+            continue
+        values = np.array([value for _, value in points])
+        third = len(points) // 3
+        before, now = float(values[:third].mean()), float(values[-third:].mean())
+        if not (now > t["level"] and now >= t["growth"] * before):
+            continue
+        ranks = average_ranks(values)
+        correlation = float(np.corrcoef(np.arange(len(ranks)), ranks)[0, 1])
+        if correlation >= t["correlation"]:
+            message = messages.getting_sick(metric, points[0][0], before, points[-1][0], now)
+            also = (Further("correlation with step", correlation, t["correlation"]),)
+            yield _finding(GETTING_SICK, layer, (now, t["level"]), also, message)
+            return
+
+
+def _nothing_moves(course: Course, layer: LayerVerdict, settings: Settings) -> Iterator[Finding]:
+    t = settings.thresholds_of(NOTHING_MOVES)
+    assert course.first is not None
+    first = course.first[0]
+    if course.steps < t["steps"] or layer.step - first < t["optimiser_steps"]:
+        return
+    share = course.moved()
+    if share is not None and share < t["moved"]:
+        message = messages.nothing_moves(first, layer.step, share)
+        yield _finding(NOTHING_MOVES, layer, (share, t["moved"]), (), message)
+
+
+def _finding(
+    check: Check,
+    layer: LayerVerdict,
+    number: tuple[float, float],
+    also: tuple[Further, ...],
+    message: str,
+) -> Finding:
+    value, threshold = number
+    return Finding(
+        id=check.id,
+        name=check.name,
+        severity=check.cap,
+        run=layer.run,
+        phase=layer.phase,
+        step=layer.step,
+        rank=None,
+        batch=None,
+        layer=layer.layer,
+        head=None,
+        heads=tuple(layer.heads),
+        maps=layer.maps,
+        of=layer.maps,
+        value=value,
+        threshold=threshold,
+        also=also,
+        message=message,
+        remedy=check.remedy,
+    )

@@ -1,0 +1,64 @@
+"""A few numbers of a map from which two maps of the same item can be compared later.
+
+Random bilinear forms uᵀ(A − 1/N)v with signs ±1: the mean product of two maps' numbers estimates
+the sum of products of their entries (for signs of equal chance it is that on average), so cosines
+and distances of maps come from these few numbers and no map has to be kept. The signs depend on N
+alone. Of two maps that are alike the estimate is good: its error goes with their difference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igaviz.dump.data import Floats
+
+FORMS = 48
+"""How many numbers stand for a map."""
+
+_SEED = 209
+
+Sketch = tuple[float, ...]
+
+
+def sketch(attention: Floats) -> Sketch:
+    """The numbers that stand for the square map `attention`, less the uniform map."""
+    n = len(attention)
+    left, right = _signs(n)
+    seen = attention @ right
+    uniform = right.sum(axis=0, dtype=np.float64) / n
+    forms = np.einsum("nk,nk->k", left, seen - uniform.astype(np.float32))
+    return tuple(float(form) for form in forms.astype(np.float64))
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """The cosine of the two maps, None where one of them is uniform."""
+    scale = math.sqrt(_dot(one, one) * _dot(other, other))
+    return _dot(one, other) / scale if scale > 0 else None
+
+
+def moved(before: Sequence[float], after: Sequence[float]) -> float | None:
+    """How far a map went, by the larger of the two's distance from uniform; None where both are it.
+
+    The root of the summed squares of A_after − A_before by that of the map less the uniform one: 0
+    where nothing moved, about √2 where the two have nothing to do with each other.
+    """
+    size = math.sqrt(max(_dot(before, before), _dot(after, after)))
+    difference = [b - a for a, b in zip(before, after, strict=True)]
+    return math.sqrt(_dot(difference, difference)) / size if size > 0 else None
+
+
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    return math.fsum(a * b for a, b in zip(one, other, strict=True))
+
+
+@lru_cache(maxsize=4)
+def _signs(n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    generator = np.random.default_rng([_SEED, n])
+    signs: npt.NDArray[Any] = generator.integers(0, 2, size=(2, n, FORMS), dtype=np.int8)
+    return (2 * signs[0] - 1).astype(np.float32), (2 * signs[1] - 1).astype(np.float32)
