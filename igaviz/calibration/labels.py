@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CHOOSING_SEED = 0
+"""The runs of this seed, on the first half of the held-out chains, may choose thresholds. All
+others, on the other half, test them."""
+
 
 @dataclass(frozen=True)
 class Label:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from igaviz.calibration import table
-from igaviz.calibration.recordings import RECORDINGS, Recording, record
+from igaviz.calibration.recordings import FEW, RECORDINGS, Recording, record
 from igaviz.calibration.training import checkpoint
 from igaviz.checks.cases import with_twins
 from igaviz.dump import open_dump
@@ -42,11 +43,14 @@ def measure_one(
         record(recording, seed, chains, folder, dump)
         done.touch()
     groups = measure_layers(plan(open_dump(dump), EVERYTHING), radius=LOCAL_RADIUS)
-    return [
-        table.Row(recording.name, seed, measurement)
-        for group in groups
-        for measurement in with_twins(group.measurements)
-    ]
+    ends = {min(recording.steps), max(recording.steps)} if len(recording.steps) > len(FEW) else ()
+    rows = []
+    for group in groups:
+        for measurement in with_twins(group.measurements):
+            # What only trends over many steps need is kept for them alone.
+            kept = measurement if group.step in ends else replace(measurement, sketch=None)
+            rows.append(table.Row(recording.name, seed, kept))
+    return rows
 
 
 def measured_path(folder: Path, name: str, seed: int) -> Path:

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from igaviz.calibration.conditions import CONDITIONS
+from igaviz.calibration.conditions import CONDITIONS, Condition
+from igaviz.calibration.labels import CHOOSING_SEED
 from igaviz.calibration.training import CHECKPOINTS, trained
 from igaviz.record import Recorder, tap
 from igaviz.record.settings import LengthUnit
@@ -19,10 +20,6 @@ from igaviz.reference.data import Batch, Chain
 from igaviz.reference.frames import Frames
 from igaviz.reference.model import Denoiser
 from igaviz.reference.train import HELD_OUT, PROBE_FLOW_TIME, fixed_batch
-
-CHOOSING_SEED = 0
-"""The seed whose runs, on the first half of the held-out chains, may choose thresholds. All other
-seeds, on the other half, test them."""
 
 FEW = (0, 100, CHECKPOINTS[-1])
 LAST = CHECKPOINTS[-1:]
@@ -167,9 +164,19 @@ def held_out_for(seed: int) -> tuple[str, ...]:
     return HELD_OUT[:half] if seed == CHOOSING_SEED else HELD_OUT[half:]
 
 
-def record(recording: Recording, seed: int, chains: list[Chain], folder: Path, out: Path) -> None:
-    """Nothing; records the models of `folder` into the new folder `out`, in eval mode."""
-    models = trained(CONDITIONS[recording.condition], seed, folder)
+def record(
+    recording: Recording,
+    seed: int,
+    chains: list[Chain],
+    folder: Path,
+    out: Path,
+    condition: Condition | None = None,
+) -> None:
+    """Nothing; records the models of `folder` into the new folder `out`, in eval mode.
+
+    `condition` stands in for the table's, for models of another size.
+    """
+    models = trained(condition or CONDITIONS[recording.condition], seed, folder)
     names = held_out_for(seed)
     batch = recording.make([chain for name in names for chain in chains if chain.name == name])
     about: Terms = {

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from igaviz.calibration.labels import LABELS, Label
+from igaviz.calibration.labels import CHOOSING_SEED, LABELS, Label
 from igaviz.calibration.table import Row
 from igaviz.checks import LayerVerdict, Settings, Severity, find_check, judge_layer
-from igaviz.checks.silence import MIN_STEP
+from igaviz.checks.cases import judge_maps, layer_cases
+from igaviz.checks.finding import Finding
+from igaviz.checks.trends import Course, trend_findings
 from igaviz.metrics.data import Measurement
-
-CHOOSING_SEED = 0
-"""The runs of this seed, on two chains, may choose thresholds. All others, on two further chains,
-test them."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,8 @@ class Layer:
     measurements: tuple[Measurement, ...]
     verdict: LayerVerdict
     last: bool
+    course: Course
+    trends: tuple[Finding, ...]
 
     @property
     def label(self) -> Label:
@@ -42,7 +42,8 @@ class Layer:
     @property
     def found(self) -> dict[str, Severity]:
         """The severity of each finding, by check id."""
-        return {finding.id: finding.severity for finding in self.verdict.findings}
+        findings = (*self.verdict.findings, *self.trends)
+        return {finding.id: finding.severity for finding in findings}
 
     @property
     def healthy(self) -> bool:
@@ -57,7 +58,7 @@ class Layer:
     @property
     def named(self) -> bool:
         """Whether one of the checks that must name it does, as loudly as it can."""
-        shown = self.verdict.shown
+        shown = self.verdict.shown | {finding.id for finding in self.trends}
         return any(
             check in shown and self.found.get(check, Severity.ERROR) >= find_check(check).cap
             for check in self.label.sick
@@ -78,23 +79,23 @@ class Score:
 def layers(rows: Iterable[Row], settings: Settings = Settings()) -> list[Layer]:  # noqa: B008
     """The layers of the table, judged by the checks as they are now."""
     groups: dict[tuple[str, int, int, int], list[Measurement]] = defaultdict(list)
-    last: dict[tuple[str, int], int] = defaultdict(int)
     for row in rows:
         m = row.measurement
-        groups[row.recording, row.seed, m.id.step, m.id.layer].append(m)
-        last[row.recording, row.seed] = max(last[row.recording, row.seed], m.id.step)
-    return [
-        Layer(
-            recording=recording,
-            seed=seed,
-            step=step,
-            number=number,
-            measurements=tuple(found),
-            verdict=judge_layer(found, settings),
-            last=step == last[recording, seed],
+        groups[row.recording, row.seed, m.id.layer, m.id.step].append(m)
+    judged = {place: judge_layer(found, settings) for place, found in groups.items()}
+    courses: dict[tuple[str, int, int], Course] = defaultdict(Course)
+    for place, verdict in judged.items():
+        courses[place[:3]].add(verdict)
+    known = []
+    for place, found in sorted(groups.items()):
+        recording, seed, number, step = place
+        verdict, course = judged[place], courses[place[:3]]
+        last = step == max(course.means)
+        trends = tuple(trend_findings(course, verdict, settings)) if last else ()
+        known.append(
+            Layer(recording, seed, step, number, tuple(found), verdict, last, course, trends)
         )
-        for (recording, seed, step, number), found in sorted(groups.items())
-    ]
+    return known
 
 
 def score(chosen: Iterable[Layer]) -> Score:
@@ -121,14 +122,14 @@ def by_recording(chosen: Iterable[Layer]) -> Mapping[str, Score]:
     return {name: score(groups[name]) for name in LABELS if name in groups}
 
 
-def heads_that_show(chosen: Iterable[Layer], check: str) -> Iterator[tuple[Layer, float]]:
-    """Each layer where `check` was judged, and the share of its heads on which it fires."""
-    for layer in chosen:
-        if layer.verdict.skipped.get(check):
-            continue
-        found = [f for f in layer.verdict.findings if f.id == check]
-        n_heads = len(layer.verdict.heads)
-        yield layer, (len(found[0].heads) if found else 0) / n_heads
+def share_that_shows(layer: Layer, checks: Iterable[str]) -> float:
+    """The largest share of a layer's heads that show one of `checks`, or what it tells of it."""
+    names = set(checks)
+    heads: dict[str, int] = Counter()
+    for case in layer_cases(judge_maps(layer.measurements, Settings()), Settings()):
+        if case.check.id in names:
+            heads[case.check.id] = len(case.heads)
+    return max(heads.values(), default=0) / len(layer.verdict.heads)
 
 
 def alarms(chosen: Iterable[Layer]) -> Counter[tuple[str, str]]:
@@ -139,8 +140,3 @@ def alarms(chosen: Iterable[Layer]) -> Counter[tuple[str, str]]:
         if layer.healthy
         for check, severity in layer.found.items()
     )
-
-
-def is_early(layer: Layer) -> bool:
-    """Whether some checks say that it is too early to tell."""
-    return layer.step < MIN_STEP

@@ -45,7 +45,7 @@ _FIELDS = (
 _WORDS = ("attention_dtype", "compute_dtype", "length_unit")
 _REPLAY = ("failed_rows", "judged_rows", "coarse_rows", "error", "tolerance", "error_of_all")
 _PLACE = ("recording", "seed", "step", "item", "layer", "head", "n_residues")
-COLUMNS = (*_PLACE, *VALUES, *_FIELDS, *_WORDS, *_REPLAY, "fits")
+COLUMNS = (*_PLACE, *VALUES, *_FIELDS, *_WORDS, *_REPLAY, "fits", "sketch")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def _cells(row: Row) -> list[str]:
         *(getattr(m, name) for name in (*_FIELDS, *_WORDS)),
         *replay,
         fits,
+        " ".join(_text(number) for number in m.sketch or ()),
     ]
     return [_text(value) for value in values]
 
@@ -131,6 +132,7 @@ def _row(cells: dict[str, str]) -> Row:
         log_det_min=numbers["log_det_min"],
         sigma_floor_share=numbers["sigma_floor_share"],
         twin_cosine=numbers["twin_cosine"],
+        sketch=tuple(float(number) for number in cells["sketch"].split()) or None,
     )
     return Row(recording, seed, measurement)
 

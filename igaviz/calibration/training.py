@@ -6,11 +6,12 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from igaviz.calibration.conditions import CONDITIONS, Condition
+from igaviz.calibration.conditions import CONDITIONS, STEPS, Condition
 from igaviz.reference.data import Chain, draw_batch, split_chains
 from igaviz.reference.model import Denoiser
 from igaviz.reference.train import HELD_OUT, evaluate, fixed_batch, learning_rate_at, training_step
@@ -40,9 +41,14 @@ def train_all(chains: Sequence[Chain], folder: Path, *, part: int = 0, parts: in
         )
 
 
-def train(condition: Condition, seed: int, chains: Sequence[Chain], folder: Path) -> float:
-    """The error in Å² on held-out chains after training; the run's weights go to `folder`."""
-    recipe = condition.recipe
+def train(
+    condition: Condition, seed: int, chains: Sequence[Chain], folder: Path, *, steps: int = STEPS
+) -> float:
+    """The error in Å² on held-out chains after training; the run's weights go to `folder`.
+
+    They are kept at `CHECKPOINTS` and after the last step.
+    """
+    recipe = replace(condition.recipe, steps=steps)
     training, held_out = split_chains(chains, HELD_OUT)
     model = condition.make(seed)
     optimiser = torch.optim.Adam(p for p in model.parameters() if p.requires_grad)
@@ -54,7 +60,7 @@ def train(condition: Condition, seed: int, chains: Sequence[Chain], folder: Path
         training_step(
             model, optimiser, draw_batch(training, recipe.batch_size, recipe.crop, generator)
         )
-        if step in CHECKPOINTS:
+        if step in CHECKPOINTS or step == steps:
             weights[step] = _copy(model)
     held = [fixed_batch(held_out, flow_time) for flow_time in (0.1, 0.5, 0.9)]
     error = sum(evaluate(model, batch) for batch in held) / len(held)

@@ -37,7 +37,10 @@ BACKGROUND = {
     "D101": Background(
         "Measured on trained runs of the real layer: the share that geometry moves is 0.25 where "
         "it is used (γ 0.018) and 0.025, 0.05 at most in nine maps of ten, where γ was held at "
-        "0.0001; the spread is 0.046 at least in the one, 0.033 at most in the other.",
+        "0.0001; the spread is 0.046 at least in the one, 0.033 at most in the other. It used to "
+        "judge from step 0, and called healthy networks of this layer ill until step 100: "
+        "untrained, geometry moves 0.02 to 0.03 here at a spread of 0.03 to 0.06, and both grow "
+        "beyond the thresholds by step 200.",
         "γ held at 0.0001: geometry moves 2.5 % of attention in the median map. γ held at 0.003 is "
         "not blind after 700 steps: the Gaussians narrow to make up for it (0.06 → 0.17).",
     ),
@@ -90,8 +93,9 @@ BACKGROUND = {
         "A log-determinant without a clamp, of Gaussians that shrink.",
     ),
     "D205": Background(
-        "Measured log-determinants in ln nm⁶: −9.7 to −12.6 in healthy runs, −19.0 with σ at its "
-        "floor; sick runs of the real layer had −33 to −39.",
+        "Measured log-determinants in ln nm⁶: down to −14.8 in healthy runs, −19.0 with σ at its "
+        "floor of 0.03 nm; sick runs of the real layer had −33 to −39. The threshold was −16 when "
+        "−12.6 was the lowest healthy one known, and stands between the two again.",
         "Learned log-scales without a bound: every axis ends at the floor.",
     ),
     "D206": Background(

@@ -66,6 +66,7 @@ class LayerVerdict:
     heads: Mapping[int, Verdict]
     skipped: Mapping[tuple[str, str], int]
     head_means: Mapping[str, Mapping[int, float]]
+    inputs: frozenset[tuple[int, int, str]]
     sketches: Mapping[tuple[int, int, str, int], Sketch]
 
     @property
@@ -101,6 +102,7 @@ def judge_layer(measurements: Sequence[Measurement], settings: Settings) -> Laye
         heads=_head_verdicts(cases, judgements),
         skipped=skipped,
         head_means={metric: _head_means(measurements, metric) for metric in HEAD_MEANS},
+        inputs=frozenset((m.id.rank, m.id.batch, m.item) for m in measurements),
         sketches={
             (m.id.rank, m.id.batch, m.item, m.id.head): m.sketch
             for m in measurements

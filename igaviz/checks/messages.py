@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from igaviz.checks import causes
 from igaviz.checks.rules import CA_STEP, Outcome, Thresholds
 from igaviz.checks.wording import number, percent, span
 from igaviz.metrics.data import Measurement
-
-HEALTHY_GAMMA = 0.018
-"""γ of the healthiest run that was measured: what γ and the bias's spread are compared with."""
 
 FITS = {
     "without geometry": "softmax(S) alone gives it: the geometric term was not added (was γ "
@@ -91,25 +89,8 @@ def gamma_too_small(e: Evidence) -> str:
         f"Geometry moves only {e.span('geometry_effect', percent)} of attention, its bias differs "
         f"by {e.span('geo_bias_std_near')} nats among residues within 15 Å: "
     )
-    gamma, spread = e.worst.number("gamma"), _known(e, "geo_bias_std_near")
-    if gamma is None:
-        return f"{start}γ × spread is too small (γ was not recorded, so which of the two is open)."
-    if gamma == 0:
-        return f"{start}γ is 0."
-    per_gamma = abs(spread / gamma)
-    wanted = e.thresholds["spread"] / HEALTHY_GAMMA
-    culprit = _culprit(gamma_small=abs(gamma) < HEALTHY_GAMMA, spread_small=per_gamma < wanted)
-    effect, growth = _known(e, "geometry_effect"), ""
-    if effect > 0:
-        factor = e.thresholds["effect"] / effect
-        growth = (
-            f" γ × spread would have to grow about {_rough(factor)}-fold (γ alone: to about "
-            f"{_rough(gamma * factor)}) for geometry to move {percent(e.thresholds['effect'])}."
-        )
-    return (
-        f"{start}{culprit} too small (γ {number(gamma)}, spread of the overlap before γ "
-        f"{number(per_gamma)} nats).{growth}"
-    )
+    cause = causes.too_small(e.worst, effect=e.thresholds["effect"], spread=e.thresholds["spread"])
+    return f"{start}{cause}"
 
 
 def gamma_moved(
@@ -149,7 +130,12 @@ def geometry_dominates(e: Evidence) -> str:
     still = "" if content == "not finite" else f"; content moves {content} of attention"
     return (
         f"Among residues within 15 Å geometry spreads the logits {e.span('geometry_ratio_near')} "
-        f"times as far as Q·K{still}."
+        f"times as far as Q·K{still}. "
+        + causes.too_steep(
+            e.worst,
+            _known(e, "geometry_ratio_near") / e.thresholds["ratio"],
+            weak_content=True,
+        )
     )
 
 
@@ -165,7 +151,10 @@ def geometry_too_short(e: Evidence) -> str:
     """Where the bias has fallen off."""
     return (
         f"The bias has fallen by 1 nat at {e.span('geo_range')} Å already; the next residue is "
-        f"{CA_STEP} Å away."
+        f"{CA_STEP} Å away. "
+        + causes.too_steep(
+            e.worst, causes.range_factor(_known(e, "geo_range"), e.thresholds["range"])
+        )
     )
 
 
@@ -179,7 +168,15 @@ def attention_uniform(e: Evidence) -> str:
 
 def diagonal_collapse(e: Evidence) -> str:
     """How much of its attention a residue keeps."""
-    return f"A residue gives {e.span('self_mass', percent)} of its attention to itself."
+    geometry, content = e.worst.number("geometry_effect"), e.worst.number("content_effect")
+    which = ""
+    if geometry is not None and content is not None:
+        which = (
+            f"; geometry moves {percent(geometry)} of attention, content {percent(content)}, so "
+            f"{'content' if content > geometry else 'geometry'} does it"
+        )
+    said = f"A residue gives {e.span('self_mass', percent)} of its attention to itself{which}."
+    return f"{said} {causes.too_sharp(e.worst)}".rstrip()
 
 
 def softmax_saturated(e: Evidence) -> str:
@@ -190,17 +187,21 @@ def softmax_saturated(e: Evidence) -> str:
         which = f"; Q·K alone saturates {percent(content)}, so content does it"
     elif content is not None:
         which = f"; Q·K alone would saturate {percent(content)}, so geometry does it"
-    return (
+    said = (
         f"{e.span('saturation', percent)} of queries give more than 90 % of their attention to "
         f"one key{which}."
     )
+    if content is None:
+        return said
+    return f"{said} {causes.too_sharp(e.worst, content_does_it=content > e.thresholds['share'])}"
 
 
 def bias_explodes(e: Evidence) -> str:
     """How far the bias differs among near residues."""
     return (
         f"The bias differs by {e.span('geo_bias_std_near')} nats (one standard deviation) among "
-        "residues within 15 Å."
+        "residues within 15 Å. "
+        + causes.too_steep(e.worst, _known(e, "geo_bias_std_near") / e.thresholds["spread"])
     )
 
 
@@ -257,17 +258,6 @@ def nothing_moves(first_step: int, last_step: int, share: float) -> str:
         f"On the same input, attention differs by {percent(share)} of its structure between step "
         f"{first_step:,} and step {last_step:,}."
     )
-
-
-def _culprit(*, gamma_small: bool, spread_small: bool) -> str:
-    if gamma_small and spread_small:
-        return "γ and the bias's spread are both"
-    return "γ is" if gamma_small else "the bias's spread, not γ, is"
-
-
-def _rough(value: float) -> str:
-    """Two significant digits: a proportion that holds while the effect is small."""
-    return number(float(f"{value:.2g}"))
 
 
 def _known(e: Evidence, metric: str) -> float:

@@ -263,7 +263,7 @@ CHECKS: tuple[Check, ...] = (
         cap=Severity.ERROR,
         scope="map",
         metrics=("sigma_floor_share", "log_det_min"),
-        thresholds={"floor": 0.5, "log_det": -16.0},
+        thresholds={"floor": 0.5, "log_det": -17.0},
         formula="sigma_floor_share > {floor:g} or log_det_min < {log_det:g} in ln nm⁶ (add "
         "13.8 for ln Å⁶)",
         meaning="The Gaussians have shrunk to points: geometry sees only residues on top of each "

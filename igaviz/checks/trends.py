@@ -56,7 +56,7 @@ class Course:
             for other in sorted(self.means)[1:-1:2]:
                 del self.means[other]
         if len(self.inputs) < 2:
-            self.inputs.add(frozenset(key[:3] for key in verdict.sketches))
+            self.inputs.add(verdict.inputs)
         if self.first is None or step < self.first[0]:
             self.first = step, verdict.sketches
         if self.last is None or step > self.last[0]:

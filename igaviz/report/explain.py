@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 
 from igaviz.checks.explain import Explanation, explain
@@ -30,7 +32,9 @@ It is never above the check's cap. A single head is a note even where it is the 
 recorded head: one head can't tell a peculiar head from a sick layer. Two heads of two are an error.
 With fewer than 16 maps in a layer a finding says from how many it speaks. The invariants
 (D001–D003) hold on every map of a sound recording and are errors wherever they are broken.
-`unit-suspect` is said once per batch item and leaves the verdicts of heads alone.
+`unit-suspect` is said once per batch item and leaves the verdicts of heads alone. So do D210 and
+D211, which speak of a layer over the recorded steps of a run and phase: only where all of these
+have the same batch items, as a probe's have.
 
 There is one finding per step, layer and check. The verdict and the exit code come from the last
 recorded step of each run and phase; what was found at earlier steps only is history, one note per
@@ -41,7 +45,8 @@ its layer's severity; where too few items fired for the head to show it, a note.
 head and of a layer, and the first to be listed: a cause rather than its consequence, and else in
 this order: what makes other numbers doubtful (D001, D002, D003, D004); a mistake with one remedy
 (D105); what became of attention (D202, D203, D201); what geometry does or fails to (D101, D103,
-D104, D107, D204, D205); what may have many reasons (D206, D208). So a layer whose geometry drowns
+D104, D107, D204, D205); what may have many reasons (D206, D208); what is said over steps and
+between heads (D210, D211, D209). So a layer whose geometry drowns
 content and whose heads collapsed onto the diagonal is called collapsed.
 
 **A consequence is told under its cause** (the table says which), in the cause's message and with no
@@ -85,15 +90,21 @@ def _facts(found: Explanation) -> list[tuple[str, str]]:
     return rows
 
 
-def checks_markdown() -> str:
-    """The page docs/checks.md: how verdicts come about, all checks in a table, each in full."""
+def checks_markdown(calibration: str, distributions: Mapping[str, str]) -> str:
+    """The page docs/checks.md: how verdicts come about, all checks in a table, each in full.
+
+    `calibration` is a part of its own; `distributions`, by check id, end the checks' sections.
+    """
     found = [explain(check.id) for check in CHECKS]
     lines = [PAGE_HEAD, "| check | says | fires when | severity |", "|---|---|---|---|"]
     for check in found:
         link = f"[{check.id}](#{check.id.lower()}-{check.name}) `{check.name}`"
         lines.append(f"| {link} | {check.title} | {check.formula} | {check.severity} |")
+    lines += ["", calibration.rstrip()]
     for check in found:
         lines += ["", f"## {check.id} {check.name}", ""]
         lines += [f"**{check.title[:1].upper()}{check.title[1:]}.**", check.meaning, ""]
         lines += [f"- *{name}*: {text}" for name, text in _facts(check)]
+        if check.id in distributions:
+            lines.append(distributions[check.id])
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ import pytest
 
 from igaviz.format import MapId
 from igaviz.metrics.data import Measurement, Replay
+from igaviz.metrics.sketch import FORMS
 
 HEALTHY_VALUES = {
     "gamma": 0.018,
@@ -35,6 +36,12 @@ HEALTHY_VALUES = {
 }
 
 
+def unlike(head, step):
+    """A sketch at a right angle to those of the other heads, and to those of other steps."""
+    place = (7 * head + 5 * step + step // 100) % FORMS
+    return tuple(float(number == place) for number in range(FORMS))
+
+
 def measure(
     head=0, *, layer=0, step=2000, batch=0, rank=0, run="healthy", phase="train", **changes
 ):
@@ -48,6 +55,7 @@ def measure(
         values={**HEALTHY_VALUES, **changes},
         ca_step=3.8,
         replay=Replay(error=1e-6, failed_rows=0, judged_rows=84, tolerance=5e-3),
+        sketch=unlike(head, step),
     )
     return replace(healthy, **fields)
 

@@ -1,0 +1,164 @@
+"""What docs/checks.md tells of the calibration: generated from the table, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from igaviz.calibration.histogram import Numbers, histogram
+from igaviz.calibration.labels import LABELS
+from igaviz.calibration.scoring import Layer, Score, alarms, by_recording, score, share_that_shows
+from igaviz.checks import CHECKS, Check, Severity
+from igaviz.checks.rules import Outcome
+from igaviz.checks.silence import silenced
+
+_INTRODUCTION = """## Calibration
+
+The thresholds were set on trained networks whose sickness is known by its cause: the reference
+layer ([reference.md](reference.md)), trained anew on the chains of `sample_data` for 500 steps in
+each condition of the table below. What is recorded are chains that no run trains on. **Thresholds
+may be chosen on seed 0 with two of these chains; the table counts the other seeds and sizes, with
+the other two chains, which no threshold has seen.**
+
+A layer counts as *named* where one of the checks that stand for the cause fires as loudly as it
+can: an error, or a warning where that is its cap. Sick layers are counted at the end of training,
+healthy ones at every recorded step from 0 on.
+"""
+
+_MAKING = """The numbers of every map are `sample_data/calibration.csv.xz`, and
+`sample_data/README.md` says how they are made. This part of the page is generated from them.
+"""
+
+_OVER_STEPS = "D211"
+_WITHOUT_PICTURE = ("D001", "D004")
+"""A count that is 0 or not, and a length with two mistaken values: no threshold between sides."""
+
+
+def introduction(known: Sequence[Layer]) -> str:
+    """The part on the calibration as a whole: what was trained, recall, false alarms, shares."""
+    tested = [layer for layer in known if layer.testing]
+    lines = [
+        _INTRODUCTION,
+        "| recorded | must be named by | sick layers named | "
+        "healthy layers with errors, warnings |",
+        "|---|---|---|---|",
+    ]
+    for name, found in by_recording(tested).items():
+        label = LABELS[name]
+        if label.judged:
+            lines.append(f"| {label.cause} | {', '.join(label.sick)} | {_cells(found)} |")
+    total = score(tested)
+    lines += [f"| **all** | | {_cells(total)} |", "", *_unjudged(tested), *_alarms(tested)]
+    lines += [*_shares(tested), "", _MAKING]
+    return "\n".join(lines)
+
+
+def sections(known: Sequence[Layer]) -> dict[str, str]:
+    """By check id: the distribution of its numbers on healthy and on sick maps."""
+    texts = {}
+    for check in CHECKS:
+        found = list(_numbers(check, known))
+        lines = [line for numbers in found for line in _picture(check, numbers)]
+        if lines:
+            texts[check.id] = "\n".join(lines)
+    return texts
+
+
+def _cells(found: Score) -> str:
+    named = f"{found.named} of {found.sick}" if found.sick else ""
+    healthy = f"{found.errors}, {found.warnings} of {found.healthy}" if found.healthy else ""
+    return f"{named} | {healthy}"
+
+
+def _unjudged(known: Sequence[Layer]) -> Iterator[str]:
+    """What is said of layers that have no label."""
+    for name, label in LABELS.items():
+        last = [layer for layer in known if layer.recording == name and layer.last]
+        if not label.judged and last:
+            worst = [max(layer.found.values(), default=Severity.HEALTHY) for layer in last]
+            said = ", ".join(
+                f"{worst.count(severity)} {severity}"
+                for severity in reversed(Severity)
+                if severity in worst
+            )
+            yield f"{label.cause} is the border and has no label: of {len(last)} layers, {said}."
+            yield ""
+
+
+def _alarms(known: Sequence[Layer]) -> Iterator[str]:
+    found = alarms(known)
+    said = ", ".join(f"{check} {n} times a {severity}" for (check, severity), n in found.items())
+    yield f"On healthy layers spoke: {said or 'no check'}."
+    yield ""
+
+
+def _shares(known: Sequence[Layer]) -> Iterator[str]:
+    """The table that the severities by share of heads rest on."""
+    harmful = [check.id for check in CHECKS if check.cap == Severity.ERROR and not check.invariant]
+    healthy = [share_that_shows(layer, harmful) for layer in known if layer.healthy]
+    sick = [
+        share_that_shows(layer, wanted)
+        for layer in known
+        if layer.sick and (wanted := [name for name in layer.label.sick if name in harmful])
+    ]
+    yield "Severity by share of heads rests on this: layers by the largest share of their heads"
+    yield "that show a check that may be an error (of sick layers: one that must name them)."
+    yield ""
+    yield "| share of heads | severity | healthy layers | sick layers |"
+    yield "|---|---|---|---|"
+    bins = ((0.0, 0.0, "none", ""), (1e-9, 0.375, "under 3/8", "note"))
+    bins += ((0.375, 0.5, "3/8 to under 1/2", "warning"), (0.5, 2.0, "1/2 or more", "error"))
+    for low, high, words, severity in bins:
+        counts = [
+            sum(low <= share < high or share == low == high for share in shares)
+            for shares in (healthy, sick)
+        ]
+        yield f"| {words} | {severity} | {counts[0]} | {counts[1]} |"
+
+
+def _picture(check: Check, numbers: Numbers) -> list[str]:
+    which = "layers" if check.scope == "trend" else "maps"
+    wrong = f"{numbers.healthy_beyond} of {len(numbers.healthy)} healthy {which}"
+    if numbers.sick:
+        wrong += f" and {numbers.sick_within} of {len(numbers.sick)} sick ones"
+    return ["", "```text", *histogram(numbers), "```", "", f"On the wrong side: {wrong}."]
+
+
+def _numbers(check: Check, known: Sequence[Layer]) -> Iterator[Numbers]:
+    """The numbers that `check` decides by, each with its threshold, over all recordings."""
+    if check.id == _OVER_STEPS:
+        yield _moved(check, known)
+    if check.rule is None or check.id in _WITHOUT_PICTURE:
+        return
+    named = [label for label in LABELS.values() if check.id in label.sick]
+    healthy: dict[str, list[float]] = {}
+    sick: dict[str, list[float]] = {}
+    thresholds: dict[str, tuple[float, bool]] = {}
+    for layer in known:
+        # Where nothing stands for the check alone, what may bring it about has to do.
+        stands_for = check.id in (layer.label.sick if named else layer.label.may)
+        if not (layer.healthy or (stands_for and layer.sick)):
+            continue
+        for m in layer.measurements:
+            if silenced(m, check.silences, unit_suspect=False):
+                continue
+            outcome = check.rule(m, check.thresholds)
+            if not isinstance(outcome, Outcome):
+                continue
+            for condition in outcome.conditions:
+                if condition.value is None or condition.excess is None:
+                    continue
+                above = (condition.value > condition.threshold) == (condition.excess > 0)
+                thresholds[condition.metric] = condition.threshold, above
+                side = healthy if layer.healthy else sick
+                side.setdefault(condition.metric, []).append(condition.value)
+    for metric, (threshold, above) in thresholds.items():
+        yield Numbers(metric, threshold, above, healthy.get(metric, ()), sick.get(metric, ()))
+
+
+def _moved(check: Check, known: Sequence[Layer]) -> Numbers:
+    sides: Mapping[bool, list[float]] = {True: [], False: []}
+    for layer in known:
+        moved = layer.course.moved() if layer.last else None
+        if moved is not None and (layer.healthy or check.id in layer.label.sick):
+            sides[layer.healthy].append(moved)
+    return Numbers("moved", check.thresholds["moved"], False, sides[True], sides[False])

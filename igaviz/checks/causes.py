@@ -1,0 +1,127 @@
+"""Which of several possible causes a map's numbers point to: γ, the overlap's spread, content.
+
+γ alone proves nothing, and neither does the spread of the bias: geometry does what γ × spread of
+the overlap says, against what content does. Both are compared with what healthy networks have.
+"""
+
+from __future__ import annotations
+
+import math
+
+from igaviz.checks.wording import number, percent
+from igaviz.metrics.data import Measurement
+
+HEALTHY_GAMMA = 0.018
+"""γ of the healthiest runs that were measured."""
+
+LARGE_GAMMA = 0.1
+"""γ above this is large: five times that of healthy runs."""
+
+LARGE_SPREAD = 100.0
+"""Nats within 15 Å, before γ: healthy networks stay below, γ of 0.018 makes 1.8 of it."""
+
+HEALTHY_NEAR = 3.6
+"""Nats: the largest spread of the bias within 15 Å on a map of a healthy run."""
+
+_NEXT_RESIDUE = 3.5
+"""Å: the middle of the bin from which the fall of the bias is counted."""
+
+_FIRST = {
+    "γ": "first start γ smaller, or give it a smaller learning rate",
+    "the overlap's spread": "first look at σ: bound it from below, clamp the log-determinant",
+    "both": "first look at σ (bound it from below, clamp the log-determinant), then at γ",
+    "content": "first look at Q and K: their scale, their gradients",
+}
+
+
+def too_small(m: Measurement, *, effect: float, spread: float) -> str:
+    """Which of γ and the overlap's spread is too small, and how far γ would have to grow.
+
+    `effect` and `spread` are what geometry should at least move and differ by.
+    """
+    gamma, near = m.number("gamma"), m.number("geo_bias_std_near")
+    if gamma is None or near is None:
+        return "γ × spread is too small (γ was not recorded, so which of the two is open)."
+    if gamma == 0:
+        return "γ is 0: first check that it is meant to be learned, and starts above 0."
+    per_gamma = abs(near / gamma)
+    wanted = spread / HEALTHY_GAMMA
+    gamma_small, spread_small = abs(gamma) < HEALTHY_GAMMA, per_gamma < wanted
+    if gamma_small and spread_small:
+        culprit, first = "γ and the bias's spread are both", "start γ larger, then look at σ"
+    elif gamma_small:
+        culprit, first = "γ is", "start γ larger and check that it gets a gradient"
+    else:
+        culprit = "the bias's spread, not γ, is"
+        first = "look at the widths of the Gaussians and at what the overlap is divided by"
+    moved = m.number("geometry_effect") or 0.0
+    growth = ""
+    if moved > 0:
+        factor = max(effect / moved, spread / near if near > 0 else 1.0)
+        growth = (
+            f" γ × spread would have to grow about {_rough(factor)}-fold (γ alone: to about "
+            f"{_rough(gamma * factor)}) for geometry to move {percent(effect)}."
+        )
+    return (
+        f"{culprit} too small (γ {number(gamma)}, spread of the overlap before γ "
+        f"{number(per_gamma)} nats).{growth} What to do first: {first}."
+    )
+
+
+def too_steep(m: Measurement, factor: float, *, weak_content: bool = False) -> str:
+    """Which of γ and the overlap's spread is too large, and how far γ would have to shrink.
+
+    `factor` is what γ × spread is too large by. With `weak_content`, content is the cause where
+    neither of the two is large.
+    """
+    gamma, near = m.number("gamma"), m.number("geo_bias_std_near")
+    if gamma is None or near is None or gamma == 0:
+        return "γ was not recorded, so whether γ or the spread of the bias is too large is open."
+    per_gamma = abs(near / gamma)
+    gamma_large, spread_large = abs(gamma) > LARGE_GAMMA, per_gamma > LARGE_SPREAD
+    if gamma_large and spread_large:
+        culprit, said = "both", "γ and the overlap's spread are both too large"
+    elif spread_large:
+        culprit, said = "the overlap's spread", "the overlap's spread, not γ, is too large"
+    elif gamma_large or not weak_content:
+        culprit, said = "γ", "γ is too large for this spread"
+    else:
+        culprit, said = "content", "neither γ nor the overlap's spread is large: content is weak"
+    shrink = ""
+    if culprit != "content" and factor > 1:
+        shrink = (
+            f"; γ × spread would have to shrink about {_rough(factor)}-fold (γ alone: to about "
+            f"{_rough(gamma / factor)})"
+        )
+    return (
+        f"{said[:1].upper() if said[0].isascii() else said[0]}{said[1:]} (γ {number(gamma)}, "
+        f"spread of the overlap before γ {number(per_gamma)} nats){shrink}. What to do first: "
+        f"{_FIRST[culprit].removeprefix('first ')}."
+    )
+
+
+def too_sharp(m: Measurement, *, content_does_it: bool | None = None) -> str:
+    """Whether content or geometry sharpens attention, and which of its parts; empty if unknown."""
+    if content_does_it is None:
+        content, geometry = m.number("content_effect"), m.number("geometry_effect")
+        if content is None or geometry is None:
+            return ""
+        content_does_it = content > geometry
+    if content_does_it:
+        return "What to do first: a norm on Q and K, or a smaller scale (a higher temperature)."
+    near = m.number("geo_bias_std_near")
+    return too_steep(m, (near or 0.0) / HEALTHY_NEAR)
+
+
+def range_factor(reach: float, wanted: float) -> float:
+    """What γ × spread is too large by where the bias falls by 1 nat at `reach` Å, not `wanted`.
+
+    Near its top the overlap falls with the square of the distance.
+    """
+    fallen = max(reach**2 - _NEXT_RESIDUE**2, 0.1)
+    return max(1.0, (wanted**2 - _NEXT_RESIDUE**2) / fallen) if math.isfinite(reach) else 1.0
+
+
+def _rough(value: float) -> str:
+    """Two significant digits: a proportion that holds while the effect is small."""
+    return number(float(f"{value:.2g}"))

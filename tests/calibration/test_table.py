@@ -1,0 +1,81 @@
+"""What the checks say of the trained networks in the committed table: the aims, held."""
+
+import pytest
+
+from igaviz.calibration import table
+from igaviz.calibration.labels import LABELS
+from igaviz.calibration.scoring import by_recording, layers, score
+from igaviz.checks import Severity, judge_layer
+from igaviz.checks.settings import Settings
+
+
+@pytest.fixture(scope="module", name="known")
+def _known(sample_data):
+    return layers(table.read(sample_data / "calibration.csv.xz"))
+
+
+@pytest.fixture(scope="module", name="tested")
+def _tested(known):
+    return [layer for layer in known if layer.testing]
+
+
+def test_runs_that_thresholds_never_saw_hold_the_aims(tested):
+    found = score(tested)
+    assert found.named >= 0.99 * found.sick
+    assert found.errors == 0
+    assert found.warnings < 0.01 * found.healthy
+    assert found.sick > 150
+    assert found.healthy > 150
+
+
+def test_every_cause_was_recorded_and_is_named(tested):
+    scores = by_recording(tested)
+    assert scores.keys() == LABELS.keys()
+    unnamed = [name for name, found in scores.items() if found.named < 0.9 * found.sick]
+    assert not unnamed
+
+
+def test_other_chains_test_than_choose(known):
+    items = {True: set(), False: set()}
+    for layer in known:
+        items[layer.testing] |= {m.item for m in layer.measurements if "residues" not in m.item}
+    assert items[True]
+    assert items[False]
+    assert not items[True] & items[False]
+
+
+def test_a_healthy_network_is_not_called_ill_before_it_learned(known):
+    early = [layer for layer in known if layer.healthy and layer.step < 200]
+    assert {layer.step for layer in early} >= {0, 25, 50, 100}
+    assert not [layer for layer in early if Severity.ERROR in layer.found.values()]
+    assert all(
+        any(why.startswith("too early") for _, why in layer.verdict.skipped) for layer in early
+    )
+
+
+@pytest.mark.parametrize("prefix", ["size", "blind_size", "sick_size"])
+def test_no_verdict_changes_with_the_size_of_the_protein(known, prefix):
+    verdicts = {}
+    for layer in known:
+        if layer.recording.rpartition("_")[0] == prefix:
+            worst = max(layer.found.values(), default=Severity.HEALTHY)
+            verdicts.setdefault((layer.seed, layer.number), set()).add(worst)
+    assert verdicts
+    assert all(len(worst) == 1 for worst in verdicts.values())
+
+
+def test_a_threshold_that_is_moved_far_fails_the_aims(sample_data):
+    """The table can tell good thresholds from bad ones."""
+    rows = [r for r in table.read(sample_data / "calibration.csv.xz") if r.seed != 0]
+    blunt = Settings.of(settings=["gamma-too-small.effect=1e-6", "geometry-dominates.ratio=1e6"])
+    nervous = Settings.of(settings=["softmax-saturated.share=-1"])
+    assert score(layers(rows, blunt)).named < 0.99 * score(layers(rows, blunt)).sick
+    assert score(layers(rows, nervous)).errors > 0
+
+
+def test_the_table_gives_back_what_was_written(sample_data, tmp_path):
+    rows = [r for r in table.read(sample_data / "calibration.csv.xz") if r.recording == "frozen"]
+    table.write(rows, tmp_path / "again.csv.xz")
+    assert list(table.read(tmp_path / "again.csv.xz")) == rows
+    first = [r.measurement for r in rows if r.seed == 0 and r.measurement.id.layer == 0]
+    assert judge_layer(first[:8], Settings()).maps == 8
