@@ -89,7 +89,8 @@ def test_the_reading_side_never_imports_torch():
     everything = "; ".join(
         f"import igaviz.{'.'.join(path.relative_to(PACKAGE).with_suffix('').parts)}"
         for path in FILES
-        if path.relative_to(PACKAGE).parts[0] not in ("record", "reference", "calibration", "__main__.py")
+        if path.relative_to(PACKAGE).parts[0]
+        not in ("record", "reference", "calibration", "__main__.py")
     ).replace(".__init__", "")
     assert "torch" not in modules_after(everything)
 

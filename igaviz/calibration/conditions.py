@@ -27,8 +27,8 @@ def untouched(model: Denoiser) -> None:
 
 def content_and_geometry_at_zero(model: Denoiser) -> None:
     """Nothing; holds Q and the pair bias at zero. γ is held at 0 by the layer's settings."""
-    for block in model.blocks:
-        for module in (block.attention.query, block.attention.pair_bias):
+    for layer in model.attention_layers:
+        for module in (layer.query, layer.pair_bias):
             for parameter in module.parameters():
                 nn.init.zeros_(parameter)
                 parameter.requires_grad_(False)
@@ -48,8 +48,8 @@ def first_residue_draws(model: Denoiser) -> None:
         lift[:, :, 0] = SINK_NATS
         return pair_bias + lift
 
-    for block in model.blocks:
-        block.attention.pair_bias.register_forward_hook(raised)
+    for layer in model.attention_layers:
+        layer.pair_bias.register_forward_hook(raised)
 
 
 @dataclass(frozen=True)

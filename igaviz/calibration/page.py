@@ -105,8 +105,12 @@ def _shares(known: Sequence[Layer]) -> Iterator[str]:
     yield ""
     yield "| share of heads | severity | healthy layers | sick layers |"
     yield "|---|---|---|---|"
-    bins = ((0.0, 0.0, "none", ""), (1e-9, 0.375, "under 3/8", "note"))
-    bins += ((0.375, 0.5, "3/8 to under 1/2", "warning"), (0.5, 2.0, "1/2 or more", "error"))
+    bins = (
+        (0.0, 0.0, "none", ""),
+        (1e-9, 0.375, "under 3/8", "note"),
+        (0.375, 0.5, "3/8 to under 1/2", "warning"),
+        (0.5, 2.0, "1/2 or more", "error"),
+    )
     for low, high, words, severity in bins:
         counts = [
             sum(low <= share < high or share == low == high for share in shares)

@@ -201,8 +201,8 @@ def _telling(model: Denoiser, recording: Recording) -> Iterator[None]:
     """A context in which the layers tell what the recording says they do."""
     told = recording.told
     if told is not None:
-        for block in model.blocks:
-            block.attention.tap = lambda **terms: tap(**told(terms))
+        for layer in model.attention_layers:
+            layer.tap = lambda **terms: tap(**told(terms))
     cast = (
         nullcontext()
         if recording.autocast is None

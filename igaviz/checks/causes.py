@@ -17,11 +17,11 @@ HEALTHY_GAMMA = 0.018
 LARGE_GAMMA = 0.1
 """γ above this is large: five times that of healthy runs."""
 
-LARGE_SPREAD = 100.0
-"""Nats within 15 Å, before γ: healthy networks stay below, γ of 0.018 makes 1.8 of it."""
-
 HEALTHY_NEAR = 3.6
 """Nats: the largest spread of the bias within 15 Å on a map of a healthy run."""
+
+LARGE_SPREAD = HEALTHY_NEAR / HEALTHY_GAMMA
+"""Nats within 15 Å, before γ: healthy networks stay below 200."""
 
 _NEXT_RESIDUE = 3.5
 """Å: the middle of the bin from which the fall of the bias is counted."""
@@ -109,8 +109,9 @@ def too_sharp(m: Measurement, *, content_does_it: bool | None = None) -> str:
         content_does_it = content > geometry
     if content_does_it:
         return "What to do first: a norm on Q and K, or a smaller scale (a higher temperature)."
-    near = m.number("geo_bias_std_near")
-    return too_steep(m, (near or 0.0) / HEALTHY_NEAR)
+    near = m.number("geo_bias_std_near") or 0.0
+    # A spread that healthy networks have too points to nothing.
+    return too_steep(m, near / HEALTHY_NEAR) if near > HEALTHY_NEAR else ""
 
 
 def range_factor(reach: float, wanted: float) -> float:

@@ -187,7 +187,7 @@ def conclude(
         information=tuple(_information(timelines, findings, settings)),
         layers=tuple(sorted(row for t in timelines.values() for row in t.rows())),
         looked_at=tuple(sorted(t.looked_at() for t in timelines.values())),
-        checks=tuple(check.id for check in settings.checks),
+        checks=tuple(check.id for check in CHECKS if check.scope != "run" and settings.runs(check)),
         by_map=tuple(heapq.nsmallest(MAX_BY_MAP, by_map, key=_worst_first)),
         by_map_left_out=max(0, len(by_map) - MAX_BY_MAP),
     )

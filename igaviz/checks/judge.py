@@ -145,16 +145,18 @@ def _findings(
         if case.check.id not in consequences:
             sentences = [_say(case, settings)]
             for below in told[case.check.id]:
-                sentences.append(f"With it comes {below.check}: {_say(below, settings)}")
+                sentences.append(
+                    f"With it comes {below.check}: {_say(below, settings, brief=True)}"
+                )
             sentences.append(_where(case, judgements))
             findings.append(_finding(case, " ".join(filter(None, sentences)), settings))
     return findings
 
 
-def _say(case: Case, settings: Settings) -> str:
+def _say(case: Case, settings: Settings, *, brief: bool = False) -> str:
     if case.check.say is None:
         raise TypeError(f"{case.check} has a rule but no words")
-    return case.check.say(Evidence(case.fired, settings.thresholds_of(case.check)))
+    return case.check.say(Evidence(case.fired, settings.thresholds_of(case.check), brief))
 
 
 def _where(case: Case, judgements: Sequence[Judgement]) -> str:

@@ -24,10 +24,14 @@ FITS = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """The maps on which one check fired, the worst first, and the thresholds it went by."""
+    """The maps on which one check fired, the worst first, and the thresholds it went by.
+
+    `brief` where it is told under another finding, which names the cause.
+    """
 
     fired: tuple[tuple[Measurement, Outcome], ...]
     thresholds: Thresholds
+    brief: bool = False
 
     @property
     def worst(self) -> Measurement:
@@ -38,6 +42,10 @@ class Evidence:
         """The range of a metric over the maps that fired."""
         values = [m.number(metric) for m, _ in self.fired]
         return span((value for value in values if value is not None), say)
+
+    def with_cause(self, said: str, cause: str) -> str:
+        """What is said, and the cause that the numbers point to."""
+        return said if self.brief or not cause else f"{said} {cause}"
 
 
 Say = Callable[[Evidence], str]
@@ -89,8 +97,9 @@ def gamma_too_small(e: Evidence) -> str:
         f"Geometry moves only {e.span('geometry_effect', percent)} of attention, its bias differs "
         f"by {e.span('geo_bias_std_near')} nats among residues within 15 Å: "
     )
-    cause = causes.too_small(e.worst, effect=e.thresholds["effect"], spread=e.thresholds["spread"])
-    return f"{start}{cause}"
+    return start + causes.too_small(
+        e.worst, effect=e.thresholds["effect"], spread=e.thresholds["spread"]
+    )
 
 
 def gamma_moved(
@@ -125,17 +134,14 @@ def bias_flat(e: Evidence) -> str:
 
 
 def geometry_dominates(e: Evidence) -> str:
-    """How many times geometry outweighs content, and what content still moves."""
+    """How many times geometry outweighs content, what content still moves, and the cause."""
     content = e.span("content_effect", percent)
     still = "" if content == "not finite" else f"; content moves {content} of attention"
-    return (
+    factor = _known(e, "geometry_ratio_near") / e.thresholds["ratio"]
+    return e.with_cause(
         f"Among residues within 15 Å geometry spreads the logits {e.span('geometry_ratio_near')} "
-        f"times as far as Q·K{still}. "
-        + causes.too_steep(
-            e.worst,
-            _known(e, "geometry_ratio_near") / e.thresholds["ratio"],
-            weak_content=True,
-        )
+        f"times as far as Q·K{still}.",
+        causes.too_steep(e.worst, factor, weak_content=True),
     )
 
 
@@ -148,13 +154,12 @@ def geometry_inverted(e: Evidence) -> str:
 
 
 def geometry_too_short(e: Evidence) -> str:
-    """Where the bias has fallen off."""
-    return (
+    """Where the bias has fallen off, and the cause."""
+    factor = causes.range_factor(_known(e, "geo_range"), e.thresholds["range"])
+    return e.with_cause(
         f"The bias has fallen by 1 nat at {e.span('geo_range')} Å already; the next residue is "
-        f"{CA_STEP} Å away. "
-        + causes.too_steep(
-            e.worst, causes.range_factor(_known(e, "geo_range"), e.thresholds["range"])
-        )
+        f"{CA_STEP} Å away.",
+        causes.too_steep(e.worst, factor),
     )
 
 
@@ -176,7 +181,7 @@ def diagonal_collapse(e: Evidence) -> str:
             f"{'content' if content > geometry else 'geometry'} does it"
         )
     said = f"A residue gives {e.span('self_mass', percent)} of its attention to itself{which}."
-    return f"{said} {causes.too_sharp(e.worst)}".rstrip()
+    return e.with_cause(said, causes.too_sharp(e.worst))
 
 
 def softmax_saturated(e: Evidence) -> str:
@@ -193,15 +198,16 @@ def softmax_saturated(e: Evidence) -> str:
     )
     if content is None:
         return said
-    return f"{said} {causes.too_sharp(e.worst, content_does_it=content > e.thresholds['share'])}"
+    does_it = content > e.thresholds["share"]
+    return e.with_cause(said, causes.too_sharp(e.worst, content_does_it=does_it))
 
 
 def bias_explodes(e: Evidence) -> str:
-    """How far the bias differs among near residues."""
-    return (
+    """How far the bias differs among near residues, and the cause."""
+    return e.with_cause(
         f"The bias differs by {e.span('geo_bias_std_near')} nats (one standard deviation) among "
-        "residues within 15 Å. "
-        + causes.too_steep(e.worst, _known(e, "geo_bias_std_near") / e.thresholds["spread"])
+        "residues within 15 Å.",
+        causes.too_steep(e.worst, _known(e, "geo_bias_std_near") / e.thresholds["spread"]),
     )
 
 

@@ -332,7 +332,8 @@ CHECKS: tuple[Check, ...] = (
         "projections were initialised alike.",
         rule=rules.heads_redundant,
         say=messages.heads_redundant,
-        silences=("small",),
+        silences=("small", "early"),
+        consequence_of=("D201", "D202"),
     ),
     Check(
         id="D210",

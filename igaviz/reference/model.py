@@ -80,6 +80,11 @@ class Denoiser(nn.Module):
             for index in range(settings.n_layers)
         )
 
+    @property
+    def attention_layers(self) -> list[InvariantGaussianAttention]:
+        """The attention of each block."""
+        return [block.attention for block in self.blocks if isinstance(block, Block)]
+
     def forward(self, batch: Batch) -> list[Frames]:
         """The frames [B, N] after each block; the last are the prediction."""
         s = self.residue_embedding(batch.residue_type)

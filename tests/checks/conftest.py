@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from igaviz.format import MapId
@@ -37,9 +38,8 @@ HEALTHY_VALUES = {
 
 
 def unlike(head, step):
-    """A sketch at a right angle to those of the other heads, and to those of other steps."""
-    place = (7 * head + 5 * step + step // 100) % FORMS
-    return tuple(float(number == place) for number in range(FORMS))
+    """A sketch that is not like those of the other heads, nor like those of other steps."""
+    return tuple(np.random.default_rng([head, step]).normal(size=FORMS).tolist())
 
 
 def measure(

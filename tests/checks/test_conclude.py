@@ -167,6 +167,7 @@ def test_skipped_is_counted_over_all_steps_and_said_once(layer):
         ("D103", 16),
         ("D201", 16),
         ("D206", 16),
+        ("D209", 16),
     ]
 
 

@@ -8,8 +8,8 @@ from igaviz.checks.wording import number, percent, ranges, span
 from igaviz.metrics.data import Replay
 
 
-def message(maps):
-    (finding,) = judge_layer(maps, Settings()).findings
+def message(maps, **choice):
+    (finding,) = judge_layer(maps, Settings.of(**choice)).findings
     return finding.message
 
 
@@ -85,3 +85,49 @@ def test_numbers_are_rounded_for_people():
     assert span([-0.5, -0.2]) == "-0.5 to -0.2"
     assert span([0.30001, 0.30002]) == "0.3"
     assert ranges([5, 0, 1, 2, 2]) == "0-2, 5"
+
+
+@pytest.mark.parametrize(
+    ("gamma", "spread", "says"),
+    [
+        (5.0, 90.0, "γ is too large for this spread"),
+        (0.018, 90.0, "the overlap's spread, not γ, is too large"),
+        (1.0, 900.0, "γ and the overlap's spread are both too large"),
+        (0.018, 0.4, "neither γ nor the overlap's spread is large: content is weak"),
+    ],
+)
+def test_what_makes_geometry_dominate(layer, gamma, spread, says):
+    said = message(
+        layer(range(8), geometry_ratio_near=15.0, gamma=gamma, geo_bias_std_near=spread),
+        select=["D104"],
+    )
+    assert says in said.replace("The overlap", "the overlap").replace("Neither", "neither")
+    assert ("would have to shrink about 3-fold" in said) == ("content is weak" not in says)
+    assert "What to do first: " in said
+
+
+def test_how_far_gamma_would_have_to_shrink_for_geometry_to_reach(layer):
+    """Where the overlap falls with the square of the distance, γ of a third reaches 6 Å."""
+    said = message(layer(range(8), geo_range=(3.5**2 + (6**2 - 3.5**2) / 3) ** 0.5, gamma=0.3))
+    assert "shrink about 3-fold (γ alone: to about 0.1)" in said
+
+
+@pytest.mark.parametrize(
+    ("geometry", "content", "first"),
+    [(0.9, 0.1, "start γ smaller"), (0.1, 0.9, "a norm on Q and K")],
+)
+def test_what_puts_attention_on_the_diagonal(layer, geometry, content, first):
+    steep = {"geo_bias_std_near": 7.2, "gamma": 1.0}
+    said = message(
+        layer(range(8), self_mass=0.9, geometry_effect=geometry, content_effect=content, **steep)
+    )
+    assert f"What to do first: {first}" in said
+
+
+def test_a_consequence_does_not_name_the_cause_again(layer):
+    steep = {"geo_bias_std_near": 90.0, "gamma": 5.0, "content_saturation": 0.0}
+    said = message(
+        layer(range(8), geometry_ratio_near=15.0, saturation=0.9, **steep), ignore=["D204"]
+    )
+    assert "With it comes D203" in said
+    assert said.count("What to do first") == 1

@@ -253,7 +253,7 @@ def test_json_has_null_for_a_number_that_is_not_finite():
     data = diagnosis_json(diagnose(layer(range(8), log_det_min=-math.inf)))
     (finding,) = data["findings"]
     assert (finding["id"], finding["value"]) == ("D205", None)
-    assert finding["also"] == [{"metric": "log_det_min", "value": None, "threshold": -16.0}]
+    assert finding["also"] == [{"metric": "log_det_min", "value": None, "threshold": -17.0}]
     assert "not finite" in finding["message"]
 
 
