@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import re
 import shlex
@@ -116,11 +117,18 @@ class _Parsed(Exception):  # noqa: N818 (no error)
     """The arguments were of the grammar."""
 
 
+MODULES = {
+    "igaviz.reference.train": "igaviz.reference.train",
+    "igaviz.calibration": "igaviz.calibration.__main__",
+}
+"""What `python -m` runs, and the module whose `main` it calls."""
+
+
 def parse_module(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m MODULE`, as far as its argparse parser."""
     module, *arguments = words
-    assert module == "igaviz.reference.train", f"teach this test to check {module}"
-    from igaviz.reference.train import main
+    assert module in MODULES, f"teach this test to check {module}"
+    main = importlib.import_module(MODULES[module]).main
 
     real = argparse.ArgumentParser.parse_args
 
@@ -168,8 +176,10 @@ def test_each_command_is_one(command, monkeypatch):
 @pytest.mark.parametrize(("page", "option"), OPTIONS)
 def test_each_option_that_a_page_names_is_one(page, option):
     known = {name for verb in (GROUP, *VERBS.values()) for p in verb.params for name in p.opts}
-    train = (ROOT / "igaviz/reference/train.py").read_text(encoding="utf-8")
-    assert option in known | {"--help"} | set(re.findall(r'"(--[a-z-]+)"', train))
+    for module in MODULES.values():
+        text = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        known |= set(re.findall(r'"(--[a-z-]+)"', text))
+    assert option in known | {"--help"}
 
 
 def test_nothing_escapes(tmp_path, monkeypatch):

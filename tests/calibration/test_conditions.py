@@ -81,15 +81,16 @@ def test_frozen_weights_stay(chains, tmp_path):
 @pytest.mark.xfail(reason="γ does not move in so few steps: not understood yet", strict=True)
 def test_trained_weights_move_where_nothing_is_held(chains, tmp_path):
     condition = small(CONDITIONS["healthy"])
-    train(condition, 0, chains, tmp_path, steps=STEPS)
+    train(condition, 0, chains, tmp_path, steps=8)
     models = trained(condition, 0, tmp_path)
-    same = [
+    before, after = models[0].attention_layers[0], models[8].attention_layers[0]
+    same = {
         name
-        for name, tensor in models[0].named_parameters()
-        if tensor.equal(models[STEPS].get_parameter(name))
-    ]
-    # One number for all keys of a row changes no attention, so it has no gradient.
-    assert {name.rpartition("attention.")[2] for name in same} <= {"geo_bias", "pair_bias.bias"}
+        for name, tensor in before.named_parameters()
+        if tensor.equal(after.get_parameter(name))
+    }
+    # One number for all keys of a row changes no attention, so it has no gradient to speak of.
+    assert same <= {"geo_bias", "pair_bias.bias"}
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,13 @@ CHANGES = pytest.mark.xfail(reason="one healthy layer's verdict changes with siz
 
 @pytest.mark.parametrize("prefix", [pytest.param("size", marks=CHANGES), "blind_size", "sick_size"])
 def test_no_verdict_changes_with_the_size_of_the_protein(known, prefix):
+    """Beyond notes: two heads that are alike may be so on one protein and not on another."""
     verdicts = {}
     for layer in known:
         if layer.recording.rpartition("_")[0] == prefix:
             worst = max(layer.found.values(), default=Severity.HEALTHY)
-            verdicts.setdefault((layer.seed, layer.number), set()).add(worst)
+            said = worst if worst > Severity.NOTE else Severity.HEALTHY
+            verdicts.setdefault((layer.seed, layer.number), set()).add(said)
     assert verdicts
     assert all(len(worst) == 1 for worst in verdicts.values())
 
