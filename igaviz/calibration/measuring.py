@@ -37,7 +37,7 @@ def measure_one(
 ) -> list[table.Row]:
     """The rows of one recording, which is made under `folder`/dumps unless it is there."""
     dump = folder / "dumps" / f"{recording.name}-{seed}"
-    done = dump.with_suffix(".done")
+    done = dump.with_name(f"{dump.name}.done")
     if not done.exists():
         shutil.rmtree(dump, ignore_errors=True)
         record(recording, seed, chains, folder, dump)

@@ -37,6 +37,7 @@ VALUES = (
 _FIELDS = (
     "ca_step",
     "reference_step",
+    "step_spread",
     "flow_time",
     "log_det_min",
     "sigma_floor_share",
@@ -128,6 +129,7 @@ def _row(cells: dict[str, str]) -> Row:
         flow_time=numbers["flow_time"],
         ca_step=numbers["ca_step"],
         reference_step=numbers["reference_step"],
+        step_spread=numbers["step_spread"],
         replay=replay,
         log_det_min=numbers["log_det_min"],
         sigma_floor_share=numbers["sigma_floor_share"],

@@ -83,7 +83,9 @@ def unit_suspect(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     if step is None or not math.isfinite(step):
         return Unjudged("no residues follow each other in sequence")
     mistaken = 10 * CA_STEP if step > CA_STEP else CA_STEP / 10
-    fired = abs(step / mistaken - 1) <= t["within"]
+    # Noise of the right size has that median too, but not all its steps are alike.
+    alike = m.step_spread is None or m.step_spread <= t["spread"]
+    fired = alike and abs(step / mistaken - 1) <= t["within"]
     return Outcome(fired, 0.0, (Condition("ca_step", step, mistaken, 0.0),))
 
 

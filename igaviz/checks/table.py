@@ -73,8 +73,9 @@ CHECKS: tuple[Check, ...] = (
         cap=Severity.WARNING,
         scope="item",
         metrics=("ca_step",),
-        thresholds={"within": 0.1},
-        formula="median distance of consecutive Cα within {within:.0%} of 38 or 0.38 Å",
+        thresholds={"within": 0.1, "spread": 0.3},
+        formula="median distance of consecutive Cα within {within:.0%} of 38 or 0.38 Å, and the "
+        "distance between its quartiles {spread:g} of it at most",
         meaning="Å were recorded as nm or the reverse: every distance is off by a factor of ten.",
         remedy="Give the recorder the unit of the coordinates that the layer receives; layers of "
         "the AlphaFold family get Å ÷ 10, which is nanometer.",
@@ -280,7 +281,7 @@ CHECKS: tuple[Check, ...] = (
         cap=Severity.WARNING,
         scope="layer",
         metrics=("local_enrichment",),
-        thresholds={"enrichment": 1.1, "heads": 0.5},
+        thresholds={"enrichment": 1.1, "heads": 0.6},
         formula="local_enrichment < {enrichment:g}, in at least {heads:.0%} of the heads",
         meaning="Content and geometry both ignore space.",
         remedy="See whether geometry has an effect at all (gamma-too-small), and whether the "

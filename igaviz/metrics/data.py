@@ -39,7 +39,9 @@ class Measurement:
     `values` holds each metric of `igaviz.metrics.METRICS` by name; `reasons` says why a None is
     None, where there is a reason to give. `ca_step` and `reference_step` are the median Cα–Cα
     distances in Å of residues that follow each other in sequence (same chain, consecutive
-    numbers), of `ca` and of the clean structure where there is one. `log_det_min` is in ln nm⁶.
+    numbers), of `ca` and of the clean structure where there is one; `step_spread` is the distance
+    between the quartiles by the median, of the clean structure where there is one.
+    `log_det_min` is in ln nm⁶.
     `sketch` stands for the map where maps are compared (`igaviz.metrics.sketch`); `twin_cosine` is
     the largest cosine with another head of the same item, once a layer's maps were compared.
     """
@@ -56,6 +58,7 @@ class Measurement:
     flow_time: float | None = None
     ca_step: float | None = None
     reference_step: float | None = None
+    step_spread: float | None = None
     replay: Replay | None = None
     log_det_min: float | None = None
     sigma_floor_share: float | None = None

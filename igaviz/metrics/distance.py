@@ -30,10 +30,27 @@ def chain_step(ca: Floats, structure: Structure) -> float | None:
     They stand next to each other in [N, 3] `ca`, in one chain, with consecutive numbers; None
     where no such two have finite coordinates. 3.8 Å in any protein.
     """
+    steps = _chain_steps(ca, structure)
+    return float(np.median(steps)) if len(steps) else None
+
+
+def chain_step_spread(ca: Floats, structure: Structure) -> float | None:
+    """The distance between the quartiles of these distances, by their median; None without any.
+
+    0.01 in a protein, 0.1 in one that is noised by 0.2 Å, 0.6 where the coordinates are noise.
+    """
+    steps = _chain_steps(ca, structure)
+    if not len(steps):
+        return None
+    low, middle, high = np.quantile(steps, (0.25, 0.5, 0.75))
+    return float((high - low) / middle) if middle > 0 else None
+
+
+def _chain_steps(ca: Floats, structure: Structure) -> npt.NDArray[np.float64]:
     follows = (np.diff(structure.residue_index.astype(np.int64)) == 1) & (
         structure.chain_index[1:] == structure.chain_index[:-1]
     )
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.linalg.norm(np.diff(np.asarray(ca, dtype=np.float64), axis=0), axis=1)
-    steps = steps[follows & np.isfinite(steps)]
-    return float(np.median(steps)) if len(steps) else None
+    known: npt.NDArray[np.float64] = steps[follows & np.isfinite(steps)]
+    return known

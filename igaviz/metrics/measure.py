@@ -8,7 +8,6 @@ from igaviz.dump.data import AttentionMap
 from igaviz.metrics import attention as weights
 from igaviz.metrics import geometry
 from igaviz.metrics.data import Measurement
-from igaviz.metrics.distance import chain_step
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.replay import replay
 from igaviz.metrics.sketch import sketch
@@ -52,7 +51,6 @@ def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
         results |= {name: single for name in results if name not in _OF_ONE_RESIDUE}
     values, reasons = settle(results)
     structure = map.structure
-    reference = structure.ca_reference
     return Measurement(
         id=map.id,
         item=structure.name,
@@ -65,7 +63,8 @@ def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
         compute_dtype=map.compute_dtype,
         flow_time=structure.flow_time,
         ca_step=pairs.ca_step,
-        reference_step=None if reference is None else chain_step(reference, structure),
+        reference_step=pairs.reference_step,
+        step_spread=pairs.step_spread,
         replay=judged,
         log_det_min=map.log_det_min,
         sigma_floor_share=map.sigma_floor_share,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Structure
 from igaviz.metrics.contacts import Contacts
-from igaviz.metrics.distance import chain_step, distances
+from igaviz.metrics.distance import chain_step, chain_step_spread, distances
 from igaviz.metrics.groups import Groups
 from igaviz.metrics.table import BIN_LIMIT, LOCAL_RADIUS, LONG_RANGE, NEAR_RADIUS
 
@@ -78,6 +78,13 @@ class Pairs:
     def ca_step(self) -> float | None:
         """The median Cα–Cα distance in Å of residues that follow each other in sequence."""
         return chain_step(self.structure.ca, self.structure)
+
+    @cached_property
+    def step_spread(self) -> float | None:
+        """How unlike these distances are, of the clean structure where there is one."""
+        structure = self.structure
+        reference = structure.ca_reference
+        return chain_step_spread(structure.ca if reference is None else reference, structure)
 
     @cached_property
     def reference_step(self) -> float | None:

@@ -109,11 +109,11 @@ def test_a_cap_is_never_exceeded(layer):
     assert found(judge(layer(range(8), local_enrichment=1.05))) == {"D206": "warning"}
 
 
-def test_no_locality_speaks_only_from_half_of_the_heads_on(layer):
-    maps = layer(range(3), local_enrichment=1.05)
+def test_no_locality_speaks_only_from_more_than_half_of_the_heads_on(layer):
+    maps = layer(range(4), local_enrichment=1.05)
     assert found(judge(maps)) == {}
     assert set(map_verdicts(maps, Settings()).values()) == {HEALTHY}
-    assert found(judge(layer(range(4), local_enrichment=1.05))) == {"D206": "warning"}
+    assert found(judge(layer(range(5), local_enrichment=1.05))) == {"D206": "warning"}
     assert found(judge(maps, settings=["no-locality.heads=0.3"])) == {"D206": "warning"}
 
 
@@ -276,6 +276,10 @@ class TestSilence:
     def test_a_mistaken_unit_is_no_noise(self, layer):
         verdict = judge(layer(range(8), ca_step=0.38, **DROWNED))
         assert found(verdict) == {"D004": "warning", "D104": "error"}
+
+    def test_noise_of_the_size_of_a_mistaken_unit_is_no_unit(self, layer):
+        verdict = judge(layer(range(8), ca_step=38.0, step_spread=0.6, **DROWNED))
+        assert found(verdict) == {}
 
     def test_noise_that_looks_like_a_mistaken_unit_is_noise(self, measure):
         noised = measure(ca_step=38.0, flow_time=0.1)

@@ -31,6 +31,7 @@ SIDES = [
     ("D002", {"row_sum_error": 6.1e-3, "attention_dtype": "bfloat16"}, [{"row_sum_error": 5.9e-3}]),
     ("D003", replay(failed=6), [replay(failed=5)]),
     ("D004", {"ca_step": 38.0}, [{"ca_step": 41.9}, {"ca_step": 34.1}, {"ca_step": 3.8}]),
+    ("D004", {"ca_step": 38.0, "step_spread": 0.1}, [{"step_spread": 0.6}]),
     ("D004", {"ca_step": 0.38}, [{"ca_step": 0.419}, {"ca_step": 0.341}, {"reference_step": 3.8}]),
     ("D101", BLIND, [{"geometry_effect": 0.081}, {"geo_bias_std_near": 0.051}]),
     (
