@@ -96,8 +96,8 @@ def _softplus_inverse(gamma: float) -> float:
 CONDITIONS = {
     condition.name: condition
     for condition in (
-        Condition("healthy", _model(), seeds=(*SEEDS, 7)),
-        Condition("gamma_1e-4", _model(fixed_gamma=1e-4)),
+        Condition("healthy", _model(), seeds=(*SEEDS, 7, 12)),
+        Condition("gamma_1e-4", _model(fixed_gamma=1e-4), seeds=(*SEEDS, 12)),
         Condition("gamma_5", _model(fixed_gamma=5.0)),
         Condition("gamma_from_1.3", _model(geo_scale_start=_softplus_inverse(1.3))),
         Condition("sigma_at_floor", _model(sigma=0.003)),
@@ -113,7 +113,7 @@ CONDITIONS = {
         Condition("steep_at_residue", _model(fixed_gamma=10.0, free_centres=False, sigma=0.05)),
         Condition("gamma_0.003", _model(fixed_gamma=0.003)),
         Condition("healthy_small", _model(n_layers=2, n_heads=4, c_s=32), seeds=(3,)),
-        Condition("healthy_deep", _model(n_layers=6, n_heads=4), seeds=(4, 8, 9)),
+        Condition("healthy_deep", _model(n_layers=6, n_heads=4), seeds=(4, 8, 9, 10, 11)),
         Condition("healthy_many_heads", _model(n_layers=2, n_heads=12, c_s=96), seeds=(5,)),
         Condition("healthy_narrow", _model(sigma=0.5), seeds=(6,)),
     )

@@ -7,9 +7,16 @@ from dataclasses import asdict
 
 from igaviz.calibration.histogram import Numbers, histogram
 from igaviz.calibration.labels import LABELS
-from igaviz.calibration.scoring import Layer, Score, alarms, by_recording, score, share_that_shows
-from igaviz.checks import CHECKS, Check, Severity
-from igaviz.checks.rules import Outcome
+from igaviz.calibration.scoring import (
+    Layer,
+    Score,
+    by_check,
+    by_recording,
+    score,
+    share_that_shows,
+)
+from igaviz.checks import CHECKS, Check, Severity, find_check
+from igaviz.checks.rules import Condition, Outcome
 from igaviz.checks.silence import silenced
 
 _INTRODUCTION = """## Calibration
@@ -22,16 +29,19 @@ the other two chains, which no threshold has seen.**
 
 A layer counts as *named* where one of the checks that stand for the cause fires as loudly as it
 can: an error, or a warning where that is its cap. Sick layers are counted at the end of training,
-healthy ones at every recorded step from 0 on.
+healthy ones at every recorded step from 0 on. The pictures further down count maps, of all seeds:
+heads differ, so some fall on the wrong side, and where a check has several conditions, each has its
+picture and only what is beyond all of them fires.
 """
 
-_FRESH = """Two rules were changed by what an earlier state of this table said of seeds 2 and 4:
-`unit-suspect` took noise of 20 Å for a mistaken unit and let other checks speak on it, and
-`no-locality` warned of a layer of four heads of which two ignored space. Seeds 7 to 9 were trained
-after that: of their {healthy} healthy layers {errors} have errors and {warnings} warnings, and
-{named} of {sick} sick ones are named.
+_FRESH = """Three rules were changed by what earlier states of this table said of seeds 2, 4 and 9:
+`unit-suspect` took noise of 20 Å for a mistaken unit and let other checks speak on it;
+`no-locality` warned of a layer of four heads of which two ignored space; `gamma-too-small` called
+two layers of six ill whose geometry was, at step 500, no stronger than at the start. The new
+numbers were chosen on seed 0. Seeds 10 to 12 were trained after that: of their {healthy} healthy
+layers {errors} have errors and {warnings} warnings, and {named} of {sick} sick ones are named.
 """
-FRESH_SEEDS = (7, 8, 9)
+FRESH_SEEDS = (10, 11, 12)
 
 _MAKING = """The numbers of every map are `sample_data/calibration.csv.xz`, and
 `sample_data/README.md` says how they are made. This part of the page is generated from them.
@@ -56,7 +66,7 @@ def introduction(known: Sequence[Layer]) -> str:
         if label.judged:
             lines.append(f"| {label.cause} | {', '.join(label.sick)} | {_cells(found)} |")
     total = score(tested)
-    lines += [f"| **all** | | {_cells(total)} |", "", *_unjudged(tested), *_alarms(tested)]
+    lines += [f"| **all** | | {_cells(total)} |", "", *_unjudged(tested), *_checks(tested)]
     fresh = score(layer for layer in tested if layer.seed in FRESH_SEEDS)
     lines.append(_FRESH.format(**asdict(fresh)))
     lines += [*_shares(tested), "", _MAKING]
@@ -95,10 +105,19 @@ def _unjudged(known: Sequence[Layer]) -> Iterator[str]:
             yield ""
 
 
-def _alarms(known: Sequence[Layer]) -> Iterator[str]:
-    found = alarms(known)
-    said = ", ".join(f"{check} {n} times a {severity}" for (check, severity), n in found.items())
-    yield f"On healthy layers spoke: {said or 'no check'}."
+def _checks(known: Sequence[Layer]) -> Iterator[str]:
+    """The table of recall and false alarms by check."""
+    healthy = score(known).healthy
+    yield "By check, of the same layers: the sick ones that it stands for, how many it names itself"
+    yield "and how many it or another that stands for the same cause, and on how many of the"
+    yield f"{healthy} healthy ones it speaks. No cause was induced that the checks with empty cells"
+    yield "stand for."
+    yield ""
+    yield "| check | stands for | names | it or another | errors | warnings | notes |"
+    yield "|---|---|---|---|---|---|---|"
+    for c in by_check(known):
+        sick = f"{c.sick} | {c.alone} | {c.named}" if c.sick else " | | "
+        yield f"| {find_check(c.check)} | {sick} | {c.errors} | {c.warnings} | {c.notes} |"
     yield ""
 
 
@@ -139,35 +158,41 @@ def _picture(check: Check, numbers: Numbers) -> list[str]:
 
 
 def _numbers(check: Check, known: Sequence[Layer]) -> Iterator[Numbers]:
-    """The numbers that `check` decides by, each with its threshold, over all recordings."""
+    """The numbers that `check` decides by, each with its threshold, over all recordings.
+
+    A threshold may depend on the map: then there is a picture for each.
+    """
     if check.id == _OVER_STEPS:
         yield _moved(check, known)
+    values: dict[tuple[str, float], dict[bool, list[float]]] = {}
+    above: dict[tuple[str, float], bool] = {}
+    for healthy, condition in _conditions(check, known):
+        if condition.value is None or condition.excess is None:
+            continue
+        picture = condition.metric, condition.threshold
+        values.setdefault(picture, {True: [], False: []})[healthy].append(condition.value)
+        if condition.excess != 0:
+            above[picture] = (condition.value > condition.threshold) == (condition.excess > 0)
+    for picture, sides in values.items():
+        if picture in above:
+            yield Numbers(*picture, above[picture], sides[True], sides[False])
+
+
+def _conditions(check: Check, known: Sequence[Layer]) -> Iterator[tuple[bool, Condition]]:
+    """What `check` looks at on each map of healthy layers, and of those that it stands for."""
     if check.rule is None or check.id in _WITHOUT_PICTURE:
         return
-    named = [label for label in LABELS.values() if check.id in label.sick]
-    healthy: dict[str, list[float]] = {}
-    sick: dict[str, list[float]] = {}
-    thresholds: dict[str, tuple[float, bool]] = {}
+    named = any(check.id in label.sick for label in LABELS.values())
     for layer in known:
         # Where nothing stands for the check alone, what may bring it about has to do.
         stands_for = check.id in (layer.label.sick if named else layer.label.may)
         if not (layer.healthy or (stands_for and layer.sick)):
             continue
         for m in layer.measurements:
-            if silenced(m, check.silences, unit_suspect=False):
-                continue
-            outcome = check.rule(m, check.thresholds)
-            if not isinstance(outcome, Outcome):
-                continue
-            for condition in outcome.conditions:
-                if condition.value is None or condition.excess is None:
-                    continue
-                above = (condition.value > condition.threshold) == (condition.excess > 0)
-                thresholds[condition.metric] = condition.threshold, above
-                side = healthy if layer.healthy else sick
-                side.setdefault(condition.metric, []).append(condition.value)
-    for metric, (threshold, above) in thresholds.items():
-        yield Numbers(metric, threshold, above, healthy.get(metric, ()), sick.get(metric, ()))
+            if not silenced(m, check.silences, unit_suspect=False):
+                outcome = check.rule(m, check.thresholds)
+                if isinstance(outcome, Outcome):
+                    yield from ((layer.healthy, condition) for condition in outcome.conditions)
 
 
 def _moved(check: Check, known: Sequence[Layer]) -> Numbers:

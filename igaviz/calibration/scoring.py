@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from igaviz.calibration.labels import CHOOSING_SEED, LABELS, Label
 from igaviz.calibration.table import Row
-from igaviz.checks import LayerVerdict, Settings, Severity, find_check, judge_layer
+from igaviz.checks import CHECKS, LayerVerdict, Settings, Severity, find_check, judge_layer
 from igaviz.checks.cases import judge_maps, layer_cases
 from igaviz.checks.finding import Finding
 from igaviz.checks.trends import Course, trend_findings
@@ -58,11 +58,12 @@ class Layer:
     @property
     def named(self) -> bool:
         """Whether one of the checks that must name it does, as loudly as it can."""
+        return any(self.named_by(check) for check in self.label.sick)
+
+    def named_by(self, check: str) -> bool:
+        """Whether the check with this id names it as loudly as it can, or another explains it."""
         shown = self.verdict.shown | {finding.id for finding in self.trends}
-        return any(
-            check in shown and self.found.get(check, Severity.ERROR) >= find_check(check).cap
-            for check in self.label.sick
-        )
+        return check in shown and self.found.get(check, Severity.ERROR) >= find_check(check).cap
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,46 @@ def by_recording(chosen: Iterable[Layer]) -> Mapping[str, Score]:
     return {name: score(groups[name]) for name in LABELS if name in groups}
 
 
+@dataclass(frozen=True)
+class CheckScore:
+    """Of one check: the sick layers that it stands for, and what it says of healthy ones.
+
+    `alone` of them are named by the check itself, `named` by it or another that stands for the
+    same cause.
+    """
+
+    check: str
+    sick: int
+    alone: int
+    named: int
+    errors: int
+    warnings: int
+    notes: int
+
+
+def by_check(chosen: Iterable[Layer]) -> list[CheckScore]:
+    """The score of each check that finds something."""
+    known = list(chosen)
+    said = alarms(known)
+    scores = []
+    for check in CHECKS:
+        if check.scope == "run":
+            continue
+        sick = [layer for layer in known if layer.sick and check.id in layer.label.sick]
+        scores.append(
+            CheckScore(
+                check=check.id,
+                sick=len(sick),
+                alone=sum(layer.named_by(check.id) for layer in sick),
+                named=sum(layer.named for layer in sick),
+                errors=said[check.id, Severity.ERROR],
+                warnings=said[check.id, Severity.WARNING],
+                notes=said[check.id, Severity.NOTE],
+            )
+        )
+    return scores
+
+
 def share_that_shows(layer: Layer, checks: Iterable[str]) -> float:
     """The largest share of a layer's heads that show one of `checks`, or what it tells of it."""
     names = set(checks)
@@ -132,10 +173,10 @@ def share_that_shows(layer: Layer, checks: Iterable[str]) -> float:
     return max(heads.values(), default=0) / len(layer.verdict.heads)
 
 
-def alarms(chosen: Iterable[Layer]) -> Counter[tuple[str, str]]:
+def alarms(chosen: Iterable[Layer]) -> Counter[tuple[str, Severity]]:
     """How many healthy layers each check finds something on, by (check id, severity)."""
     return Counter(
-        (check, str(severity))
+        (check, severity)
         for layer in chosen
         if layer.healthy
         for check, severity in layer.found.items()

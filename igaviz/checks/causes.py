@@ -12,7 +12,7 @@ from igaviz.checks.wording import number, percent
 from igaviz.metrics.data import Measurement
 
 HEALTHY_GAMMA = 0.018
-"""γ of the healthiest runs that were measured."""
+"""γ of healthy networks of the reference layer; less than half of it is small."""
 
 LARGE_GAMMA = 0.1
 """γ above this is large: five times that of healthy runs."""
@@ -26,6 +26,9 @@ LARGE_SPREAD = HEALTHY_NEAR / HEALTHY_GAMMA
 _NEXT_RESIDUE = 3.5
 """Å: the middle of the bin from which the fall of the bias is counted."""
 
+_FAR = 1000
+"""Beyond this factor a proportion tells nothing any more but that it is far."""
+
 _FIRST = {
     "γ": "first start γ smaller, or give it a smaller learning rate",
     "the overlap's spread": "first look at σ: bound it from below, clamp the log-determinant",
@@ -34,10 +37,11 @@ _FIRST = {
 }
 
 
-def too_small(m: Measurement, *, effect: float, spread: float) -> str:
+def too_small(m: Measurement, *, effect: float, spread: float, least: float) -> str:
     """Which of γ and the overlap's spread is too small, and how far γ would have to grow.
 
-    `effect` and `spread` are what geometry should at least move and differ by.
+    `effect` and `spread` are what geometry should at least move and differ by; `least` is what even
+    an untrained layer differs by, so that a spread which gives it with a healthy γ isn't small.
     """
     gamma, near = m.number("gamma"), m.number("geo_bias_std_near")
     if gamma is None or near is None:
@@ -45,8 +49,8 @@ def too_small(m: Measurement, *, effect: float, spread: float) -> str:
     if gamma == 0:
         return "γ is 0: first check that it is meant to be learned, and starts above 0."
     per_gamma = abs(near / gamma)
-    wanted = spread / HEALTHY_GAMMA
-    gamma_small, spread_small = abs(gamma) < HEALTHY_GAMMA, per_gamma < wanted
+    gamma_small = abs(gamma) < HEALTHY_GAMMA / 2
+    spread_small = per_gamma * HEALTHY_GAMMA < least
     if gamma_small and spread_small:
         culprit, first = "γ and the bias's spread are both", "start γ larger, then look at σ"
     elif gamma_small:
@@ -58,9 +62,14 @@ def too_small(m: Measurement, *, effect: float, spread: float) -> str:
     growth = ""
     if moved > 0:
         factor = max(effect / moved, spread / near if near > 0 else 1.0)
+        far = (
+            f"about {_rough(factor)}-fold (γ alone: to about {_rough(gamma * factor)})"
+            if factor <= _FAR
+            else f"over {_FAR:,}-fold"
+        )
         growth = (
-            f" γ × spread would have to grow about {_rough(factor)}-fold (γ alone: to about "
-            f"{_rough(gamma * factor)}) for geometry to move {percent(effect)}."
+            f" γ × spread would have to grow {far} for geometry to move {percent(effect)} and for "
+            f"its bias to differ by {number(spread)} nats."
         )
     return (
         f"{culprit} too small (γ {number(gamma)}, spread of the overlap before γ "

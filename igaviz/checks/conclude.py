@@ -23,7 +23,7 @@ from igaviz.checks.finding import (
     Severity,
     Skipped,
 )
-from igaviz.checks.guide import FROZEN, against_the_guide
+from igaviz.checks.guide import FROZEN, against_rules_of_thumb
 from igaviz.checks.judge import LayerVerdict
 from igaviz.checks.settings import Settings
 from igaviz.checks.table import CHECKS, find_check, telling
@@ -117,8 +117,10 @@ class _Timeline:
         earlier = self.earlier_gamma(finding.layer)
         if finding.id != _GAMMA.id or earlier is None:
             return finding
-        change = settings.thresholds_of(FROZEN)["change"]
-        said = messages.gamma_moved(*earlier, layer.head_means["gamma"], change)
+        first_step, first = earlier
+        t = settings.thresholds_of(FROZEN)
+        steps = first_step, layer.step
+        said = messages.gamma_moved(steps, first, layer.head_means["gamma"], t)
         return replace(finding, message=f"{finding.message} {said}".rstrip())
 
     def history(self) -> Iterator[Finding]:
@@ -198,8 +200,9 @@ def _information(
     findings: Iterable[Finding],
     settings: Settings,
 ) -> Iterator[Information]:
-    """One line per run: γ and the ratio against the guide's numbers, and what they mean."""
+    """One line per run: γ and the ratio against rules of thumb, and what they mean."""
     sick = {finding.run for finding in findings if finding.severity > Severity.NOTE}
+    long = settings.thresholds_of(FROZEN)["steps"]
     for run in sorted({run for run, _ in timelines}):
         of_run = [timeline for (name, _), timeline in timelines.items() if name == run]
         gammas = [
@@ -207,9 +210,10 @@ def _information(
             for timeline in of_run
             for layer in timeline.layers
             if (earlier := timeline.earlier_gamma(layer.layer)) is not None
+            and layer.step - earlier[0] >= long
         ]
         layers = [layer for timeline in of_run for layer in timeline.layers]
-        message = against_the_guide(layers, gammas, settings, healthy=run not in sick)
+        message = against_rules_of_thumb(layers, gammas, settings, healthy=run not in sick)
         if message:
             yield Information(run, message)
 

@@ -81,7 +81,7 @@ class Skipped(NamedTuple):
 
 
 class Information(NamedTuple):
-    """One line about a run that is no finding: numbers against the guide's, and what they mean."""
+    """A line about a run that is no finding: numbers against rules of thumb, what they mean."""
 
     run: str
     message: str

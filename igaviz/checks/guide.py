@@ -15,25 +15,26 @@ from igaviz.checks.settings import Settings
 from igaviz.checks.table import find_check
 from igaviz.checks.wording import number, percent, span
 
-GAMMA = find_check("gamma-outside-guide")
+GAMMA = find_check("gamma-unusual")
 FROZEN = find_check("gamma-frozen")
-RATIO = find_check("ratio-outside-guide")
+RATIO = find_check("ratio-unusual")
 _EFFECT = find_check("gamma-too-small")
 
 FirstAndLast = tuple[Mapping[int, float], Mapping[int, float]]
 """A layer's γ by head at its first and at its last recorded step."""
 
 
-def against_the_guide(
+def against_rules_of_thumb(
     layers: Sequence[LayerVerdict],
     gammas: Sequence[FirstAndLast],
     settings: Settings,
     *,
     healthy: bool,
 ) -> str:
-    """What a run's last steps say against the guide's numbers; empty where nothing was recorded.
+    """What a run's last steps say against the rules of thumb; empty where nothing was recorded.
 
-    `healthy` says that no check found more than notes in the run.
+    `gammas` are those of layers that were recorded over enough steps for γ to move. `healthy` says
+    that no check found more than notes in the run.
     """
     parts, outside = [], False
     gamma = _head_means(layers, "gamma")
@@ -73,4 +74,4 @@ def _outside(value: float, check: Check, settings: Settings) -> bool:
 def _within(outside: bool, check: Check, settings: Settings) -> str:
     thresholds = settings.thresholds_of(check)
     words = "outside" if outside else "within"
-    return f"{words} the guide's {thresholds['low']}–{thresholds['high']}"
+    return f"{words} the rule of thumb of {thresholds['low']}–{thresholds['high']}"

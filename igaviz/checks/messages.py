@@ -11,6 +11,9 @@ from igaviz.checks.rules import CA_STEP, Outcome, Thresholds
 from igaviz.checks.wording import number, percent, span
 from igaviz.metrics.data import Measurement
 
+CONTENT = "content (Q·K + pair bias)"
+"""What geometry is weighed against: the logits without it."""
+
 FITS = {
     "without geometry": "softmax(S) alone gives it: the geometric term was not added (was γ "
     "applied, and before the softmax?)",
@@ -97,20 +100,26 @@ def gamma_too_small(e: Evidence) -> str:
         f"Geometry moves only {e.span('geometry_effect', percent)} of attention, its bias differs "
         f"by {e.span('geo_bias_std_near')} nats among residues within 15 Å: "
     )
+    t = e.thresholds
     return start + causes.too_small(
-        e.worst, effect=e.thresholds["effect"], spread=e.thresholds["spread"]
+        e.worst, effect=t["effect"], spread=t["spread"], least=t["young_spread"]
     )
 
 
 def gamma_moved(
-    first_step: int, first: Mapping[int, float], last: Mapping[int, float], change: float
+    steps: tuple[int, int], first: Mapping[int, float], last: Mapping[int, float], t: Thresholds
 ) -> str:
-    """Whether γ moved since `first_step`, by head numbers; empty where no head is in both."""
+    """Whether γ moved between two `steps`, by head numbers and D106's thresholds `t`.
+
+    Empty where no head is in both, and where it has not moved in too few steps to mean anything.
+    """
+    first_step, last_step = steps
     heads = first.keys() & last.keys()
     if not heads:
         return ""
-    if frozen(first, last, change):
-        return f"γ has not moved since step {first_step:,}."
+    if frozen(first, last, t["change"]):
+        long = last_step - first_step >= t["steps"]
+        return f"γ has not moved since step {first_step:,}." if long else ""
     before, now = span(first[head] for head in heads), span(last[head] for head in heads)
     if before == now:
         return f"γ has moved since step {first_step:,}, within {now}."
@@ -140,7 +149,7 @@ def geometry_dominates(e: Evidence) -> str:
     factor = _known(e, "geometry_ratio_near") / e.thresholds["ratio"]
     return e.with_cause(
         f"Among residues within 15 Å geometry spreads the logits {e.span('geometry_ratio_near')} "
-        f"times as far as Q·K{still}.",
+        f"times as far as {CONTENT}{still}.",
         causes.too_steep(e.worst, factor, weak_content=True),
     )
 
@@ -189,9 +198,9 @@ def softmax_saturated(e: Evidence) -> str:
     content = e.worst.number("content_saturation")
     which = ""
     if content is not None and content > e.thresholds["share"]:
-        which = f"; Q·K alone saturates {percent(content)}, so content does it"
+        which = f"; {CONTENT} alone saturates {percent(content)}, so content does it"
     elif content is not None:
-        which = f"; Q·K alone would saturate {percent(content)}, so geometry does it"
+        which = f"; {CONTENT} alone would saturate {percent(content)}: geometry does the rest"
     said = (
         f"{e.span('saturation', percent)} of queries give more than 90 % of their attention to "
         f"one key{which}."

@@ -90,11 +90,17 @@ def unit_suspect(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
 
 
 def gamma_too_small(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
-    """Geometry moves hardly any attention, and its bias hardly tells near residues apart."""
+    """Geometry moves hardly any attention, and its bias hardly tells near residues apart.
+
+    In a young layer, a bias that falls with distance as it did before training may still grow: it
+    has to be flatter than that.
+    """
+    trend = m.number("bias_trend")
+    may_grow = m.id.step < t["young"] and (trend is None or trend < t["trend"])
     return _every(
         m,
         _below(m, "geometry_effect", t["effect"]),
-        _below(m, "geo_bias_std_near", t["spread"]),
+        _below(m, "geo_bias_std_near", t["young_spread" if may_grow else "spread"]),
     )
 
 

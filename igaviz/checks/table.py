@@ -89,9 +89,17 @@ CHECKS: tuple[Check, ...] = (
         title="geometry has no say",
         cap=Severity.ERROR,
         scope="map",
-        metrics=("geometry_effect", "geo_bias_std_near", "gamma"),
-        thresholds={"effect": 0.08, "spread": 0.05},
-        formula="geometry_effect < {effect:g} and geo_bias_std_near < {spread:g}",
+        metrics=("geometry_effect", "geo_bias_std_near", "bias_trend", "gamma"),
+        thresholds={
+            "effect": 0.08,
+            "spread": 0.05,
+            "young": 1000,
+            "young_spread": 0.015,
+            "trend": -0.8,
+        },
+        formula="geometry_effect < {effect:g} and geo_bias_std_near < {spread:g}; below {young:g} "
+        "optimiser steps < {young_spread:g} where the bias falls with distance (bias_trend < "
+        "{trend:g})",
         meaning="γ × spread of the bias is too small for geometry to move attention. γ alone "
         "proves nothing: small γ with a wide spread is healthy.",
         remedy="Where γ is what is small: start it larger, give it its own learning rate, check "
@@ -104,15 +112,15 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="D102",
-        name="gamma-outside-guide",
-        title="γ outside the guide's range",
+        name="gamma-unusual",
+        title="γ outside the rule of thumb",
         cap=Severity.NOTE,
         scope="run",
         metrics=("gamma",),
         thresholds={"low": 0.5, "high": 2.0},
         formula="γ outside {low:g}–{high:g}",
-        meaning="A rule of thumb says 0.5–2.0. The healthiest run that was measured learned "
-        "0.016–0.021: what counts is the effect that geometry has.",
+        meaning="A rule of thumb says 0.5–2.0. Healthy networks of the reference layer learned "
+        "0.018–0.025: what counts is the effect that geometry has.",
         remedy="Nothing, unless gamma-too-small or geometry-dominates speaks.",
     ),
     Check(
@@ -122,7 +130,7 @@ CHECKS: tuple[Check, ...] = (
         cap=Severity.WARNING,
         scope="map",
         metrics=("geo_bias_std_near",),
-        thresholds={"spread": 0.02},
+        thresholds={"spread": 0.015},
         formula="geo_bias_std_near < {spread:g}, and gamma-too-small does not fire",
         meaning="The bias doesn't tell near pairs apart, though geometry moves attention farther "
         "out.",
@@ -142,7 +150,8 @@ CHECKS: tuple[Check, ...] = (
         metrics=("geometry_ratio_near", "content_effect"),
         thresholds={"ratio": 5.0},
         formula="geometry_ratio_near > {ratio:g}",
-        meaning="Geometry drowns Q·K: only the nearest residues are left, and learning slows.",
+        meaning="Geometry drowns content (Q·K + pair bias): only the nearest residues are left, "
+        "and learning slows.",
         remedy="Start γ smaller; bound σ from below; check that the overlap is scaled by 1/√P and "
         "not normalised to unit variance.",
         rule=rules.geometry_dominates,
@@ -172,9 +181,10 @@ CHECKS: tuple[Check, ...] = (
         cap=Severity.NOTE,
         scope="run",
         metrics=("gamma",),
-        thresholds={"change": 0.01},
-        formula="no head's γ changes by more than {change:.0%} over the recorded steps",
-        meaning="γ moves slowly in healthy runs too.",
+        thresholds={"change": 0.01, "steps": 200},
+        formula="no head's γ changes by more than {change:.0%} over the recorded steps, which "
+        "are {steps:g} optimiser steps or more",
+        meaning="γ moves slowly in healthy runs too: by about 1 % in the first 50 steps.",
         remedy="Nothing, unless gamma-too-small speaks: then check that γ gets a gradient.",
     ),
     Check(
@@ -292,14 +302,14 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="D207",
-        name="ratio-outside-guide",
-        title="ratio outside the guide's range",
+        name="ratio-unusual",
+        title="ratio outside the rule of thumb",
         cap=Severity.NOTE,
         scope="run",
         metrics=("geometry_ratio",),
         thresholds={"low": 2.0, "high": 5.0},
         formula="geometry_ratio outside {low:g}–{high:g}",
-        meaning="A rule of thumb says 2–5. The ratio grows with the protein, and four in five "
+        meaning="A rule of thumb says 2–5. The ratio grows with the protein, and seven in ten "
         "maps of a healthy run lie outside.",
         remedy="Nothing, unless gamma-too-small or geometry-dominates speaks.",
     ),

@@ -13,7 +13,7 @@ from igaviz.dump import open_dump, read_maps
 from igaviz.metrics import Pairs, measure
 from igaviz.reference.data import load_chains
 
-STEPS = 4
+STEPS = 2
 FAULTS = [recording for recording in RECORDINGS.values() if recording.name not in CONDITIONS]
 
 
@@ -78,19 +78,28 @@ def test_frozen_weights_stay(chains, tmp_path):
     assert moved == {"blocks.1.frame_update.weight", "blocks.1.frame_update.bias"}
 
 
-@pytest.mark.xfail(reason="γ does not move in so few steps: not understood yet", strict=True)
-def test_trained_weights_move_where_nothing_is_held(chains, tmp_path):
+@pytest.mark.parametrize(
+    ("steps", "stay"),
+    [
+        # Two maps on the way out start at zero, the layer's output and the frame update: nothing
+        # gets through to what makes the attention before both have taken a step.
+        (2, {"geo_scale", "query.weight", "key_gaussians.weight", "geo_bias", "pair_bias.bias"}),
+        # One number for all keys of a row changes no attention, so it has no gradient to speak of.
+        (8, {"pair_bias.bias"}),
+    ],
+)
+def test_trained_weights_move_where_nothing_is_held(chains, tmp_path, steps, stay):
     condition = small(CONDITIONS["healthy"])
-    train(condition, 0, chains, tmp_path, steps=8)
+    train(condition, 0, chains, tmp_path, steps=steps)
     models = trained(condition, 0, tmp_path)
-    before, after = models[0].attention_layers[0], models[8].attention_layers[0]
-    same = {
-        name
+    before, after = models[0].attention_layers[0], models[steps].attention_layers[0]
+    moved = {
+        name: float((tensor - after.get_parameter(name)).detach().abs().max())
         for name, tensor in before.named_parameters()
-        if tensor.equal(after.get_parameter(name))
     }
-    # One number for all keys of a row changes no attention, so it has no gradient to speak of.
-    assert same <= {"geo_bias", "pair_bias.bias"}
+    assert all(moved[name] == 0 for name in stay)
+    if steps > 2:
+        assert {name for name, by in moved.items() if by < 1e-6} == stay | {"geo_bias"}
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,14 @@ def test_whether_gamma_moved(layer, first, says):
     assert diagnosis.findings[0].message.endswith(says)
 
 
+def test_gamma_that_did_not_move_in_a_few_steps_is_no_news(layer):
+    """Of a healthy network either: γ has hardly moved after 50 steps."""
+    for first in (950, 801):
+        short = diagnose(layer(range(8), step=first, **BLIND), layer(range(8), step=1000, **BLIND))
+        assert "moved" not in short.findings[0].message
+        assert "moved" not in short.information[0].message
+
+
 def test_heads_that_trade_places_have_moved(measure):
     sick = dict(geometry_effect=0.025, geo_bias_std_near=0.01)
     start = [measure(head, step=0, gamma=1e-4 * (1 + head), **sick) for head in range(2)]
@@ -141,8 +149,8 @@ def test_information_is_one_line_per_run_and_no_finding(layer):
     diagnosis = diagnose(*healthy)
     assert [run for run, _ in diagnosis.information] == ["a", "b"]
     assert diagnosis.information[0].message == (
-        "γ 0.018, outside the guide's 0.5–2.0; γ has not moved over the recorded steps; "
-        "geometry ÷ content 0.97 (median), outside the guide's 2.0–5.0; "
+        "γ 0.018, outside the rule of thumb of 0.5–2.0; γ has not moved over the recorded steps; "
+        "geometry ÷ content 0.97 (median), outside the rule of thumb of 2.0–5.0; "
         "geometry moves 25 % of attention, so this is fine"
     )
     assert diagnosis.verdict == Severity.HEALTHY

@@ -18,7 +18,9 @@ def message(maps, **choice):
     [
         (0.0001, 0.02, "γ is too small"),
         (1.0, 0.01, "the bias's spread, not γ, is too small"),
-        (0.01, 0.01, "γ and the bias's spread are both too small"),
+        (0.018, 0.04, "the bias's spread, not γ, is too small"),
+        (0.0001, 1.6e-4, "γ is too small"),
+        (0.005, 0.002, "γ and the bias's spread are both too small"),
         (0.0, 0.0, "γ is 0"),
         (None, 0.01, "γ was not recorded"),
     ],
@@ -30,7 +32,10 @@ def test_which_of_gamma_and_spread_is_too_small(layer, gamma, spread, says):
 
 def test_how_far_gamma_would_have_to_grow(layer):
     sick = layer(range(8), gamma=0.0001, geo_bias_std_near=0.02, geometry_effect=0.008)
-    assert "grow about 10-fold (γ alone: to about 0.001) for geometry to move 8 %" in message(sick)
+    assert (
+        "grow about 10-fold (γ alone: to about 0.001) for geometry to move 8 % and for its bias to "
+        "differ by 0.05 nats"
+    ) in message(sick)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,11 @@ def test_which_reading_of_the_terms_fits(layer, fits, says):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(0.7, "so content does it"), (0.02, "so geometry does it"), (None, "to one key. Worst")],
+    [
+        (0.7, "so content does it"),
+        (0.02, "2 %: geometry does the rest"),
+        (None, "to one key. Worst"),
+    ],
 )
 def test_which_term_saturates(layer, content, says):
     assert says in message(layer(range(8), saturation=0.8, content_saturation=content))
@@ -59,7 +68,7 @@ def test_which_term_saturates(layer, content, says):
 
 def test_content_that_is_left_under_a_dominating_geometry(layer):
     said = message(layer(range(8), geometry_ratio_near=15.5, content_effect=0.03))
-    assert "15.5 times as far as Q·K; content moves 3 % of attention" in said
+    assert "15.5 times as far as content (Q·K + pair bias); content moves 3 % of attention" in said
 
 
 def test_numbers_are_rounded_for_people():

@@ -11,6 +11,7 @@ from igaviz.checks.settings import Settings
 from igaviz.metrics.data import Replay
 
 BLIND = {"geometry_effect": 0.025, "geo_bias_std_near": 0.01}
+WEAK = {"geometry_effect": 0.025, "geo_bias_std_near": 0.04}
 INVERTED = {"neighbour_shift": -0.5, "bias_trend": 0.9}
 UNIFORM = {"uniform_kl": 0.002, "local_enrichment": 1.02}
 
@@ -34,10 +35,17 @@ SIDES = [
     ("D004", {"ca_step": 38.0, "step_spread": 0.1}, [{"step_spread": 0.6}]),
     ("D004", {"ca_step": 0.38}, [{"ca_step": 0.419}, {"ca_step": 0.341}, {"reference_step": 3.8}]),
     ("D101", BLIND, [{"geometry_effect": 0.081}, {"geo_bias_std_near": 0.051}]),
+    ("D101", {**BLIND, "step": 300}, [{"geo_bias_std_near": 0.016}]),
+    ("D101", WEAK, [{"step": 900}]),
+    (
+        "D101",
+        {**WEAK, "step": 300, "bias_trend": -0.7},
+        [{"bias_trend": -0.9}, {"bias_trend": None}],
+    ),
     (
         "D103",
-        {"geo_bias_std_near": 0.019},
-        [{"geo_bias_std_near": 0.021}, {"geometry_effect": 0.079}],
+        {"geo_bias_std_near": 0.014},
+        [{"geo_bias_std_near": 0.016}, {"geometry_effect": 0.079}],
     ),
     ("D104", {"geometry_ratio_near": 5.1}, [{"geometry_ratio_near": 4.9}]),
     ("D105", INVERTED, [{"neighbour_shift": 0.01}, {"bias_trend": 0.29}]),

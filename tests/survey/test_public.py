@@ -59,7 +59,7 @@ def test_functions_and_verbs_say_the_same(dump, capsys):
 def test_explain_gives_the_formula_with_its_thresholds():
     found = igaviz.explain("gamma-too-small")
     assert found == igaviz.explain("d101")
-    assert found.formula == "geometry_effect < 0.08 and geo_bias_std_near < 0.05"
+    assert found.formula.startswith("geometry_effect < 0.08 and geo_bias_std_near < 0.05; below")
     assert found.told_under == ("D105 geometry-inverted",)
     assert any("0.3" in reason for reason in found.silent)
     with pytest.raises(SelectionError, match="no check"):
