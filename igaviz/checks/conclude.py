@@ -26,7 +26,8 @@ from igaviz.checks.finding import (
 from igaviz.checks.guide import FROZEN, against_rules_of_thumb
 from igaviz.checks.judge import LayerVerdict
 from igaviz.checks.settings import Settings
-from igaviz.checks.table import CHECKS, find_check, telling
+from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.telling import telling
 from igaviz.checks.trends import Course, trend_findings
 from igaviz.checks.wording import counted
 

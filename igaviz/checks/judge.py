@@ -27,7 +27,8 @@ from igaviz.checks.finding import (
 from igaviz.checks.messages import Evidence
 from igaviz.checks.settings import Settings
 from igaviz.checks.severity import FEW_MAPS
-from igaviz.checks.table import CHECKS, find_check, telling
+from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.telling import telling
 from igaviz.checks.wording import counted
 from igaviz.format import MapId
 from igaviz.metrics.data import Measurement

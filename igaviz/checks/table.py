@@ -182,8 +182,7 @@ CHECKS: tuple[Check, ...] = (
         scope="run",
         metrics=("gamma",),
         thresholds={"change": 0.01, "steps": 200},
-        formula="no head's γ changes by more than {change:.0%} over the recorded steps, which "
-        "are {steps:g} optimiser steps or more",
+        formula="no head's γ changes by over {change:.0%} over {steps:g} or more optimiser steps",
         meaning="γ moves slowly in healthy runs too: by about 1 % in the first 50 steps.",
         remedy="Nothing, unless gamma-too-small speaks: then check that γ gets a gradient.",
     ),
@@ -381,24 +380,8 @@ CHECKS: tuple[Check, ...] = (
 )
 """In the order of their ids: invariants of a sound recording, geometry, attention."""
 
-TELLING = (
-    *("D001", "D002", "D003", "D004"),  # while these stand, other numbers can't be trusted
-    "D105",  # a mistake in the code, with one remedy
-    *("D202", "D203", "D201"),  # what became of attention
-    *("D101", "D103", "D104", "D107", "D204", "D205"),  # what geometry does, or fails to
-    *("D206", "D208"),  # what may have many reasons
-    *("D210", "D211", "D209"),  # what is said over steps and between heads
-)
-"""The ids of the checks that find something, those first that say most to a reader. Of several
-that are equally severe on a map, the first of these is its verdict."""
-
 _BY_ID = {check.id: check for check in CHECKS}
 _BY_NAME = {check.name: check for check in CHECKS}
-
-
-def telling(check_id: str | None) -> int:
-    """The place of a check in `TELLING`, 0 for the most telling; None and the others come last."""
-    return TELLING.index(check_id) if check_id in TELLING else len(TELLING)
 
 
 def find_check(name: str) -> Check:

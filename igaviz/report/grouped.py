@@ -8,7 +8,8 @@ from itertools import groupby
 
 from igaviz.checks.check import Check
 from igaviz.checks.finding import Finding, LayerRow, Severity
-from igaviz.checks.table import find_check, telling
+from igaviz.checks.table import find_check
+from igaviz.checks.telling import telling
 from igaviz.checks.wording import counted, ranges, span
 
 MOST_PLACES = 6

@@ -10,7 +10,7 @@ from igaviz.calibration.scoring import layers
 from igaviz.checks import CHECKS
 from igaviz.checks.background import BACKGROUND
 from igaviz.checks.silence import SILENCES
-from igaviz.checks.table import TELLING
+from igaviz.checks.telling import TELLING
 from igaviz.report.explain import checks_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
