@@ -37,9 +37,10 @@ picture and only what is beyond all of them fires.
 _FRESH = """Three rules were changed by what earlier states of this table said of seeds 2, 4 and 9:
 `unit-suspect` took noise of 20 Å for a mistaken unit and let other checks speak on it;
 `no-locality` warned of a layer of four heads of which two ignored space; `gamma-too-small` called
-two layers of six ill whose geometry was, at step 500, no stronger than at the start. The new
-numbers were chosen on seed 0. Seeds 10 to 12 were trained after that: of their {healthy} healthy
-layers {errors} have errors and {warnings} warnings, and {named} of {sick} sick ones are named.
+two layers of six ill whose geometry was, at step 500, little stronger than at the start (its new
+numbers lie between healthy and sick on seed 0). Seeds 10 to 12 were trained after that: of their
+{healthy} healthy layers {errors} have errors and {warnings} warnings, and {named} of {sick} sick
+ones are named.
 """
 FRESH_SEEDS = (10, 11, 12)
 
