@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 MAX_LINE = 2**20
+_MAX_NAME = 64
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NATURAL = ("step", "layer")
 
@@ -25,7 +26,9 @@ _HEAD = re.compile(
 class ScalarLine:
     """One layer at one step: per head, each metric over the `maps` items of the batch.
 
-    `values[name][k]` belongs to `heads[k]`, None for a number that is not finite.
+    `values[name][k]` belongs to `heads[k]`, None for a number that is not finite. `numbers` are the
+    step's own (loss, learning rate, …), as its training noted them. `gamma_gradient_norm` is the
+    Euclidean norm over heads of the gradient that reached the layer's γ, None where there was none.
     """
 
     step: int
@@ -36,6 +39,8 @@ class ScalarLine:
     maps: int
     heads: tuple[int, ...]
     values: Mapping[str, tuple[float | None, ...]]
+    numbers: Mapping[str, float | None]
+    gamma_gradient_norm: float | None
 
 
 class LineHead(NamedTuple):
@@ -118,11 +123,28 @@ def parse_line(raw: bytes, rank: int) -> ScalarLine | str:
         maps=_natural_or(fields.get("maps"), 1),
         heads=tuple(heads),
         values=values,
+        numbers=_own_numbers(fields.get("numbers")),
+        gamma_gradient_norm=_number(fields.get("gamma_gradient_norm")),
     )
     head = _quick_head(raw)
     if head is not None and head != (line.step, phase, line.attempt, line.layer, line.heads):
         return "says twice what it is about"
     return line
+
+
+def _own_numbers(found: Any) -> dict[str, float | None]:  # noqa: ANN401 (anything JSON holds)
+    """What a loop noted of its step; without what has no printable name, or is no number."""
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: _number(value)
+        for name, value in found.items()
+        if 0 < len(name) <= _MAX_NAME and name.isprintable() and _is_number(value)
+    }
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _is_natural(value: Any) -> bool:  # noqa: ANN401 (anything JSON holds)

@@ -30,6 +30,16 @@ _TAP_HINT = (
 TAPS_ITSELF = "taps itself"
 
 
+def copies_refused() -> RecordingError:
+    """What is wrong with `nn.DataParallel`."""
+    return RecordingError(
+        "nn.DataParallel runs each forward in copies of the model, each on a part of the batch: "
+        "they can't be recorded",
+        hint="torch.nn.parallel.DistributedDataParallel, started with torchrun, runs one process "
+        "for each GPU; each may record (ranks=0, or ranks='all')",
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class WatchedLayer:
     """A module that is read from outside, as one of `family`."""
@@ -72,8 +82,10 @@ class Layers:
         """The layers of `model` that will be recorded: qualified name → how.
 
         `families` are asked before those that are known. Raises `RecordingError` where no layer is
-        recognised, or two have one number.
+        recognised, two have one number, or the model runs in copies of itself.
         """
+        if any(isinstance(module, nn.DataParallel) for module in model.modules()):
+            raise copies_refused()
         tapping = list(_that_tap_themselves(model))
         watched = list(_that_are_recognised(model, (*families, *FAMILIES)))
         if not tapping and not watched:

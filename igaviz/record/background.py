@@ -9,6 +9,11 @@ from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 
+PATIENCE = 3.0
+"""Seconds of waiting for jobs until it is said, and `PATIENCE_THEN` from then on."""
+
+PATIENCE_THEN = 30.0
+
 Job = Callable[[], None]
 
 
@@ -59,11 +64,20 @@ class Background:
         self._run()
 
     def flush(self) -> None:
-        """Wait until all jobs that were submitted are done."""
+        """Wait until all jobs that were submitted are done; a long wait is no silent one."""
         if threading.current_thread() is self._thread:
             return
+        patience = PATIENCE
+        while not self._done_within(patience):
+            _log.warning(
+                "igaviz: waiting until what was recorded is written: %.1f MB left",
+                self._held / 1e6,
+            )
+            patience = PATIENCE_THEN
+
+    def _done_within(self, seconds: float) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._unfinished == 0)
+            return self._changed.wait_for(lambda: self._unfinished == 0, timeout=seconds)
 
     def stop(self) -> None:
         """Do what was submitted, then end the thread; a later `submit` starts another."""

@@ -46,6 +46,7 @@ class BatchItems:
         self._mask: tuple[object, ...] | None = None
         self._alive: Tensor | None = None
         self._valid: npt.NDArray[np.bool_] | None = None
+        self._found: tuple[npt.NDArray[np.bool_], Mapping[int, BatchItem]] | None = None
 
     def of(self, call: TapCall, sizes: Sizes) -> Mapping[int, BatchItem]:
         """Position → item, for the items of this call that have a valid residue.
@@ -56,11 +57,14 @@ class BatchItems:
             valid = np.ones((sizes.items, sizes.residues), dtype=bool)
         else:
             valid = self._on_host(call.mask)
+            if self._found is not None and self._found[0] is valid:
+                return self._found[1]
         found = {}
         for position, row in enumerate(valid):
             residues = np.flatnonzero(row)
             if len(residues):
                 found[position] = self._item(position, residues, call.layer, sizes)
+        self._found = valid, found
         return found
 
     def _on_host(self, mask: Tensor) -> npt.NDArray[np.bool_]:

@@ -37,8 +37,9 @@ class HostCopy:
         if tensor.device.type == "cpu":
             if residues is not None:
                 tensor, residues = _span(tensor, residues, axes)
-            # In training tensors may change in place, and a fresh copy is as fast as it gets.
-            self._host = tensor.clone(memory_format=torch.contiguous_format)
+            # In training tensors may change in place, and a fresh copy is as fast as it gets: in
+            # the order of the tensor's own memory, or it would cost twice as much.
+            self._host = tensor.clone()
             self._residues = residues
             return
         if residues is not None:

@@ -15,7 +15,7 @@ from igaviz.errors import RecordingError
 from igaviz.format import MAP_TERMS
 from igaviz.record import active
 from igaviz.record.active import TapCall
-from igaviz.record.attach import Layers
+from igaviz.record.attach import Layers, copies_refused
 from igaviz.record.batch import BatchItems
 from igaviz.record.capture import MapCapture, Moment
 from igaviz.record.gradient import GammaGradient
@@ -80,6 +80,8 @@ class OpenStep:
         if not self._recording.live:
             return
         with self._guard():
+            if getattr(call.module, "_is_replica", False):
+                raise copies_refused()
             name = self._layers.name(call)
             self._listen_to_gamma(call, name.number)
             if call.recomputed or name.number in self.seen:

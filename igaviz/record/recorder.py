@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 from torch import Tensor, nn
 
@@ -142,9 +142,14 @@ class Recorder:
         are recognised by their structure as one of the known families, or of `families`, and read
         from outside while a due step is open; they are numbered in the order of their first calls.
         What looks like attention and isn't recognised is logged. Raises `RecordingError` where
-        nothing is recorded.
+        nothing is recorded, and for `nn.DataParallel`.
         """
         return self._layers.attach(model, families)
+
+    @property
+    def strict(self) -> bool:
+        """Whether a failure raises, rather than ends the recording."""
+        return self._settings.strict
 
     def probe(self, batch: Any, **about: Any) -> None:  # noqa: ANN401 (whatever the model takes)
         """Nothing; at the end of each due training step from now on, runs `batch` as phase `probe`.
@@ -241,6 +246,13 @@ class Recorder:
         self._layers.forget()
         self._probe = None
         self._recording.close(quiet=quiet)
+
+    def __getstate__(self) -> NoReturn:
+        raise RecordingError(
+            "a recorder can't be sent to another process, or copied",
+            hint="make it in the process that trains: with spawn, in the function that its ranks "
+            "run; with Lightning take strategy='ddp'",
+        )
 
     def __enter__(self) -> Self:
         return self

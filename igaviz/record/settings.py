@@ -15,6 +15,12 @@ LengthUnit = Literal["angstrom", "nanometer"]
 AttentionDtype = Literal["float16", "float32"]
 WhenFull = Literal["drop", "wait"]
 
+_UNITS_MEANT = {
+    **dict.fromkeys(("nm", "nanometre", "nanometers", "nanometres"), "nanometer"),
+    **dict.fromkeys(("a", "å", "ang", "angstroms", "ångström", "ångstrom"), "angstrom"),
+}
+"""What people write for a unit, in lower case, and its name here."""
+
 DEFAULT_STORE = ("logits_before", "geo_bias", "attention", "pair_bias")
 """The maps that are kept where a layer gives them."""
 
@@ -45,7 +51,7 @@ class Settings:
     when_full: str = "drop"
 
     def __post_init__(self) -> None:
-        _one_of("length_unit", self.length_unit, ANGSTROM_PER_UNIT)
+        _check_length_unit(self.length_unit)
         _one_of("when_full", self.when_full, ("drop", "wait"))
         _one_of("attention_dtype", self.attention_dtype, ("float16", "float32"))
         for term in self.store:
@@ -118,6 +124,19 @@ def whole_number(name: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise RecordingError(f"{name} is {value!r}, not a whole number of at least {least}")
     return int(value)
+
+
+def _check_length_unit(unit: object) -> None:
+    if isinstance(unit, str) and unit in ANGSTROM_PER_UNIT:
+        return
+    written = str(unit).strip().lower()
+    meant = written if written in ANGSTROM_PER_UNIT else _UNITS_MEANT.get(written)
+    if meant is not None:
+        hint = f'write length_unit="{meant}"'
+    else:
+        names = " or ".join(f'"{name}"' for name in ANGSTROM_PER_UNIT)
+        hint = f"{names}, the unit of the coordinates that the layers receive"
+    raise RecordingError(f"length_unit is {unit!r}", hint=hint)
 
 
 def _one_of(name: str, value: object, allowed: Collection[str]) -> None:

@@ -144,3 +144,21 @@ def test_shards_and_scalars_supersede_each_other(tmp_path):
     assert [x.step for x in run.scalar_lines("train")] == [100, 200]
     (left,) = run.superseded
     assert (left.from_step, left.maps, left.scalar_lines) == (250, 0, 1)
+
+
+def test_the_steps_own_numbers_and_the_gradient_are_kept_and_nothing_else(tmp_path):
+    own = {"loss": 1.5, "learning rate": 1, "lost": None, "text": "1", "on": True, "x\x1b[2J": 2.0}
+    hostile = "[1, 2]", '{"a": {"b": 1}}', '"loss"', "null", "1e999"
+    lines = [line(0, numbers=own, gamma_gradient_norm=0.25), line(1), line(2, numbers={"a": 1e300})]
+    for step, text in enumerate(hostile, start=3):
+        torn = line(step, numbers=0, gamma_gradient_norm=0)
+        torn = torn.replace('"numbers":0', f'"numbers":{text}')
+        lines.append(torn.replace('_norm":0', f'_norm":{text}'))
+    found = list(only_run(write(tmp_path / "run", *lines)).scalar_lines("train"))
+    assert len(found) == len(lines)
+    assert found[0].numbers == {"loss": 1.5, "learning rate": 1.0, "lost": None}
+    assert found[0].gamma_gradient_norm == 0.25
+    assert found[0].values == {"gamma": (0.0, 0.0)}
+    assert (found[1].numbers, found[1].gamma_gradient_norm) == ({}, None)
+    assert found[2].numbers == {"a": 1e300}
+    assert {(len(one.numbers), one.gamma_gradient_norm) for one in found[3:]} == {(0, None)}

@@ -1,4 +1,5 @@
 import copy
+import pickle
 
 import h5py
 import pytest
@@ -76,6 +77,28 @@ def test_a_model_that_records_nothing_is_refused_and_says_what_it_holds(recorder
     assert "tap(" in caught.value.hint
 
 
+def test_data_parallel_is_refused_wherever_it_stands(recorder, either):
+    for model in (nn.DataParallel(either()), nn.Sequential(nn.DataParallel(either()))):
+        with pytest.raises(RecordingError, match=r"copies of the model") as caught:
+            recorder.attach(model)
+        assert "DistributedDataParallel, started with torchrun" in caught.value.hint
+
+
+def test_copies_that_data_parallel_makes_of_an_attached_layer_end_the_recording(
+    tmp_path, toy, batch, shards, caplog
+):
+    layer = toy(layers=1).layers[0]
+    with Recorder(tmp_path, interval=1, length_unit="nanometer") as recorder:
+        recorder.attach(layer)
+        copied = layer._replicate_for_data_parallel()
+        copied.scale = layer.scale * 1
+        with recorder.step(0):
+            trained = copied(*batch())
+    torch.testing.assert_close(trained, layer(*batch()))
+    assert "copies of the model" in caplog.text
+    assert shards(tmp_path) == []
+
+
 def test_two_layers_of_one_number_are_refused(recorder, toy):
     model = toy(layers=2)
     model.layers[1].layer_idx = 0
@@ -88,6 +111,13 @@ def test_a_layer_without_a_number_is_refused(recorder, toy):
     del model.layers[0].layer_idx
     with pytest.raises(RecordingError, match=r"layer_idx of layers\.0"):
         recorder.attach(model)
+
+
+def test_a_recorder_is_not_sent_to_another_process(recorder):
+    for hand_over in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(RecordingError, match="sent to another process") as caught:
+            hand_over(recorder)
+        assert "with spawn, in the function" in caught.value.hint
 
 
 def test_attaching_leaves_the_model_as_it_was(recorder, toy, batch):

@@ -80,6 +80,26 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         Recorder.from_config(tmp_path / "none.yaml", length_unit="nanometer")
 
 
+@pytest.mark.parametrize(
+    ("unit", "meant"),
+    [
+        *[(unit, "nanometer") for unit in ("nm", "Nanometre", "NANOMETER")],
+        *[(unit, "angstrom") for unit in ("A", "\u00c5", "\u212b", "Angstrom", " angstroms")],
+    ],
+)
+def test_a_unit_by_another_name_is_answered_with_the_one_it_has_here(tmp_path, unit, meant):
+    with pytest.raises(RecordingError, match="length_unit is") as caught:
+        Recorder(tmp_path, interval=1, length_unit=unit)
+    assert caught.value.hint == f'write length_unit="{meant}"'
+
+
+@pytest.mark.parametrize("unit", ["bohr", "", None, 10, ["nm"]])
+def test_what_is_no_unit_is_answered_with_both(tmp_path, unit):
+    with pytest.raises(RecordingError, match="length_unit is") as caught:
+        Recorder(tmp_path, interval=1, length_unit=unit)
+    assert '"angstrom" or "nanometer"' in caught.value.hint
+
+
 def test_switched_off_it_touches_nothing(tmp_path, toy, batch):
     config = {"enable_vis": False, "vis_interval": 1, "vis_dir": tmp_path / "vis"}
     model = toy()

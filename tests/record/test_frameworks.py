@@ -6,12 +6,14 @@ import accelerate
 import h5py
 import lightning.pytorch as pl
 import pytest
+import pytorch_lightning
 import torch
 import transformers
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from igaviz.record import Recorder, active
+from igaviz.errors import RecordingError
+from igaviz.record import Recorder, active, tap
 from igaviz.record.frameworks import huggingface
 from igaviz.record.frameworks import lightning as callbacks
 from igaviz.record.frameworks.accelerate import AcceleratorSteps
@@ -99,7 +101,9 @@ def names_of(batch):
 # Lightning
 
 
-class Lit(pl.LightningModule):
+class _Lit:
+    """What a LightningModule does, of either package."""
+
     def __init__(self, compiled=False):
         super().__init__()
         self.network = Network()
@@ -126,9 +130,18 @@ class Lit(pl.LightningModule):
         return [optimiser], [{"scheduler": schedule, "interval": "step"}]
 
 
+class Lit(_Lit, pl.LightningModule):
+    pass
+
+
+class OldNamedLit(_Lit, pytorch_lightning.LightningModule):
+    pass
+
+
 def fit(module, callback, folder, **settings):
     loader = DataLoader(Proteins(), batch_size=2)
-    trainer = pl.Trainer(
+    package = pytorch_lightning if isinstance(module, OldNamedLit) else pl
+    trainer = package.Trainer(
         accelerator="cpu",
         devices=1,
         logger=False,
@@ -144,9 +157,9 @@ def fit(module, callback, folder, **settings):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("compiled", [False, True])
-def test_lightning_steps_are_the_optimisers(tmp_path, compiled):
-    module = Lit(compiled)
+@pytest.mark.parametrize(("kind", "compiled"), [(Lit, False), (Lit, True), (OldNamedLit, False)])
+def test_lightning_steps_are_the_optimisers(tmp_path, kind, compiled):
+    module = kind(compiled)
     with Recorder(tmp_path / "run", interval=2, length_unit="nanometer", strict=True) as recorder:
         callback = callbacks.RecorderCallback(recorder, validation=True, describe=names_of)
         fit(module, callback, tmp_path, max_epochs=3, accumulate_grad_batches=2)
@@ -190,6 +203,45 @@ def test_a_recorder_that_fails_stops_no_lightning(tmp_path, caplog):
     trainer = fit(Lit(), callbacks.RecorderCallback(recorder), tmp_path, max_epochs=1)
     assert trainer.global_step == 4
     assert "can't record into" in caplog.text
+
+
+class ForgetsToSay(Watched):
+    """Its logits are no softmax of its own, and it taps without `taps_itself`."""
+
+    def __init__(self):
+        super().__init__()
+        del self.geo_scale
+
+    def forward(self, s, z, r, mask):
+        weights = torch.softmax(-torch.cdist(r.get_trans(), r.get_trans())[:, None], -1)
+        tap(layer=0, attention=weights, ca=r.get_trans(), mask=mask)
+        return s + self.linear_q(s)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("framework", ["lightning", "transformers"])
+def test_a_model_of_which_nothing_is_recognised_is_trained_all_the_same(
+    tmp_path, caplog, framework
+):
+    def train(recorder):
+        if framework == "lightning":
+            module = Lit()
+            module.network.layers = nn.ModuleList([ForgetsToSay()])
+            fit(module, callbacks.RecorderCallback(recorder), tmp_path, max_epochs=1)
+        else:
+            network = Network()
+            network.layers = nn.ModuleList([ForgetsToSay()])
+            trainer_of(recorder, tmp_path / "out", network).train()
+
+    with Recorder(tmp_path / "run", interval=1, length_unit="nanometer") as recorder:
+        train(recorder)
+    assert "nothing of this model is attached: no layer of" in caplog.text
+    assert sorted(recorded(tmp_path / "run")) == [("train", step) for step in range(4)]
+    with (
+        pytest.raises(RecordingError, match="no layer of"),
+        Recorder(tmp_path / "strict", interval=1, length_unit="nanometer", strict=True) as recorder,
+    ):
+        train(recorder)
 
 
 @pytest.mark.filterwarnings("ignore")

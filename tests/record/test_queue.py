@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from igaviz.errors import RecordingError
-from igaviz.record import Recorder, tap
+from igaviz.record import Recorder, background, tap
 from igaviz.record import recording as recording_now
 from igaviz.record.host import HostCopy
 from igaviz.record.writer import Writer
@@ -48,6 +48,20 @@ def slow_disk(monkeypatch):
 
 def counts(folder):
     return json.loads((folder / "run.json").read_text())["attempts"][0]
+
+
+def test_a_long_wait_at_the_end_is_no_silent_one(tmp_path, slow_disk, caplog, monkeypatch, shards):
+    monkeypatch.setattr(background, "PATIENCE", 0.05)
+    recorder = Recorder(tmp_path, interval=1, length_unit="nanometer")
+    for step in range(2):
+        with recorder.step(step):
+            tap_maps()
+    threading.Timer(0.3, slow_disk.set).start()
+    recorder.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"igaviz: waiting until what was recorded is written: {2 * STEP_BYTES / 1e6:.1f} MB left"
+    ]
+    assert len(shards(tmp_path)) == 2
 
 
 def test_a_slow_disk_drops_steps_and_never_stops_training(tmp_path, slow_disk, caplog, shards):

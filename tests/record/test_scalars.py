@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from igaviz.dump import open_dump
 from igaviz.metrics.table import METRICS
 from igaviz.record import Recorder, tap
 
@@ -48,6 +49,28 @@ def test_a_line_per_layer_at_scalar_steps_and_shards_only_at_their_own(
     assert {"gamma", "geometry_effect", "saturation", "local_attn"} <= metrics
     assert all(len(line[metric]) == 4 for metric in metrics)
     assert shards(tmp_path) == ["step-000000020.val.rank-00000.h5"]
+
+
+def test_what_a_loop_notes_and_the_gradient_of_gamma_are_read_again(tmp_path, either, batch):
+    model = either(layers=2)
+    with Recorder(tmp_path, scalars_interval=1, **UNIT) as recorder:
+        recorder.attach(model)
+        for step in range(2):
+            with recorder.step(step):
+                loss = model(*batch())
+                recorder.note(loss=loss, learning_rate=0.5)
+                if step:
+                    loss.backward()
+    (run,) = open_dump(tmp_path).runs
+    found = list(run.scalar_lines("train"))
+    assert len(found) == 4
+    for line in found:
+        assert line.numbers.keys() == {"loss", "learning_rate"}
+        assert line.numbers["learning_rate"] == 0.5
+        assert (line.gamma_gradient_norm is None) == (line.step == 0)
+        if line.step:  # the layers tap or have a parameter that γ is made of
+            assert line.gamma_gradient_norm > 0
+    assert found[-1].numbers["loss"] == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_numbers_are_over_valid_residues_of_the_whole_batch(tmp_path):

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from torch import nn
+
+from igaviz.errors import RecordingError
 from igaviz.record.recorder import Recorder
 from igaviz.record.tap import recording
 
@@ -27,6 +30,20 @@ class StepDoor:
         self.recorder = recorder
         self._describe = describe
         self._inside = ExitStack()
+
+    def attach(self, model: nn.Module) -> None:
+        """Attach `model`; where that fails, say so and let training go on, unless it is strict."""
+        try:
+            self.recorder.attach(model)
+        except RecordingError as error:
+            if self.recorder.strict:
+                raise
+            _log.error(
+                "igaviz: nothing of this model is attached: %s; hint: %s; training goes on, and "
+                "layers that call tap(...) are recorded",
+                error,
+                error.hint,
+            )
 
     def enter(self, step: int, batch: Any = None, **about: Any) -> None:  # noqa: ANN401
         """Enter `step`; one that an exception left open before is dropped."""

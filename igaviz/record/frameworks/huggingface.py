@@ -49,7 +49,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc,unused-ignore]
         model: nn.Module | None = None,
         **others: Any,  # noqa: ANN401 (all that a Trainer holds)
     ) -> None:
-        """Attach the model."""
+        """Attach the model; where nothing of it is recognised, say so."""
         self._door.drop()
         self._copies = args.n_gpu > 1
         if self._copies:
@@ -61,7 +61,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc,unused-ignore]
             return
         attached = model if self._module is None else self._module
         if attached is not None:
-            self._door.recorder.attach(attached)
+            self._door.attach(attached)
         if args.eval_on_start:
             self._enter_validation(state)
 

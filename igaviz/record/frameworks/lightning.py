@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -15,12 +16,15 @@ from igaviz.record.tap import recording
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
 else:
-    # Both packages are the same code under two names; their trainers ask for methods, not classes.
-    only_old = "pytorch_lightning" in sys.modules and "lightning" not in sys.modules
-    try:
-        Callback = import_module("pytorch_lightning" if only_old else "lightning.pytorch").Callback
-    except ModuleNotFoundError:
-        Callback = import_module("pytorch_lightning").Callback
+    # The same code under two names, with two classes. A trainer asks for its own where it is given
+    # one callback and no list: ours is of each that is imported, or else of one that is there.
+    _NAMES = ("lightning.pytorch", "pytorch_lightning")
+    _here = [name for name in _NAMES if name in sys.modules]
+    if not _here:
+        _here = [next((n for n in _NAMES if find_spec(n.partition(".")[0])), _NAMES[0])]
+
+    class Callback(*(import_module(name).Callback for name in _here)):
+        """Lightning's own."""
 
 
 class RecorderCallback(Callback):
@@ -48,8 +52,8 @@ class RecorderCallback(Callback):
         self._validation = validation
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Attach the model."""
-        self._door.recorder.attach(pl_module if self._module is None else self._module)
+        """Attach the model; where nothing of it is recognised, say so."""
+        self._door.attach(pl_module if self._module is None else self._module)
 
     def on_train_batch_start(
         self,
