@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import h5py
+import programs
 import pytest
+from programs import finish
 
 from igaviz.dump import open_dump
 from igaviz.record import Recorder
@@ -25,19 +26,8 @@ kind = {"taps": ToyModel, "watched": PlainModel}[sys.argv[3]]
 """
 
 
-def start(script, folder, kind="watched"):
-    return subprocess.Popen(
-        [sys.executable, "-c", PREAMBLE + script, str(Path(__file__).parent), str(folder), kind],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-
-
-def finish(process, timeout=120):
-    out, err = process.communicate(timeout=timeout)
-    return process.returncode, out, err
+def start(script, folder, kind="watched", *others):
+    return programs.start(PREAMBLE + script, programs.HERE, folder, kind, *others)
 
 
 def steps_on_disk(folder):
@@ -423,17 +413,10 @@ def test_a_disk_that_is_full(tmp_path, reserve, said):
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     try:
-        arguments = [str(Path(__file__).parent), str(disk / "run"), "watched", str(reserve)]
-        done = subprocess.run(
-            [sys.executable, "-c", PREAMBLE + FULL, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.stdout == "trained 39\n", done.stderr
-        assert done.stderr.count("igaviz: recording") == 1
-        assert said in done.stderr
+        _, out, err = finish(start(FULL, disk / "run", "watched", reserve))
+        assert out == "trained 39\n", err
+        assert err.count("igaviz: recording") == 1
+        assert said in err
         steps = steps_on_disk(disk / "run")
         assert steps == list(range(len(steps)))
         assert len(steps) > 1

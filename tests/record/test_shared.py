@@ -1,10 +1,7 @@
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import h5py
+import programs
 import pytest
 import torch
 
@@ -110,11 +107,7 @@ from test_shared import forward
 for _ in range(3):
     forward(Path(sys.argv[1]), interval=1)
 """
-    here = str(Path(__file__).parent)
-    subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path), here],
-        check=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    code, _, err = programs.finish(programs.start(script, tmp_path, programs.HERE))
+    assert code == 0, err
     assert [step for _, step in recorded(tmp_path)] == [0, 1, 2]
     assert "ended" in json.loads((tmp_path / "run.json").read_text())["attempts"][0]
