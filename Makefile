@@ -7,6 +7,7 @@ TEST := .venv-test
 .PHONY: demo test lint golden benchmarks gallery figures clean
 
 demo: ## draw the three figures of layer 3, all heads, from the sample data (no torch needed)
+	@echo "making the virtual environment $(DEMO) and installing igaviz with what it needs: up to a minute"
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/pip install --quiet .
 	$(DEMO)/bin/igaviz render sample_data/healthy --layer 3 --head all --force
@@ -16,7 +17,7 @@ test: $(TEST)/installed ## lint, type check, tests
 	$(TEST)/bin/ruff check igaviz tests
 	$(TEST)/bin/ruff format --check igaviz tests
 	$(TEST)/bin/mypy
-	$(TEST)/bin/python -m pytest
+	$(TEST)/bin/python -m pytest -n 2 --dist loadfile
 
 $(TEST)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TEST)

@@ -11,6 +11,8 @@ import pytest
 
 # A process that is forked while OpenMP has threads may wait for them for ever; tests fork.
 os.environ["OMP_NUM_THREADS"] = "1"
+# What is printed is as wide as tests say, not as the terminal that they run in.
+os.environ.pop("COLUMNS", None)
 
 ROOT = Path(__file__).parent.parent
 

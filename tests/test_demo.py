@@ -55,9 +55,12 @@ def test_make_demo_draws_pictures_without_torch_and_says_what_to_type_next(clone
     done = run(["make", "demo", f"PYTHON={sys.executable}"], clone, env)
     assert done.returncode == 0, done.stderr
     *before, last = done.stdout.splitlines()
-    pictures = [line for line in before if line.endswith(".png")]
+    named = [line for line in before if line.endswith(".png")]
+    assert named
+    assert any(re.fullmatch(r"24 pictures of 8 maps \(.+\)", line) for line in before)
+    pictures = list((clone / named[0]).parent.glob("*.png"))
     assert len(pictures) == 3 * 8
-    assert all((clone / picture).stat().st_size > 10_000 for picture in pictures)
+    assert all(picture.stat().st_size > 10_000 for picture in pictures)
 
     match = re.fullmatch(r"next: (\S+igaviz .+)", last)
     assert match, last
@@ -69,6 +72,9 @@ def test_make_demo_draws_pictures_without_torch_and_says_what_to_type_next(clone
     demo = clone / Path(match[1].split()[0]).parent / "python"
     torch = "import importlib.util as u; raise SystemExit(u.find_spec('torch') is not None)"
     assert run([str(demo), "-c", torch], clone, env).returncode == 0
+    # what was installed is what is published: the schemas are in it
+    schemas = "from igaviz.report.schema import VERBS, json_schema; print(*map(json_schema, VERBS))"
+    assert "igaviz.summary/1" in run([str(demo), "-I", "-c", schemas], clone.parent, env).stdout
     status = subprocess.check_output(["git", "status", "--porcelain"], cwd=clone, text=True)
     assert status == "", "what make demo leaves is ignored by git"
 

@@ -136,7 +136,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _usage_message(error: TyperException) -> str:
-    return " ".join(error.format_message().split())
+    return " ".join(error.format_message().split()).replace(": Value error, ", ": ")
 
 
 def _usage_hint(error: TyperException) -> str:

@@ -19,6 +19,9 @@ from igaviz.dump.track import ScalarTrack, scalar_tracks
 from igaviz.errors import DumpError, NothingReadableError
 from igaviz.format import SHARD_SUFFIX, LayerId, parse_scalars_name
 
+_FOLDERS_NAMED = 4
+"""Folders that a hint names."""
+
 Progress = Callable[[int, int], None]
 """Called with (done, total) while shards are opened."""
 
@@ -143,7 +146,8 @@ def open_dump(*paths: str | Path, progress: Progress | None = None) -> Dump:
     runs = _assemble(sources, damaged)
     unread = [*damaged, *chain.from_iterable(run.scalar_damage for run in runs)]
     if unread and not any(run.entries or run.scalars for run in runs):
-        raise NothingReadableError([describe(piece) for piece in unread])
+        hint = _runs_below(source.path for source, _ in listed)
+        raise NothingReadableError([describe(piece) for piece in unread], hint=hint)
     return Dump(tuple(runs), tuple(damaged), tuple(warnings))
 
 
@@ -185,6 +189,30 @@ def _list_source(path: Path, damaged: list[Damage]) -> tuple[_Source, list[Path]
         why = "".join(f"; its recording ended: {ended.reason}" for ended in source.ended[-1:])
         damaged.append(Damage(str(path), "", f"no shard (.h5) in this folder{why}"))
     return source, shards
+
+
+def _runs_below(paths: Iterable[Path]) -> str | None:
+    """A hint that names the folders with shards one level below the given ones, if there are."""
+    found = [
+        below.path
+        for path in paths
+        if path.is_dir()
+        for below in sorted(_entries_of(path), key=lambda entry: entry.name)
+        if below.is_dir() and any(_is_shard(entry.name) for entry in _entries_of(below.path))
+    ]
+    if not found:
+        return None
+    named = " ".join(found[:_FOLDERS_NAMED])
+    more = len(found) - _FOLDERS_NAMED
+    others = f" and {more} more" if more > 0 else ""
+    return f"a folder is one run; name those below it: {named}{others}"
+
+
+def _entries_of(folder: str | Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except OSError:
+        return []  # a folder that can't be read has nothing to name
 
 
 def _is_shard(name: str) -> bool:

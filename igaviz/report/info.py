@@ -6,9 +6,9 @@ from dataclasses import asdict
 from itertools import groupby
 
 from rich.console import Console
-from rich.text import Text
 
 from igaviz.checks.wording import counted
+from igaviz.report.terminal import print_line
 from igaviz.selection import format_numbers
 from igaviz.survey.info import DumpInfo, ItemInfo, LayerInfo, PhaseInfo, RunInfo
 
@@ -26,11 +26,11 @@ def print_info(info: DumpInfo, console: Console) -> None:
         _print_run(run, console)
     if info.damaged:
         pieces = counted(len(info.damaged), "damaged piece")
-        console.print(f"{pieces} left out, named on stderr.", style="bold red")
+        print_line(console, (f"{pieces} left out, named on stderr.", "bold red"))
 
 
 def _print_run(run: RunInfo, console: Console) -> None:
-    console.print(Text(run.name, style="bold"))
+    print_line(console, (run.name, "bold"))
     made = ", ".join(part for part in (run.creator, run.created) if part)
     rows = [
         ("recorded", made or "unknown"),
@@ -63,7 +63,7 @@ def _print_run(run: RunInfo, console: Console) -> None:
         rows.append(("RECORDING ENDED", words))
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        console.print(Text.assemble((f"  {name:<{width}}  ", "dim"), text), soft_wrap=True)
+        print_line(console, (f"  {name:<{width}}  ", "dim"), text)
 
 
 def _phase(phase: PhaseInfo) -> str:

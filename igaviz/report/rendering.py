@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 from rich.console import Console
 
+from igaviz.checks.wording import counted
 from igaviz.dump.data import Damage
 from igaviz.report.common import damage_json
+from igaviz.report.terminal import print_line
 from igaviz.survey.render import Rendering
 
 SCHEMA = "igaviz.render/1"
+
+_ALL_NAMED = 12
+_NAMED = 3
+"""Up to so many pictures of a folder are named each; of more, so many."""
 
 
 def rendering_json(rendering: Rendering, damaged: Sequence[Damage]) -> dict[str, object]:
@@ -34,21 +41,26 @@ def rendering_json(rendering: Rendering, damaged: Sequence[Damage]) -> dict[str,
 
 
 def print_rendering(rendering: Rendering, console: Console) -> None:
-    """Print the path of each picture, then how many there are and what the maps' verdicts are."""
-    for picture in rendering.pictures:
-        console.print(str(picture.path), soft_wrap=True)
+    """Print the pictures' paths, then how many there are and what the maps' verdicts are.
+
+    Of a folder with many pictures the first few are named, and the others counted: the JSON names
+    each.
+    """
+    for folder, group in groupby(rendering.pictures, key=lambda picture: picture.path.parent):
+        paths = [str(picture.path) for picture in group]
+        named = paths if len(paths) <= _ALL_NAMED else paths[:_NAMED]
+        for path in named:
+            print_line(console, path)
+        if len(paths) > len(named):
+            print_line(console, f"and {len(paths) - len(named):,} more in {folder}")
     maps = {p.shown: p.verdict for p in rendering.pictures if p.shown.head is not None}
     verdicts = ", ".join(
         f"{count} {words}" for words, count in Counter(maps.values()).most_common()
     )
-    said = _counted(len(rendering.pictures), "picture")
+    said = counted(len(rendering.pictures), "picture")
     if maps:
-        said += f" of {_counted(len(maps), 'map')} ({verdicts})"
+        said += f" of {counted(len(maps), 'map')} ({verdicts})"
     others = sum(p.shown.head is None for p in rendering.pictures)
     if maps and others:
         said += f", {others} of them of layers, steps or runs"
-    console.print(said, soft_wrap=True)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    print_line(console, said)

@@ -7,6 +7,7 @@ from rich.console import Console
 from igaviz.checks.wording import counted
 from igaviz.dump import describe
 from igaviz.report.common import damage_json, finite
+from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.survey.verify import Verification
 
 SCHEMA = "igaviz.verify/1"
@@ -38,14 +39,11 @@ def verification_json(found: Verification) -> dict[str, object]:
 def print_verification(found: Verification, console: Console) -> None:
     """Print each damaged piece and each broken invariant, then what was looked at."""
     for piece in found.damaged:
-        console.print(f"damaged  {describe(piece)}", style="red", soft_wrap=True)
+        print_line(console, (f"damaged  {describe(piece)}", "red"))
     for problem in found.problems:
         number = "" if problem.value is None else f" ({problem.metric} {problem.value:.3g})"
-        console.print(
-            f"{problem.id}     {problem.path}:{problem.where}: {problem.words}{number}",
-            style="yellow",
-            soft_wrap=True,
-        )
+        told = f"{problem.id}     {problem.path}:{problem.where}: {problem.words}{number}"
+        print_line(console, (told, "yellow"))
     looked_at = ", ".join(
         (
             counted(found.shards, "shard"),
@@ -54,9 +52,12 @@ def print_verification(found: Verification, console: Console) -> None:
         )
     )
     if found.whole:
-        console.print(f"whole: {looked_at} read, rows sum to 1, terms replay, numbers are finite")
+        print_paragraph(
+            console, f"whole: {looked_at} read, rows sum to 1, terms replay, numbers are finite"
+        )
     else:
-        console.print(
+        print_paragraph(
+            console,
             f"not whole: {counted(len(found.damaged), 'damaged piece')}, "
-            f"{counted(len(found.problems), 'map')} with a broken invariant; {looked_at} read"
+            f"{counted(len(found.problems), 'map')} with a broken invariant; {looked_at} read",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,9 +70,16 @@ def figure_names(text: str) -> tuple[str, ...]:
     for name in (piece.strip() for piece in text.split(",")):
         found = [known for known in FIGURES if name in (known, known.rsplit("_", 1)[-1], "all")]
         if not found:
-            raise UsageError(f"no figure {name!r}", hint=f"write {', '.join(FIGURES)} or all")
+            raise UsageError(f"no figure {name!r}", hint=_meant(name))
         chosen.update(found)
     return tuple(name for name in FIGURES if name in chosen)
+
+
+def _meant(name: str) -> str:
+    """The figure types there are, led by the one that `name` looks like."""
+    names = [known.rsplit("_", 1)[-1] for known in FIGURES]
+    near = difflib.get_close_matches(name.lower(), (*names, *FIGURES), n=1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}there are {', '.join(names)}, and all"
 
 
 def of_scope(figures: Sequence[str], *scopes: Scope) -> tuple[str, ...]:
