@@ -55,7 +55,7 @@ class OverviewFigure:
         _draw_logits(self.before, "① Logits before", content, map.logits_before, window, view)
         subtracted = map.geo_bias_sign == -1
         bias = map.effective_bias if view.relative else map.geo_bias
-        aside = "γ × overlap"
+        aside = _bias_is(map)
         if subtracted:
             aside = "−1 × stored" if view.relative else "sign −1"
         _draw_logits(self.bias, "② Geometric bias", aside, bias, window, view)
@@ -85,6 +85,14 @@ def overview(
         built = OverviewFigure()
         built.update(profiles_of(map, pairs, view), view, verdict, severity)
     return built.figure
+
+
+def _bias_is(map: AttentionMap) -> str:
+    """What the bias is made of, as far as what was recorded beside it tells."""
+    widths = (map.sigma, map.log_det_min, map.sigma_floor_share)
+    if any(width is not None for width in widths):
+        return "γ × overlap"
+    return "" if map.gamma is None else "γ included"
 
 
 def _draw_logits(

@@ -21,7 +21,7 @@ _STYLES = {
 }
 _GLYPHS = {
     Severity.HEALTHY: "·",
-    Severity.NOTE: "○",
+    Severity.NOTE: "◆",
     Severity.WARNING: "▲",
     Severity.ERROR: "✖",
 }

@@ -152,7 +152,7 @@ def test_the_worst_layer_is_told_whichever_comes_first():
 def test_many_heads_fold_to_the_width():
     text = printed(diagnose(layer([63], n_heads=64, self_mass=0.9)), width=40)
     table = [line for line in text.splitlines() if line.startswith("  layer 0  ")]
-    assert "".join(line.split("  ")[2] for line in table).replace(" ", "")[:64] == "·" * 63 + "○"
+    assert "".join(line.split("  ")[2] for line in table).replace(" ", "")[:64] == "·" * 63 + "◆"
     assert max(map(len, table)) <= 40
 
 
@@ -212,7 +212,7 @@ def test_by_map_lists_maps():
     text = printed(diagnose(layer([1, 2], items=2, self_mass=0.9)), by="map")
     listed = [line for line in text.splitlines() if "threshold" in line]
     assert listed == [
-        f"  ○ layer 0, item {batch}, head {head}: self_mass 0.9 (threshold 0.5)"
+        f"  ◆ layer 0, item {batch}, head {head}: self_mass 0.9 (threshold 0.5)"
         for batch in (0, 1)
         for head in (1, 2)
     ]
