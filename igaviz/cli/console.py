@@ -87,9 +87,12 @@ class _Bar:
         self.shown: tuple[Any, Any] | None = None
 
     def advance(self, done: int, total: int) -> None:
+        """Show that `done` of `total` is done; time counts from 0, and at the end the bar goes."""
         interrupt.check()
+        if done == 0:
+            self.started = time.monotonic()
         seconds = time.monotonic() - self.started
-        if self.shown is None and seconds > _SECONDS_BEFORE_PROGRESS:
+        if self.shown is None and done < total and seconds > _SECONDS_BEFORE_PROGRESS:
             self.shown = self._show(total)
         if self.shown is not None:
             bar, task = self.shown
@@ -98,6 +101,8 @@ class _Bar:
                 left = _clock((total - done) * seconds / done)
                 pace = f"{self.unit}, {done / seconds:.1f} a second, {left} left"
             bar.update(task, completed=done, total=total, pace=pace)
+        if done >= total:
+            self.stop()
 
     def _show(self, total: int) -> tuple[Any, Any]:
         from rich.console import Console
@@ -117,6 +122,7 @@ class _Bar:
     def stop(self) -> None:
         if self.shown is not None:
             self.shown[0].stop()
+        self.shown, self.started = None, time.monotonic()
 
 
 def _clock(seconds: float) -> str:

@@ -132,7 +132,10 @@ def render(
     )
     if layer is None and survey.of_scope(chosen.figures, "map", "layer"):
         choice = replace(choice, layer=survey.only_layer(opened))
-    with console.progress("drawing", "pictures") as advance:
+    with (
+        console.progress("measuring", "maps") as measuring,
+        console.progress("drawing", "pictures") as advance,
+    ):
         rendering = survey.render(
             opened,
             choice,
@@ -142,6 +145,7 @@ def render(
             force=force,
             jobs=options.worker_count(jobs),
             progress=advance,
+            measuring=measuring,
         )
     damaged = (*opened.damaged, *rendering.damaged)
     if json:

@@ -97,14 +97,15 @@ def render(
     force: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
+    measuring: Progress | None = None,
 ) -> Rendering:
     """Draw the figures of what is chosen below `out`, what is of one step in that step's folder.
 
     `choice` selects for pictures of maps, layers and steps, `over_steps` for those of runs. Every
     recorded head of a drawn layer is measured, because a map's verdict carries the layer's
-    severity. Raises `SelectionError` for an empty selection, `OutputError` where a picture exists
-    already and `force` is not set, or where `out` can't be written, `UsageError` for a metric
-    that there is not.
+    severity: `measuring` hears of that, `progress` of the pictures. Raises `SelectionError` for an
+    empty selection, `OutputError` where a picture exists already and `force` is not set, or where
+    `out` can't be written, `UsageError` for a metric that there is not.
     """
     _check_metric(style)
     namer = Namer(dump, out, style)
@@ -121,8 +122,8 @@ def render(
     check_output(out, list(dict.fromkeys(paths)), force)
     _check_residues(tasks, style)
     work = [
-        *_work(_measured(tasks, style, jobs, damaged), tasks, namer, style),
-        *_run_work(tracks, namer, style, jobs, damaged),
+        *_work(_measured(tasks, style, jobs, damaged, measuring), tasks, namer, style),
+        *_run_work(tracks, namer, style, jobs, damaged, measuring),
     ]
     try:
         return _drawn(work, damaged, style, jobs, progress)
@@ -142,6 +143,8 @@ def _drawn(
     failed: list[tuple[Path, str]] = []
     total = sum(len(task.wanted) for task in work)
     finished = 0
+    if progress is not None:
+        progress(0, total)
     for done in run_tasks(partial(draw, style=style), work, jobs, parts=one_by_one):
         if done.result is None:
             reason = "the process that drew it died"
@@ -179,12 +182,16 @@ class _Judged:
 
 
 def _measured(
-    tasks: Sequence[LayerTask], style: Style, jobs: int, damaged: list[Damage]
+    tasks: Sequence[LayerTask],
+    style: Style,
+    jobs: int,
+    damaged: list[Damage],
+    progress: Progress | None,
 ) -> _Judged:
     whole = [LayerTask(task.entry, task.entry.heads) for task in tasks]
     verdicts: dict[MapId, Verdict] = {}
     measurements: dict[MapId, Measurement] = {}
-    for group in measure_layers(whole, radius=style.view.radius, jobs=jobs):
+    for group in measure_layers(whole, radius=style.view.radius, jobs=jobs, progress=progress):
         verdicts.update(map_verdicts(group.measurements, Settings()))
         measurements.update((m.id, m) for m in group.measurements)
         damaged.extend(group.damaged)
@@ -264,6 +271,7 @@ def _run_work(
     style: Style,
     jobs: int,
     damaged: list[Damage],
+    progress: Progress | None,
 ) -> Iterator[PictureTask]:
     for track in tracks:
         history = history_of(
@@ -271,6 +279,7 @@ def _run_work(
             metric=_of_numbers(style.metric),
             radius=style.view.radius,
             jobs=jobs,
+            progress=progress,
             report=damaged.append,
         )
         yield PictureTask(

@@ -79,8 +79,19 @@ def test_one_picture_for_each_map_layer_step_and_run(tmp_path):
     out = tmp_path / "out"
     choice = numbers(layer="0-1", head="0,2", step="100,200", batch="all")
     style = Style(figures=("contacts", "grid", "heads", "trajectory"), **SMALL)
-    drawn = render(dump, choice, out=out, style=style)
+    heard: list[tuple[str, int, int]] = []
+    drawn = render(
+        dump,
+        choice,
+        out=out,
+        style=style,
+        progress=lambda done, total: heard.append(("drawing", done, total)),
+        measuring=lambda done, total: heard.append(("measuring", done, total)),
+    )
     assert not drawn.failed
+    assert heard[:4] == [("measuring", done, 12) for done in (3, 6, 9, 12)]
+    assert ("drawing", 0, len(drawn.pictures)) in heard
+    assert heard[-1] == ("drawing", len(drawn.pictures), len(drawn.pictures))
     steps = ("step_000000100", "step_000000200")
     assert names(drawn, out) == sorted(
         [
