@@ -257,11 +257,23 @@ def _words(history: History) -> tuple[str, str, str]:
         items,
         "ITEMS DIFFER from step to step: a change may be theirs" if history.items_differ else "",
     ]
+    line = (
+        "Line: median over heads; band: lowest to highest" if _spread(history) else "Line: the head"
+    )
     caption = (
-        f"{QUESTION} Line: median over heads; band: lowest to highest; large dots: from maps. "
+        f"{QUESTION} {line}; large dots: from maps. "
         "Shaded: the checks warn (amber) or find an error (red)."
     )
     return head, " · ".join(filter(None, details)), caption
+
+
+def _spread(history: History) -> bool:
+    """Whether a layer has more than one number at a step: one head of one item has no band."""
+    return any(
+        not np.array_equal(track.low[name], track.high[name], equal_nan=True)
+        for track in history.tracks
+        for name in track.low
+    )
 
 
 def _one(history: History) -> bool:
