@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from igaviz.metrics import measure
     from igaviz.record import Recorder, tap
     from igaviz.survey.compare import compare
+    from igaviz.survey.cache import Cache
     from igaviz.survey.diagnose import diagnose
     from igaviz.survey.differences import draw_differences
     from igaviz.survey.history import histories
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
     from igaviz.survey.render import render
     from igaviz.survey.summary import summary_rows
     from igaviz.survey.verify import verify
+    from igaviz.survey.workers import Workers
 
 __all__ = [
+    "Cache",
     "Choice",
     "Recorder",
     "Settings",
     "Style",
+    "Workers",
     "__version__",
     "compare",
     "diagnose",
@@ -49,11 +53,13 @@ __all__ = [
 ]
 
 _HOME = {
+    "Cache": "igaviz.survey.cache",
     "Choice": "igaviz.survey.plan",
     "Recorder": "igaviz.record",
     "Settings": "igaviz.checks",
     "Style": "igaviz.survey.pictures",
     "compare": "igaviz.survey.compare",
+    "Workers": "igaviz.survey.workers",
     "diagnose": "igaviz.survey.diagnose",
     "draw_differences": "igaviz.survey.differences",
     "explain": "igaviz.checks.explain",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 # What is printed is as wide as tests say, not as the terminal that they run in.
 os.environ.pop("COLUMNS", None)
+
+# What tests measure is kept for them alone, and for as long as they run.
+_CACHE = tempfile.TemporaryDirectory(prefix="igaviz-tests-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 ROOT = Path(__file__).parent.parent
 

@@ -70,6 +70,7 @@ def diagnose(
     radius: options.Radius = 8.0,
     fail_on: options.FailOnOption = None,
     jobs: options.Jobs = None,
+    no_cache: options.NoCache = False,
     format: Annotated[Format, typer.Option(help="What to print.")] = Format.TABLE,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
@@ -88,7 +89,8 @@ def diagnose(
     )
     known = None if baseline is None else Baseline.read(baseline)
     choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
-    opened = options.open_paths(dump)
+    workers = options.workers(jobs, no_cache)
+    opened = options.open_paths(dump, workers)
     with console.progress("measuring", "maps") as advance:
         diagnosis = judge(
             opened,
@@ -96,11 +98,12 @@ def diagnose(
             settings=settings,
             baseline=known,
             radius=radius,
-            jobs=options.worker_count(jobs),
+            jobs=workers,
             progress=advance,
         )
     _print(diagnosis, Format.JSON if json else format, by, settings)
     pieces = (Damage(piece.path, piece.where, piece.reason) for piece in diagnosis.damaged)
+    options.report_cache(workers)
     damaged = console.report_damage(pieces, opened.warnings)
     if damaged and not diagnosis.maps:
         return options.NOTHING_DONE

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from igaviz.dump import Dump
     from igaviz.survey.plan import Choice
+    from igaviz.survey.workers import Workers
 
 
 NOTHING_DONE = 2
@@ -51,6 +52,10 @@ Jobs = Annotated[
         min=1, help="Worker processes; the number of cores if left out.", show_default=False
     ),
 ]
+NoCache = Annotated[
+    bool,
+    typer.Option("--no-cache", help="Measure every map, and keep nothing for the next time."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 FailOnOption = Annotated[
     FailOn | None,
@@ -61,13 +66,13 @@ FailOnOption = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
 
-def open_paths(paths: list[Path]) -> Dump:
-    """The dump at `paths`, with progress on stderr."""
+def open_paths(paths: list[Path], workers: Workers | None = None) -> Dump:
+    """The dump at `paths`, opened by `workers`, with progress on stderr."""
     from igaviz.cli.console import progress
-    from igaviz.dump import open_dump
+    from igaviz.survey.opening import open_by
 
     with progress("opening", "shards") as advance:
-        return open_dump(*paths, progress=advance)
+        return open_by(*paths, jobs=workers or 1, progress=advance)
 
 
 def choose(
@@ -90,3 +95,22 @@ def worker_count(jobs: int | None) -> int:
     from igaviz.survey.workers import available_cores
 
     return available_cores() if jobs is None else jobs
+
+
+def workers(jobs: int | None, no_cache: bool) -> Workers:
+    """Who works, and what they know already."""
+    from igaviz.survey.cache import Cache
+    from igaviz.survey.workers import Workers
+
+    return Workers(worker_count(jobs), None if no_cache else Cache.of_user())
+
+
+def report_cache(workers: Workers) -> None:
+    """Say on stderr what was wrong with the cache; the result is the same without it."""
+    from igaviz.cli.console import message
+
+    cache = workers.cache
+    if cache is not None and cache.spoiled:
+        message(f"warning: {cache.spoiled} damaged entries of the cache {cache.folder}: made anew")
+    if cache is not None and cache.failure:
+        message(f"warning: nothing can be kept in the cache {cache.folder} ({cache.failure})")

@@ -96,6 +96,7 @@ def render(
     dpi: Annotated[int, typer.Option(min=20, max=600, help="Dots per inch.")] = 150,
     out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("attention_vis"),
     jobs: options.Jobs = None,
+    no_cache: options.NoCache = False,
     force: options.Force = False,
     json: options.Json = False,
 ) -> int:
@@ -116,7 +117,8 @@ def render(
         format=format.value,
         dpi=dpi,
     )
-    opened = options.open_paths(dump)
+    workers = options.workers(jobs, no_cache)
+    opened = options.open_paths(dump, workers)
     named = options.choose(
         layer=layer or "all",
         head=head,
@@ -143,7 +145,7 @@ def render(
             out=out,
             style=chosen,
             force=force,
-            jobs=options.worker_count(jobs),
+            jobs=workers,
             progress=advance,
             measuring=measuring,
         )
@@ -154,6 +156,7 @@ def render(
         print_rendering(rendering, console.out())
     for path, reason in rendering.failed:
         console.message(f"{path}: {reason}")
+    options.report_cache(workers)
     hurt = console.report_damage(damaged, opened.warnings)
     if not rendering.pictures:
         return 2

@@ -66,6 +66,7 @@ def summary(
     ] = False,
     radius: options.Radius = 8.0,
     jobs: options.Jobs = None,
+    no_cache: options.NoCache = False,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
     """Print metrics of whole runs, by run, step, layer or head; verdicts, and how they went."""
@@ -76,7 +77,8 @@ def summary(
 
     chosen = Format.JSON if json else format
     choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
-    opened = options.open_paths(dump)
+    workers = options.workers(jobs, no_cache)
+    opened = options.open_paths(dump, workers)
     runs = sum(bool(run.entries or run.scalars) for run in opened.runs)
     rows_by = By.LAYER if lines else by or _usual(chosen, runs=runs)
     damaged: list[Damage] = []
@@ -88,7 +90,7 @@ def summary(
                 choice,
                 by=rows_by.value,
                 radius=radius,
-                jobs=options.worker_count(jobs),
+                jobs=workers,
                 progress=advance,
                 report=damaged.append,
                 each_layer=trends.add if chosen in _WITH_TRENDS and not lines else None,
@@ -102,6 +104,7 @@ def summary(
         else:
             together = sort is Sort.WORST or rows_by is By.RUN
             _print(chosen, ordered, trends, damaged, (rows_by, together, step != "all"))
+    options.report_cache(workers)
     hurt = console.report_damage(damaged, opened.warnings)
     return options.NOTHING_DONE if hurt and not rows.seen else int(hurt)
 

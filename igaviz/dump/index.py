@@ -49,6 +49,19 @@ class ShardIndex:
     damaged: tuple[Damage, ...]
     warnings: tuple[str, ...] = ()
 
+    def at(self, path: Path) -> ShardIndex:
+        """The index of the same file under another path."""
+        old, new = str(self.path), str(path)
+        if old == new:
+            return self
+        return replace(
+            self,
+            path=path,
+            entries=tuple(replace(entry, path=new) for entry in self.entries),
+            damaged=tuple(replace(piece, path=new) for piece in self.damaged),
+            warnings=tuple(warning.replace(old, new) for warning in self.warnings),
+        )
+
 
 @dataclass
 class _Walk:
@@ -112,6 +125,14 @@ def index_shard(path: Path) -> ShardIndex:
             damaged=tuple(walk.damaged),
             warnings=warnings,
         )
+
+
+def try_to_index(path: Path) -> ShardIndex | DumpError:
+    """The index of the shard at `path`, or the error that says why there is none."""
+    try:
+        return index_shard(path)
+    except DumpError as error:
+        return error
 
 
 def _check_root(file: h5py.File) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from itertools import chain, groupby
 from pathlib import Path
 
 from igaviz.dump.data import Damage, LayerEntry
-from igaviz.dump.index import ShardIndex, index_shard
+from igaviz.dump.index import ShardIndex, try_to_index
 from igaviz.dump.restarts import Restarts, Superseded
 from igaviz.dump.run_file import Ended, recordings_that_ended
 from igaviz.dump.scalar_index import ScalarIndex, index_scalars
@@ -102,18 +102,40 @@ class Dump:
         return tuple(sorted({entry.id.batch for entry in self.entries}))
 
 
-@dataclass
-class _Source:
-    """One given path: the shards and scalars files below it."""
+@dataclass(frozen=True)
+class Place:
+    """One given path: the shards and the scalars files (with their ranks) below it, by name."""
 
     path: Path
-    indexes: list[ShardIndex] = field(default_factory=list)
-    scalars: list[ScalarIndex] = field(default_factory=list)
+    shards: tuple[Path, ...]
+    scalars: tuple[tuple[Path, int], ...] = ()
     ended: tuple[Ended, ...] = ()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies at the given paths; nothing of it is opened yet."""
+
+    places: tuple[Place, ...]
+    damaged: tuple[Damage, ...]
+
+
+@dataclass
+class _Source:
+    """One given path: what was read of the shards and scalars files below it."""
+
+    path: Path
+    scalars: tuple[ScalarIndex, ...]
+    ended: tuple[Ended, ...]
+    indexes: list[ShardIndex] = field(default_factory=list)
 
     @property
     def run_ids(self) -> set[str]:
         return {index.run_id for index in self.indexes if index.run_id}
+
+
+def _one_by_one(shards: Sequence[Path]) -> Iterator[ShardIndex | DumpError]:
+    return map(try_to_index, shards)
 
 
 def open_dump(*paths: str | Path, progress: Progress | None = None) -> Dump:
@@ -122,25 +144,38 @@ def open_dump(*paths: str | Path, progress: Progress | None = None) -> Dump:
     A folder is one run (not recursive); paths that share a `run_id` are one run. What can't be
     read is in `damaged`. Raises `NothingReadableError` where no shard and no scalars file can be.
     """
+    return open_listing(list_paths(*paths), progress=progress)
+
+
+def open_listing(
+    listing: Listing,
+    *,
+    indexes: Callable[[Sequence[Path]], Iterable[ShardIndex | DumpError]] = _one_by_one,
+    scalars: Callable[[Path, int], ScalarIndex] = index_scalars,
+    progress: Progress | None = None,
+) -> Dump:
+    """As `open_dump`; `indexes` gives those of shards in their order, `scalars` of such a file."""
     sources: list[_Source] = []
-    damaged: list[Damage] = []
+    damaged = list(listing.damaged)
     warnings: list[str] = []
-    listed = [_list_source(path, damaged) for path in _distinct(paths)]
-    total = sum(len(shards) for _, shards in listed)
+    shards = [shard for place in listing.places for shard in place.shards]
     done = 0
-    for source, shards in listed:
-        for shard in shards:
-            try:
-                index = index_shard(shard)
-            except DumpError as error:
-                damaged.append(Damage(error.path, error.where, _with_hint(error)))
+    found = iter(indexes(shards))
+    for place in listing.places:
+        source = _Source(
+            place.path, tuple(scalars(file, rank) for file, rank in place.scalars), place.ended
+        )
+        for _ in place.shards:
+            index = next(found)
+            if isinstance(index, DumpError):
+                damaged.append(Damage(index.path, index.where, _with_hint(index)))
             else:
                 source.indexes.append(index)
                 damaged.extend(index.damaged)
                 warnings.extend(index.warnings)
             done += 1
             if progress is not None:
-                progress(done, total)
+                progress(done, len(shards))
         if source.indexes or source.scalars:
             sources.append(source)
     runs = _assemble(sources, damaged)
@@ -149,6 +184,13 @@ def open_dump(*paths: str | Path, progress: Progress | None = None) -> Dump:
         hint = _runs_below(source.path for source, _ in listed)
         raise NothingReadableError([describe(piece) for piece in unread], hint=hint)
     return Dump(tuple(runs), tuple(damaged), tuple(warnings))
+
+
+def list_paths(*paths: str | Path) -> Listing:
+    """What lies at the paths, each real place once; folders are not searched recursively."""
+    damaged: list[Damage] = []
+    places = tuple(_list_place(path, damaged) for path in _distinct(paths))
+    return Listing(places, tuple(damaged))
 
 
 def describe(piece: Damage) -> str:
@@ -170,25 +212,25 @@ def _distinct(paths: Iterable[str | Path]) -> list[Path]:
     return list(reversed(found.values()))
 
 
-def _list_source(path: Path, damaged: list[Damage]) -> tuple[_Source, list[Path]]:
-    source = _Source(path)
+def _list_place(path: Path, damaged: list[Damage]) -> Place:
     if not path.is_dir():
-        return source, [path]
+        return Place(path, (path,))
     try:
         names = sorted(entry.name for entry in os.scandir(path))
     except OSError as error:
         damaged.append(Damage(str(path), "", f"the folder can't be read ({error.strerror})"))
-        return source, []
-    shards = [path / name for name in names if _is_shard(name)]
+        return Place(path, ())
     ranks = [(path / name, parse_scalars_name(name)) for name in names]
-    source.scalars = [
-        index_scalars(file, rank) for file, rank in ranks if rank is not None and file.is_file()
-    ]
-    source.ended = recordings_that_ended(path)
-    if not shards and not source.scalars:
-        why = "".join(f"; its recording ended: {ended.reason}" for ended in source.ended[-1:])
+    place = Place(
+        path,
+        tuple(path / name for name in names if _is_shard(name)),
+        tuple((file, rank) for file, rank in ranks if rank is not None and file.is_file()),
+        recordings_that_ended(path),
+    )
+    if not place.shards and not place.scalars:
+        why = "".join(f"; its recording ended: {ended.reason}" for ended in place.ended[-1:])
         damaged.append(Damage(str(path), "", f"no shard (.h5) in this folder{why}"))
-    return source, shards
+    return place
 
 
 def _runs_below(paths: Iterable[Path]) -> str | None:

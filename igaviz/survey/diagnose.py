@@ -10,6 +10,7 @@ from igaviz.dump import Damage, Dump
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.measured import Progress, measure_layers
 from igaviz.survey.plan import Choice, plan
+from igaviz.survey.workers import Jobs
 
 
 def diagnose(
@@ -19,7 +20,7 @@ def diagnose(
     settings: Settings = Settings(),  # noqa: B008 (frozen)
     baseline: Baseline | None = None,
     radius: float = LOCAL_RADIUS,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress | None = None,
 ) -> Diagnosis:
     """The verdict on the chosen maps, with every finding and what was skipped or damaged.

@@ -17,6 +17,7 @@ from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.lines import as_measurements, thinned
 from igaviz.survey.measured import Progress, measure_layers
 from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan_time_lines
+from igaviz.survey.workers import Jobs
 
 PROBE = "probe"
 
@@ -30,7 +31,7 @@ def histories(
     *,
     metric: str | None = None,
     radius: float = LOCAL_RADIUS,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress | None = None,
     report: Callable[[Damage], None] | None = None,
 ) -> tuple[History, ...]:
@@ -72,7 +73,7 @@ def history_of(
     *,
     metric: str | None = None,
     radius: float = LOCAL_RADIUS,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress | None = None,
     report: Callable[[Damage], None] | None = None,
 ) -> History:
@@ -120,7 +121,7 @@ def _entries(line: TimeLine) -> tuple[LayerEntry, ...]:
 def _of_maps(
     line: TimeLine,
     radius: float,
-    jobs: int,
+    jobs: Jobs,
     progress: Progress | None,
     report: Callable[[Damage], None],
 ) -> Iterator[Moment]:

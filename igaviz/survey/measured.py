@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 
 from igaviz.dump import AttentionMap, Damage, LayerEntry, Structure, read_maps
 from igaviz.metrics import Measurement, Pairs, measure
+from igaviz.survey.cache import Cache, identity_of
+from igaviz.survey.known import Measured
 from igaviz.survey.plan import LayerTask
-from igaviz.survey.workers import Done, run_tasks
+from igaviz.survey.workers import Done, Jobs, Workers, run_tasks
 
 Progress = Callable[[int, int], None]
 """Called with (done, total), in maps or pictures."""
 
 _local = threading.local()
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The measurements of one task's maps, and the maps that could not be read."""
-
-    measurements: tuple[Measurement, ...]
-    damaged: tuple[Damage, ...]
 
 
 @dataclass(frozen=True)
@@ -68,19 +63,33 @@ def _same(one: Structure, other: Structure) -> bool:
     )
 
 
-def measure_task(task: LayerTask, radius: float) -> Measured:
-    """Every chosen map of one entry, measured; one map is held at a time."""
+def measure_task(
+    task: LayerTask, radius: float, cache: Cache | None = None, folder: str = ""
+) -> Measured:
+    """Every chosen map of one entry, measured, or as the cache has it; one map is held at a time.
+
+    `folder` is where relative paths of shards begin.
+    """
+    path = str(Path(folder, task.entry.path))
+    known = None if cache is None else cache.find(task, radius, path)
+    if known is not None:
+        return known
+    before = identity_of(path)
     damaged: list[Damage] = []
-    maps: Iterator[AttentionMap] = read_maps(task.entry, task.heads, report=damaged.append)
+    here = replace(task.entry, path=path)
+    maps: Iterator[AttentionMap] = read_maps(here, task.heads, report=damaged.append)
     measurements = tuple(measure(m, pairs_of(m.structure, radius)) for m in maps)
-    return Measured(measurements, tuple(damaged))
+    found = Measured(measurements, tuple(replace(piece, path=task.entry.path) for piece in damaged))
+    if cache is None or before is None or before != identity_of(path):
+        return found
+    return cache.keep(task, radius, found, path)
 
 
 def measure_layers(
     tasks: Sequence[LayerTask],
     *,
     radius: float,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress | None = None,
 ) -> Iterator[LayerGroup]:
     """The measurements of `tasks`, layer by layer in the order of the plan, streamed.
@@ -89,22 +98,46 @@ def measure_layers(
     """
     total = sum(len(task.heads) for task in tasks)
     done = 0
-    results = run_tasks(partial(measure_task, radius=radius), tasks, jobs)
-    for (run, phase, step, layer), group in groupby(results, key=lambda result: result.task.group):
+    results = measure_tasks(tasks, radius=radius, jobs=jobs)
+    for (run, phase, step, layer), group in groupby(results, key=lambda pair: pair[0].group):
         finished = list(group)
-        measured = [_or_dead(result) for result in finished]
         yield LayerGroup(
             run=run,
             phase=phase,
             step=step,
             layer=layer,
-            entries=tuple(result.task.entry for result in finished),
-            measurements=tuple(m for part in measured for m in part.measurements),
-            damaged=tuple(piece for part in measured for piece in part.damaged),
+            entries=tuple(task.entry for task, _ in finished),
+            measurements=tuple(m for _, part in finished for m in part.measurements),
+            damaged=tuple(piece for _, part in finished for piece in part.damaged),
         )
-        done += sum(len(result.task.heads) for result in finished)
+        done += sum(len(task.heads) for task, _ in finished)
         if progress is not None:
             progress(done, total)
+
+
+def measure_tasks(
+    tasks: Sequence[LayerTask], *, radius: float, jobs: Jobs = 1
+) -> Iterator[tuple[LayerTask, Measured]]:
+    """Each task with its measurements, in order: those known already, and those of the workers.
+
+    Only what isn't known goes to the workers, which go on while known ones are taken.
+    """
+    workers = Workers.of(jobs)
+    known = workers.known
+    if known is None:
+        missing, has = tasks, bytearray(len(tasks))
+    else:
+        has = bytearray(known.has(task, radius) for task in tasks)
+        missing = [task for task, there in zip(tasks, has, strict=True) if not there]
+    measure_one = partial(measure_task, radius=radius, cache=workers.cache, folder=str(Path.cwd()))
+    results = run_tasks(measure_one, missing, workers)
+    for task, there in zip(tasks, has, strict=True):
+        found = known.find(task, radius) if known is not None and there else None
+        if found is None:
+            found = measure_one(task) if there else _or_dead(next(results))
+        if found.not_kept and workers.cache is not None:
+            workers.cache.failure = found.not_kept
+        yield task, found
 
 
 def _or_dead(done: Done[LayerTask, Measured]) -> Measured:

@@ -34,7 +34,7 @@ from igaviz.survey.pictures import (
     resolve,
 )
 from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan
-from igaviz.survey.workers import run_tasks
+from igaviz.survey.workers import Jobs, run_tasks
 
 DEFAULT_OUT = Path("attention_vis")
 DEFAULT_CHOICE = Choice(step=Numbers.parse("last"), batch=Numbers.parse("0"))
@@ -95,7 +95,7 @@ def render(
     out: Path = DEFAULT_OUT,
     style: Style = Style(),  # noqa: B008 (frozen)
     force: bool = False,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress | None = None,
     measuring: Progress | None = None,
 ) -> Rendering:
@@ -136,7 +136,7 @@ def _drawn(
     work: Sequence[PictureTask],
     damaged: list[Damage],
     style: Style,
-    jobs: int,
+    jobs: Jobs,
     progress: Progress | None,
 ) -> Rendering:
     pictures: list[Picture] = []
@@ -184,7 +184,7 @@ class _Judged:
 def _measured(
     tasks: Sequence[LayerTask],
     style: Style,
-    jobs: int,
+    jobs: Jobs,
     damaged: list[Damage],
     progress: Progress | None,
 ) -> _Judged:
@@ -269,7 +269,7 @@ def _run_work(
     tracks: Sequence[TimeLine],
     namer: Namer,
     style: Style,
-    jobs: int,
+    jobs: Jobs,
     damaged: list[Damage],
     progress: Progress | None,
 ) -> Iterator[PictureTask]:

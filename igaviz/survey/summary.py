@@ -19,6 +19,7 @@ from igaviz.survey.lines import as_measurements, thinned
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.row import By, Row, of_step
+from igaviz.survey.workers import Jobs
 
 __all__ = ["By", "Row", "summary_rows"]
 
@@ -42,7 +43,7 @@ def summary_rows(
     *,
     by: By = "head",
     radius: float = LOCAL_RADIUS,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress | None = None,
     report: Callable[[Damage], None] | None = None,
     each_layer: Callable[[Row], None] | None = None,

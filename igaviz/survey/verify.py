@@ -12,6 +12,7 @@ from igaviz.metrics import Measurement
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import EVERYTHING, plan
+from igaviz.survey.workers import Jobs
 
 _INVARIANTS = Settings.of(select=("D001", "D002", "D003"))
 _NUMBERS = {"D001": "nonfinite", "D002": "row_sum_error", "D003": "replay_error"}
@@ -45,7 +46,7 @@ class Verification:
         return not self.damaged and not self.problems
 
 
-def verify(dump: Dump, *, jobs: int = 1, progress: Progress | None = None) -> Verification:
+def verify(dump: Dump, *, jobs: Jobs = 1, progress: Progress | None = None) -> Verification:
     """Whether `dump` is whole: structure, types, checksums, finite numbers, row sums, replay.
 
     Reads every map of every phase and every line of the scalars files. Invariants are those of

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from igaviz.survey.cache import Cache
+from igaviz.survey.known import Known
+from igaviz.survey.processes import Processes
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 FEW_TASKS = 10
 """Below this many tasks, starting processes costs more than it saves."""
-
-_AHEAD = 4
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,42 @@ class Done(Generic[T, R]):
     result: R | None
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Who works: `jobs` processes, with what is measured already in `cache`."""
+
+    jobs: int = 1
+    cache: Cache | None = None
+
+    @classmethod
+    def of(cls, jobs: Jobs) -> Workers:
+        """The workers that a function's `jobs` means."""
+        return cls(jobs) if isinstance(jobs, int) else jobs
+
+    @property
+    def known(self) -> Known | None:
+        """What needs no work."""
+        return self.cache
+
+
+Jobs = int | Workers
+"""The `jobs` of a function: a number of processes, or `Workers`, which say more."""
+
+
+class Crew(Protocol):
+    """Workers that take tasks; `ahead` is how many are under way at most."""
+
+    ahead: int
+    death: type[Exception]
+    """What the future of a task raises whose worker died, of that task or of another."""
+
+    def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
+        """The result of `function(task)` to be."""
+
+    def renew(self) -> None:
+        """Take in new workers for those that died, where nobody else does."""
+
+
 def available_cores() -> int:
     """The cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -40,119 +73,66 @@ def available_cores() -> int:
 def run_tasks(
     function: Callable[[T], R],
     tasks: Sequence[T],
-    jobs: int = 1,
+    jobs: Jobs = 1,
     *,
     parts: Callable[[T], Sequence[T]] | None = None,
 ) -> Iterator[Done[T, R]]:
     """Each task with `function`'s result, in the order of `tasks`.
 
-    With `jobs` > 1 and enough tasks the work goes to spawned processes, a few tasks ahead of what
-    is consumed. A dead worker breaks every task in flight and names none, so those are run again
-    one at a time, and only the one that kills again is given up. `parts` takes that one apart: its
-    parts come in its place, and only those that kill are given up.
+    With more than one job and enough tasks the work goes to spawned processes, a few tasks ahead
+    of what is consumed. A dead worker may fail every task in flight and name none, so those are
+    run again one at a time, and only the one that kills again is given up. `parts` takes that one
+    apart: its parts come in its place, and only those that kill are given up.
 
     Where the caller leaves early, by Ctrl-C or otherwise, the workers are ended at once.
     """
-    if jobs <= 1 or len(tasks) < FEW_TASKS:
+    workers = Workers.of(jobs)
+    if workers.jobs <= 1 or len(tasks) < FEW_TASKS:
         for task in tasks:
             yield Done(task, function(task))
         return
-    left = deque(tasks)
-    while left:
-        yield from _until_broken(function, left, jobs, ahead=jobs * _AHEAD)
-        suspects = [left.popleft() for _ in range(min(len(left), jobs * _AHEAD))]
-        for done in _one_at_a_time(function, suspects):
-            pieces = parts(done.task) if parts is not None and done.result is None else ()
-            if len(pieces) > 1:
-                yield from _one_at_a_time(function, pieces)
-            else:
-                yield done
+    hired: AbstractContextManager[Crew] = Processes.hired(workers.jobs)
+    with hired as crew:
+        yield from _over(crew, function, tasks, parts)
 
 
-def _until_broken(
-    function: Callable[[T], R], left: deque[T], jobs: int, *, ahead: int
+def _over(
+    crew: Crew,
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    parts: Callable[[T], Sequence[T]] | None,
 ) -> Iterator[Done[T, R]]:
-    """Results in order, removing each task from `left`; stops early where the pool breaks.
-
-    At most `ahead` tasks are under way.
-    """
-    with _pool(jobs) as pool:
-        waiting: deque[Future[R]] = deque()
-        try:
-            while left:
-                while len(waiting) < min(len(left), ahead):
-                    waiting.append(pool.submit(function, left[len(waiting)]))
-                result = waiting.popleft().result()
-                yield Done(left.popleft(), result)
-        except BrokenProcessPool:
+    under_way: deque[tuple[T, Future[R]]] = deque()
+    left = iter(tasks)
+    suspects = 0  # so many of those under way were in flight when a worker died
+    while True:
+        while not suspects and len(under_way) < crew.ahead:
+            task = next(left, None)
+            if task is None:
+                break
+            under_way.append((task, crew.submit(function, task)))
+        if not under_way:
             return
+        task, future = under_way.popleft()
+        suspects = max(0, suspects - 1)
+        try:
+            done = Done(task, future.result())
+        except crew.death:
+            wait([other for _, other in under_way])
+            suspects = len(under_way)
+            done = _alone(crew, function, task)
+        pieces = parts(task) if parts is not None and done.result is None else ()
+        if len(pieces) > 1:
+            yield from (_alone(crew, function, piece) for piece in pieces)
+        else:
+            yield done
 
 
-def _one_at_a_time(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[Done[T, R]]:
-    left = deque(tasks)
-    while left:
-        yield from _until_broken(function, left, 1, ahead=1)
-        if left:
-            yield Done(left.popleft(), None)
-
-
-@contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of spawned workers, which are gone when the context is left, however it is left."""
-    others = {process.pid for process in multiprocessing.active_children()}
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+def _alone(crew: Crew, function: Callable[[T], R], task: T) -> Done[T, R]:
+    """The task run with nothing beside it: where a worker dies now, it is this task that kills."""
+    crew.renew()
     try:
-        with _one_thread_each(), _interrupts_held_back():
-            pool.submit(os.getpid)  # starts all workers
-        yield pool
-    except BaseException:
-        for process in multiprocessing.active_children():
-            if process.pid not in others:
-                process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started in this context have one BLAS thread: more would fight over the cores."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Processes started in this context never see Ctrl-C, which a terminal sends to all at once.
-
-    Here it arrives when the context is left. Ending the workers is the parent's business.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    """Make this worker end when its parent does: a parent that is killed can't say so."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+        return Done(task, crew.submit(function, task).result())
+    except crew.death:
+        crew.renew()
+        return Done(task, None)

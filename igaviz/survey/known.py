@@ -1,0 +1,32 @@
+"""What is measured already: it need not be measured again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from igaviz.dump import Damage
+from igaviz.metrics import Measurement
+from igaviz.survey.plan import LayerTask
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measurements of one task's maps, and the maps that could not be read.
+
+    `not_kept` says why they could not be kept for the next time, where that failed.
+    """
+
+    measurements: tuple[Measurement, ...]
+    damaged: tuple[Damage, ...]
+    not_kept: str = ""
+
+
+class Known(Protocol):
+    """Measurements by task: a cache, or the parts that others measured."""
+
+    def has(self, task: LayerTask, radius: float) -> bool:
+        """Whether `find` will most likely find it; cheap."""
+
+    def find(self, task: LayerTask, radius: float) -> Measured | None:
+        """The measurements of the task's maps, None where they must be measured."""

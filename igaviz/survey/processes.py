@@ -1,0 +1,113 @@
+"""Spawned processes on this machine, which end when their parent does, however it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_AHEAD = 4
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Processes:
+    """`jobs` worker processes; one that dies breaks the pool with all that is in flight."""
+
+    death: type[Exception] = BrokenProcessPool
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self.ahead = jobs * _AHEAD
+        self.pool = self._start()
+
+    @classmethod
+    @contextmanager
+    def hired(cls, jobs: int) -> Iterator[Processes]:
+        """Workers that are gone when the context is left, however it is left."""
+        others = {process.pid for process in multiprocessing.active_children()}
+        crew = cls(jobs)
+        try:
+            yield crew
+        except BaseException:
+            for process in multiprocessing.active_children():
+                if process.pid not in others:
+                    process.terminate()
+            raise
+        finally:
+            crew.pool.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
+        """The result to be; a pool that broke unseen fails it as it fails all in flight."""
+        try:
+            return self.pool.submit(function, task)
+        except BrokenProcessPool as error:
+            failed: Future[R] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def renew(self) -> None:
+        """A new pool in place of a broken one."""
+        try:
+            self.pool.submit(os.getpid)
+        except BrokenProcessPool:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+            self.pool = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_end_with_parent)
+        with _one_thread_each(), _interrupts_held_back():
+            pool.submit(os.getpid)  # starts all workers
+        return pool
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started in this context have one BLAS thread: more would fight over the cores."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Processes started in this context never see Ctrl-C, which a terminal sends to all at once.
+
+    Here it arrives when the context is left. Ending the workers is the parent's business.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """Make this worker end when its parent does: a parent that is killed can't say so."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
