@@ -40,7 +40,7 @@ THIRD_PARTY = {
     "metrics": {"numpy"},
     "checks": {"numpy"},
     "figures": {"numpy", "matplotlib"},
-    "survey": {"numpy", "platformdirs"},
+    "survey": {"numpy", "platformdirs", "distributed", "threadpoolctl"},
     "report": {"rich"},
     "cli": {"typer", "rich"},
     "record": {"numpy", "torch", "yaml", *FRAMEWORKS},

@@ -71,6 +71,7 @@ def diagnose(
     fail_on: options.FailOnOption = None,
     jobs: options.Jobs = None,
     no_cache: options.NoCache = False,
+    scheduler: options.Scheduler = None,
     format: Annotated[Format, typer.Option(help="What to print.")] = Format.TABLE,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
@@ -89,7 +90,7 @@ def diagnose(
     )
     known = None if baseline is None else Baseline.read(baseline)
     choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
-    workers = options.workers(jobs, no_cache)
+    workers = options.workers(jobs, no_cache, scheduler)
     opened = options.open_paths(dump, workers)
     with console.progress("measuring", "maps") as advance:
         diagnosis = judge(

@@ -56,6 +56,14 @@ NoCache = Annotated[
     bool,
     typer.Option("--no-cache", help="Measure every map, and keep nothing for the next time."),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Work on the Dask cluster whose scheduler is there: tcp://host:8786.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 FailOnOption = Annotated[
     FailOn | None,
@@ -97,12 +105,12 @@ def worker_count(jobs: int | None) -> int:
     return available_cores() if jobs is None else jobs
 
 
-def workers(jobs: int | None, no_cache: bool) -> Workers:
+def workers(jobs: int | None, no_cache: bool, scheduler: str | None = None) -> Workers:
     """Who works, and what they know already."""
     from igaviz.survey.cache import Cache
     from igaviz.survey.workers import Workers
 
-    return Workers(worker_count(jobs), None if no_cache else Cache.of_user())
+    return Workers(worker_count(jobs), None if no_cache else Cache.of_user(), scheduler)
 
 
 def report_cache(workers: Workers) -> None:

@@ -67,6 +67,7 @@ def summary(
     radius: options.Radius = 8.0,
     jobs: options.Jobs = None,
     no_cache: options.NoCache = False,
+    scheduler: options.Scheduler = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
     """Print metrics of whole runs, by run, step, layer or head; verdicts, and how they went."""
@@ -77,7 +78,7 @@ def summary(
 
     chosen = Format.JSON if json else format
     choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
-    workers = options.workers(jobs, no_cache)
+    workers = options.workers(jobs, no_cache, scheduler)
     opened = options.open_paths(dump, workers)
     runs = sum(bool(run.entries or run.scalars) for run in opened.runs)
     rows_by = By.LAYER if lines else by or _usual(chosen, runs=runs)

@@ -129,7 +129,7 @@ def measure_tasks(
     else:
         has = bytearray(known.has(task, radius) for task in tasks)
         missing = [task for task, there in zip(tasks, has, strict=True) if not there]
-    measure_one = partial(measure_task, radius=radius, cache=workers.cache, folder=str(Path.cwd()))
+    measure_one = partial(measure_task, radius=radius, cache=workers.cache, folder=workers.folder)
     results = run_tasks(measure_one, missing, workers)
     for task, there in zip(tasks, has, strict=True):
         found = known.find(task, radius) if known is not None and there else None

@@ -28,7 +28,7 @@ def _indexes(shards: Sequence[Path], workers: Workers) -> Iterator[ShardIndex | 
     cache = workers.cache
     known = [cache is not None and cache.has_index(shard) for shard in shards]
     missing = [shard for shard, there in zip(shards, known, strict=True) if not there]
-    read = run_tasks(partial(_index, folder=str(Path.cwd())), missing, workers)
+    read = run_tasks(partial(_index, folder=workers.folder), missing, workers)
     for shard, there in zip(shards, known, strict=True):
         kept = cache.index(shard) if cache is not None and there else None
         if kept is not None:

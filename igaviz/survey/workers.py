@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from igaviz.survey.cache import Cache
+from igaviz.survey.cluster import Cluster
 from igaviz.survey.known import Known
 from igaviz.survey.processes import Processes
 
@@ -31,10 +33,14 @@ class Done(Generic[T, R]):
 
 @dataclass(frozen=True)
 class Workers:
-    """Who works: `jobs` processes, with what is measured already in `cache`."""
+    """Who works: `jobs` processes here, or the Dask cluster whose scheduler is at `scheduler`.
+
+    What is measured already is in `cache`.
+    """
 
     jobs: int = 1
     cache: Cache | None = None
+    scheduler: str | None = None
 
     @classmethod
     def of(cls, jobs: Jobs) -> Workers:
@@ -45,6 +51,17 @@ class Workers:
     def known(self) -> Known | None:
         """What needs no work."""
         return self.cache
+
+    @property
+    def folder(self) -> str:
+        """Where relative paths of tasks begin: workers elsewhere don't know."""
+        return "" if self.scheduler is None else str(Path.cwd())
+
+    def hired(self, tasks: int) -> AbstractContextManager[Crew] | None:
+        """The crew for so many tasks, None where they are done soonest in this process."""
+        if self.scheduler is not None:
+            return Cluster.hired(self.scheduler) if tasks else None
+        return Processes.hired(self.jobs) if self.jobs > 1 and tasks >= FEW_TASKS else None
 
 
 Jobs = int | Workers
@@ -86,12 +103,11 @@ def run_tasks(
 
     Where the caller leaves early, by Ctrl-C or otherwise, the workers are ended at once.
     """
-    workers = Workers.of(jobs)
-    if workers.jobs <= 1 or len(tasks) < FEW_TASKS:
+    hired = Workers.of(jobs).hired(len(tasks))
+    if hired is None:
         for task in tasks:
             yield Done(task, function(task))
         return
-    hired: AbstractContextManager[Crew] = Processes.hired(workers.jobs)
     with hired as crew:
         yield from _over(crew, function, tasks, parts)
 

@@ -1,0 +1,110 @@
+"""The workers of a Dask cluster that runs already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from igaviz.errors import UsageError
+from igaviz.survey.cache import measuring_code
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_LEAST_AHEAD = 64
+_AHEAD = 4
+_SECONDS = 30
+
+_INSTALLED = "__import__('importlib.util').util.find_spec('igaviz') is not None"
+
+_limited = False
+
+
+class ClusterError(UsageError):
+    """A Dask cluster that can't be reached, has no worker, or has another igaviz."""
+
+
+class Cluster:
+    """Tasks on the cluster; a worker that dies fails its own tasks once they killed several.
+
+    The cluster itself takes in new workers, as it was set up to.
+    """
+
+    def __init__(self, client: Any, death: type[Exception]) -> None:  # noqa: ANN401 (no types)
+        self.executor = client.get_executor(pure=False)
+        self.death = death
+        self.ahead = max(_LEAST_AHEAD, _AHEAD * sum(client.nthreads().values()))
+
+    @classmethod
+    @contextmanager
+    def hired(cls, address: str) -> Iterator[Cluster]:
+        """The workers of the scheduler at `address`; what is under way is called off at the end.
+
+        Raises `ClusterError` where they can't be had.
+        """
+        try:
+            from distributed import Client, KilledWorker
+        except ModuleNotFoundError as error:
+            raise ClusterError(
+                "--scheduler needs the package distributed",
+                hint="pip install 'igaviz[cluster]', here and where the workers run",
+            ) from error
+        try:
+            client: Any = Client(address, timeout=_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {address}", hint="write tcp://host:8786"
+            ) from error
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=_SECONDS)
+            except TimeoutError as error:
+                raise ClusterError(
+                    f"the scheduler at {address} has no worker", hint="start some: dask worker"
+                ) from error
+            _check_installed(client)
+            try:
+                yield cls(client, KilledWorker)
+            except CancelledError as error:
+                raise ClusterError(f"the scheduler at {address} went away") from error
+
+    def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
+        """The result to be."""
+        found: Future[R] = self.executor.submit(_work, function, task, measuring_code())
+        return found
+
+    def renew(self) -> None:
+        """Nothing: the cluster starts workers anew."""
+
+
+def _check_installed(client: Any) -> None:  # noqa: ANN401
+    """Raise where igaviz is missing: such a worker would never answer, and no error come back."""
+    there = [*client.run(eval, _INSTALLED).values(), client.run_on_scheduler(eval, _INSTALLED)]
+    if not all(there):
+        raise ClusterError(
+            "there is no igaviz where the workers or their scheduler run",
+            hint="pip install 'igaviz[cluster]' there, in the same version",
+        )
+
+
+def _work(function: Callable[[T], R], task: T, code: str) -> R:
+    """The result of one task, in a worker."""
+    if code != measuring_code():
+        raise ClusterError(
+            "a worker has another igaviz or numpy than the one that asks",
+            hint="install the same where the workers run",
+        )
+    _use_one_thread()
+    return function(task)
+
+
+def _use_one_thread() -> None:
+    """One BLAS thread, in this worker from now on: more would fight, and sum in another order."""
+    global _limited
+    if not _limited:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(limits=1)
+        _limited = True
