@@ -92,7 +92,7 @@ class AttentionMap:
     gamma: float | None = None
     logits_before: Floats | None = None
     geo_bias: Floats | None = None
-    logits_after: Floats | None = None
+    logits_after_recorded: Floats | None = None
     attention: Floats | None = None
     pair_bias: Floats | None = None
     sigma: Floats | None = None
@@ -107,6 +107,18 @@ class AttentionMap:
     def n_residues(self) -> int:
         """N, the number of residues."""
         return self.structure.n_residues
+
+    @cached_property
+    def logits_after(self) -> Floats | None:
+        """The logits after geometry, [N, N]: as recorded, else S + G; None where that can't be."""
+        if self.logits_after_recorded is not None:
+            return self.logits_after_recorded
+        if self.logits_before is None or self.geo_bias is None:
+            return None
+        with np.errstate(all="ignore"):  # non-finite values stay as they are
+            if self.geo_bias_sign == 1:
+                return self.logits_before + self.geo_bias
+            return self.logits_before - self.geo_bias
 
     @cached_property
     def effective_bias(self) -> Floats | None:

@@ -50,7 +50,7 @@ def build(n, *, gamma=0.3, chains=1, sign=1, seed=0, phase="train", name="1abc")
         gamma=gamma,
         logits_before=logits,
         geo_bias=sign * bias,
-        logits_after=after,
+        logits_after_recorded=after,
         attention=softmax(after),
         geo_bias_sign=sign,
     )
@@ -134,18 +134,24 @@ def odd_maps():
         "one residue": build(1),
         "two residues": build(2),
         "no attention": spoil(plain, attention=None),
-        "no logits": spoil(plain, logits_before=None, logits_after=None),
-        "no bias": spoil(plain, geo_bias=None, logits_after=None, gamma=None),
+        "no logits": spoil(plain, logits_before=None, logits_after_recorded=None),
+        "no bias": spoil(plain, geo_bias=None, logits_after_recorded=None, gamma=None),
         "nothing": spoil(
-            plain, attention=None, geo_bias=None, logits_before=None, logits_after=None
+            plain, attention=None, geo_bias=None, logits_before=None, logits_after_recorded=None
         ),
-        "all NaN": spoil(plain, attention=nan, geo_bias=nan, logits_before=nan, logits_after=nan),
+        "all NaN": spoil(
+            plain, attention=nan, geo_bias=nan, logits_before=nan, logits_after_recorded=nan
+        ),
         "constant": spoil(
-            plain, attention=zero + 1 / 40, geo_bias=zero, logits_before=zero + 3, logits_after=zero
+            plain,
+            attention=zero + 1 / 40,
+            geo_bias=zero,
+            logits_before=zero + 3,
+            logits_after_recorded=zero,
         ),
         "all zero": spoil(plain, attention=zero, geo_bias=zero, logits_before=zero),
         "holes": spoil(plain, logits_before=holes, attention=softmax(holes)),
-        "huge": spoil(plain, logits_before=huge, geo_bias=huge, logits_after=huge),
+        "huge": spoil(plain, logits_before=huge, geo_bias=huge, logits_after_recorded=huge),
         "one-hot": spoil(plain, attention=one_hot),
         "nowhere": spoil(plain, structure=nowhere),
         "far": spoil(plain, structure=far),

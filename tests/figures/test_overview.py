@@ -194,7 +194,7 @@ def test_a_cut_changes_the_view_and_no_number(drawn, make_map):
 
 def test_what_is_missing_is_said_and_never_drawn(drawn, make_map):
     map = make_map(30)
-    figure = drawn(replace(map, geo_bias=None, logits_after=None, gamma=None))
+    figure = drawn(replace(map, geo_bias=None, logits_after_recorded=None, gamma=None))
     for panel in (figure.bias, figure.after):
         assert panel.sentence.get_text().endswith("not recorded.")
         assert not panel.image.get_visible()

@@ -121,7 +121,7 @@ def test_non_finite_values_are_counted_by_kind():
     map.logits_before[2, :3] = ODD
     map.logits_before[5, 5] = np.nan
     counted = profiles_of(map).non_finite
-    assert set(counted) == {"logits_before"}
+    assert set(counted) == {"logits_before", "logits_after"}
     found = counted["logits_before"]
     assert (found.nan, found.plus_infinity, found.minus_infinity) == (2, 1, 1)
 
