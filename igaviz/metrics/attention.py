@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from igaviz.dump.data import Floats
-from igaviz.metrics.groups import Sums
+from igaviz.dump.data import Booleans, Floats
+from igaviz.metrics.groups import Doubles, Sums
 from igaviz.metrics.table import SATURATED
-from igaviz.metrics.terms import Logits, Weights
+from igaviz.metrics.tally import Total
+from igaviz.metrics.terms import Logits, Terms, Weights
 from igaviz.metrics.trend import trend
 from igaviz.metrics.values import Missing, Results, quotient
 
@@ -17,37 +19,86 @@ NO_LOCAL = "no local pairs"
 NO_GLOBAL = "no global pairs"
 
 
-def effect(attention: Weights, without: Floats) -> float:
-    """The share of attention, 0 to 1, that moves between [Q, N] `without` a term and A."""
-    moved = attention.values - without
-    np.abs(moved, out=moved)
-    return float(0.5 * moved.sum(axis=1).mean(dtype=np.float64))
+@dataclass(frozen=True, eq=False)
+class AttentionRows:
+    """What is known of A by query, [Q], and in total.
+
+    `own` is a query's attention to itself, `others` its sum over the other keys, and `columns` [N]
+    what these queries together give to each other key. `distance` is Σ A d. `geometry_moved` and
+    `content_moved` are the shares of attention, 0 to 1, that move where a term is left out, None
+    where it isn't there; `blind` are the sums of softmax(S) over local and global pairs.
+    """
+
+    own: Doubles
+    others: Doubles
+    columns: Total
+    saturated: Booleans
+    entropy: Doubles
+    distance: Doubles
+    sums: Sums
+    counts: Sums
+    geometry_moved: Doubles | None
+    content_moved: Doubles | None
+    blind: Sums | None
+
+    @classmethod
+    def of(cls, attention: Weights, terms: Terms) -> AttentionRows:
+        """Those of `attention`, which is of `terms`."""
+        weights, groups = attention.values, attention.groups
+        S, G = terms.logits, terms.bias
+        others = weights.copy()
+        others.ravel()[groups.diagonal] = 0
+        return cls(
+            own=attention.own,
+            others=others.sum(axis=1, dtype=np.float64),
+            columns=Total(others.sum(axis=0, dtype=np.float64)),
+            saturated=saturated(weights),
+            entropy=_entropy(weights),
+            distance=np.einsum("ij,ij->i", weights, groups.distance).astype(np.float64),
+            sums=groups.sums(weights),
+            counts=groups.counts,
+            geometry_moved=None if S is None else _moved(weights, S),
+            content_moved=None if G is None else _moved(weights, G),
+            blind=None if S is None else groups.shares(S.softmax),
+        )
+
+    @property
+    def n_queries(self) -> int:
+        """Q."""
+        return len(self.own)
 
 
-def locality(attention: Weights) -> Results:
+def saturated(weights: Floats) -> Booleans:
+    """[Q]: which queries give one key more than 0.9 of their attention."""
+    given: Booleans = np.any(weights > SATURATED, axis=1)
+    return given
+
+
+def locality(attention: AttentionRows) -> Results:
     """The metrics that compare local with global pairs, but for the gains."""
-    sums, counts = attention.sums, attention.groups.counts
+    sums, counts = attention.sums, attention.counts
     local = quotient(sums.local[0], counts.local[0], NO_LOCAL)
     distant = quotient(sums.distant[0], counts.distant[0], NO_GLOBAL)
-    n_queries = len(attention.values)
+    total = sums.local[0] + sums.distant[0]
     return {
         "local_attn": local,
         "global_attn": distant,
         "local_global_ratio": quotient(local, distant, "global_attn is 0"),
-        "local_mass": quotient(sums.local[0], n_queries, "")
+        "local_mass": quotient(sums.local[0], attention.n_queries, "")
         if counts.local[0]
         else Missing(NO_LOCAL),
         "local_enrichment": enrichment(sums, counts, 0),
         "longrange_enrichment": enrichment(sums, counts, 1),
         "attention_trend": trend(sums, counts),
-        "mean_distance": _mean_distance(attention),
+        "mean_distance": quotient(
+            attention.distance.sum(), total, "no attention to other residues"
+        ),
     }
 
 
-def gains(attention: Weights, logits: Logits) -> Results:
+def gains(attention: AttentionRows, blind: Sums) -> Results:
     """`local_gain` and `longrange_gain`: the enrichment of A by that of softmax(S)."""
-    blind = attention.groups.shares(logits.softmax)
-    counts = attention.groups.counts
+    counts = attention.counts
     return {
         name: quotient(
             enrichment(attention.sums, counts, apart),
@@ -58,25 +109,28 @@ def gains(attention: Weights, logits: Logits) -> Results:
     }
 
 
-def concentration(attention: Weights) -> Results:
-    """How many keys share the attention of a query, and of all queries."""
-    weights = attention.values
-    n_queries, n_keys = weights.shape
-    logarithms = np.maximum(weights, np.finfo(np.float32).tiny)
-    np.log(logarithms, out=logarithms)
-    entropy = float(-np.einsum("ij,ij->i", weights, logarithms).sum(dtype=np.float64) / n_queries)
+def concentration(attention: AttentionRows) -> Results:
+    """How many keys share the attention of a query."""
+    n_keys = len(attention.columns.values)
+    entropy = float(attention.entropy.mean())
     return {
         "self_mass": float(attention.own.mean()),
-        "saturation": float((weights.max(axis=1) > SATURATED).mean()),
-        "sink": float(weights.sum(axis=0, dtype=np.float64).max() / n_queries),
+        "saturation": float(attention.saturated.mean()),
         "entropy": entropy,
         "uniform_kl": math.log(n_keys) - entropy,
     }
 
 
-def row_sum_error(attention: Weights) -> float:
+def sink(attention: AttentionRows, rows: Booleans) -> float:
+    """The largest mean attention that a key gets from the queries at `rows` [N]."""
+    received = attention.columns.values.copy()
+    received[rows] += attention.own
+    return float(received.max() / attention.n_queries)
+
+
+def row_sum_error(attention: AttentionRows) -> float:
     """How far the weights of a query are from summing to 1."""
-    return float(np.abs(attention.row_sums - 1.0).max())
+    return float(np.abs(attention.others + attention.own - 1.0).max())
 
 
 def enrichment(sums: Sums, counts: Sums, apart: int) -> float | Missing:
@@ -93,7 +147,16 @@ def enrichment(sums: Sums, counts: Sums, apart: int) -> float | Missing:
     return quotient(share, n_local / (n_local + n_distant), "no local pairs")
 
 
-def _mean_distance(attention: Weights) -> float | Missing:
-    reached = np.einsum("ij,ij->i", attention.values, attention.groups.distance)
-    total = attention.sums.local[0] + attention.sums.distant[0]
-    return quotient(reached.sum(dtype=np.float64), total, "no attention to other residues")
+def _moved(weights: Floats, without: Logits) -> Doubles:
+    """[Q]: the share of attention that moves between softmax(`without`) and A."""
+    moved = weights - without.softmax
+    np.abs(moved, out=moved)
+    shares: Doubles = 0.5 * moved.sum(axis=1).astype(np.float64)
+    return shares
+
+
+def _entropy(weights: Floats) -> Doubles:
+    logarithms = np.maximum(weights, np.finfo(np.float32).tiny)
+    np.log(logarithms, out=logarithms)
+    entropy: Doubles = -np.einsum("ij,ij->i", weights, logarithms).astype(np.float64)
+    return entropy

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.metrics.distance import distances
+from igaviz.metrics.groups import FEW_RESIDUES, Doubles
 from igaviz.metrics.table import CONTACT_RADIUS
 from igaviz.metrics.values import Missing, Results, quotient
 
 if TYPE_CHECKING:
     from igaviz.metrics.pairs import Pairs
 
+_TILE = 64
+"""Rows of A + Aᵀ made at once; A is read across its rows for it, so it's few."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """The candidates i, j with i in a stretch of residues from `start` on, by i, then j.
+
+    `places` are their flat indices in the rows from `start` to `stop` and the columns from `start`
+    on of an [N, N] table.
+    """
+
+    start: int
+    stop: int
+    places: npt.NDArray[np.intp] | npt.NDArray[np.int32]
+
 
 @dataclass(frozen=True, eq=False)
 class Contacts:
-    """The candidates: long-range pairs i < j of known distance, by i, then j.
+    """The candidates: long-range pairs i < j of known distance, by i, then j, C in `tiles`.
 
-    `pairs` [C] are their flat indices i·N + j, `mirrored` those of j, i, and `second` their j;
-    `per_first` [N] counts them by i. `touching` [C] says which are closer than 8 Å in the clean
-    structure where there is one.
+    `touching` [C] says which are closer than 8 Å in the clean structure where there is one.
     """
 
-    pairs: npt.NDArray[np.intp]
-    mirrored: npt.NDArray[np.intp]
-    second: npt.NDArray[np.int32]
-    per_first: npt.NDArray[np.intp]
+    n_residues: int
+    tiles: tuple[Tile, ...]
     touching: Booleans
 
     @classmethod
@@ -37,58 +50,90 @@ class Contacts:
         """The candidates of `pairs`' structure."""
         reference = pairs.structure.ca_reference
         distance = pairs.distance if reference is None else distances(reference)
-        candidates = np.triu(pairs.longrange, 1) & np.isfinite(distance)
-        chosen = np.flatnonzero(candidates)
-        first, second = np.divmod(chosen, len(distance))
-        return cls(
-            pairs=chosen,
-            mirrored=second * len(distance) + first,
-            second=second.astype(np.int32),
-            per_first=candidates.sum(axis=1),
-            touching=distance.take(chosen) < CONTACT_RADIUS,
-        )
+        n = len(distance)
+        tiles, touching = [], [np.zeros(0, dtype=bool)]
+        for start in range(0, n, _TILE):
+            stop = min(start + _TILE, n)
+            part = distance[start:stop, start:]
+            candidates = np.triu(pairs.longrange[start:stop, start:], 1) & np.isfinite(part)
+            places = np.flatnonzero(candidates)
+            touching.append(part.take(places) < CONTACT_RADIUS)
+            kept = places if n <= FEW_RESIDUES else places.astype(np.int32)
+            tiles.append(Tile(start, stop, kept))
+        return cls(n, tuple(tiles), np.concatenate(touching))
 
-    def measure(self, attention: Floats) -> Results:
+    def measure(self, attention: Floats, sums: Doubles) -> Results:
         """`contact_precision` and `contact_lift` of the weights [N, N].
 
-        Average-product correction: Dunn, Wahl, Gloor (2008), Bioinformatics 24, 333.
+        `sums` [N] are those of the rows of A + Aᵀ without its diagonal. Average-product correction:
+        Dunn, Wahl, Gloor (2008), Bioinformatics 24, 333.
         """
-        if not len(self.pairs):
-            return dict.fromkeys(("contact_precision", "contact_lift"), Missing("no candidates"))
-        if not self.touching.any():
-            return dict.fromkeys(("contact_precision", "contact_lift"), Missing("no contacts"))
-        scores = self.scores(attention)
-        if scores is None:
-            nothing = Missing("no attention between residues")
-            return dict.fromkeys(("contact_precision", "contact_lift"), nothing)
-        chosen = strongest(scores, min(len(attention), len(scores)))
+        why = None
+        if not len(self.touching):
+            why = Missing("no candidates")
+        elif not self.touching.any():
+            why = Missing("no contacts")
+        elif sums.sum() == 0:
+            why = Missing("no attention between residues")
+        if why is not None:
+            return dict.fromkeys(("contact_precision", "contact_lift"), why)
+        chosen, _ = self.strongest(attention, sums)
+        if not len(chosen):
+            broken = Missing("corrected attention is not finite")
+            return dict.fromkeys(("contact_precision", "contact_lift"), broken)
         precision = float(self.touching[chosen].mean())
         return {
             "contact_precision": precision,
             "contact_lift": quotient(precision, float(self.touching.mean()), "no contacts"),
         }
 
-    def scores(self, attention: Floats) -> npt.NDArray[np.float64] | None:
-        """[C]: A + Aᵀ of [N, N] weights, less the product of its averages, of each candidate.
+    def strongest(
+        self, attention: Floats, sums: Doubles
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.floating[Any]]]:
+        """The min(N, C) candidates, ascending, with the largest scores [≤ N], and these.
 
-        The averages are those of the whole of A + Aᵀ without its diagonal; None where that is 0.
+        A score is A + Aᵀ less the product of its averages over the whole of it without diagonal.
+        Of equal ones the first is taken. Tile by tile, so that no table of them is held.
         """
-        others, sums = _others(attention)
-        total = sums.sum()
-        if total == 0:
-            return None
-        scores = others.take(self.pairs).astype(np.float64)
-        scores += others.take(self.mirrored)
-        products = np.repeat(sums, self.per_first)
-        products *= sums.take(self.second)
-        products /= total
-        scores -= products
-        return scores
+        # by a power of 2: exact, so that equal products stay equal, and none under- or overflows
+        scale = 2.0 ** np.round(np.log2(sums.sum()) / 2)
+        single, by_total = (sums / scale).astype(np.float32), np.float32(scale**2 / sums.sum())
+        chosen, best = np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.float32)
+        before = 0
+        for tile in self.tiles:
+            rows, columns = slice(tile.start, tile.stop), slice(tile.start, None)
+            products = single[rows, None] * single[columns]
+            products *= by_total
+            both = attention[rows, columns] + attention[columns, rows].T
+            both -= products
+            scores = both.take(tile.places)
+            if len(best) == self.n_residues:  # equal to the least of the chosen comes too late
+                better = np.flatnonzero(scores > best.min())
+                found, scores = before + better, scores[better]
+            else:
+                found = np.arange(before, before + len(scores))
+            chosen, best = np.concatenate([chosen, found]), np.concatenate([best, scores])
+            kept = strongest(best, self.n_residues)
+            chosen, best = chosen[kept], best[kept]
+            before += len(tile.places)
+        return chosen, best
 
     @property
     def first(self) -> npt.NDArray[np.intp]:
         """[C]: the residue i of each candidate."""
-        return np.repeat(np.arange(len(self.per_first)), self.per_first)
+        return self._residues(0)
+
+    @property
+    def second(self) -> npt.NDArray[np.intp]:
+        """[C]: the residue j of each candidate."""
+        return self._residues(1)
+
+    def _residues(self, axis: int) -> npt.NDArray[np.intp]:
+        found = [np.zeros(0, dtype=np.intp)]
+        for tile in self.tiles:
+            place = np.divmod(tile.places, self.n_residues - tile.start)[axis]
+            found.append(tile.start + place.astype(np.intp))
+        return np.concatenate(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,17 +157,19 @@ class Ranking:
         """
         if not np.isfinite(attention).all():
             return None
-        scores = contacts.scores(attention)
-        if scores is None:
+        sums = _sums_of_both(_others(attention))
+        if sums.sum() == 0:
             return None
-        chosen = np.argsort(-scores, kind="stable")[: min(len(attention), len(scores))]
+        candidates, scores = contacts.strongest(attention, sums)
+        chosen = candidates[np.argsort(-scores, kind="stable")]
         hit = contacts.touching[chosen]
         return cls(chosen, hit, np.cumsum(hit) / np.arange(1, len(hit) + 1))
 
 
-def corrected(attention: Floats) -> npt.NDArray[np.float64] | None:
+def corrected(attention: Floats) -> Doubles | None:
     """A + Aᵀ without its diagonal, less the product of its averages; None where it is all 0."""
-    others, sums = _others(attention)
+    others = _others(attention)
+    sums = _sums_of_both(others)
     total = sums.sum()
     if total == 0:
         return None
@@ -132,14 +179,20 @@ def corrected(attention: Floats) -> npt.NDArray[np.float64] | None:
     return both
 
 
-def _others(attention: Floats) -> tuple[Floats, npt.NDArray[np.float64]]:
-    """[N, N]: A without its diagonal; and [N]: what each row of A + Aᵀ then adds up to."""
+def _others(attention: Floats) -> Floats:
+    """[N, N]: A without its diagonal."""
     others = attention.copy()
     np.fill_diagonal(others, 0.0)
-    return others, others.sum(axis=1, dtype=np.float64) + others.sum(axis=0, dtype=np.float64)
+    return others
 
 
-def strongest(scores: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:
+def _sums_of_both(others: Floats) -> Doubles:
+    """[N]: what each row of A + Aᵀ adds up to."""
+    sums: Doubles = others.sum(axis=1, dtype=np.float64) + others.sum(axis=0, dtype=np.float64)
+    return sums
+
+
+def strongest(scores: Floats, count: int) -> npt.NDArray[np.intp]:
     """The places of the `count` largest scores; of equal ones the first."""
     if count >= len(scores):
         return np.arange(len(scores))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Floats, Structure
+
+BLOCK: Final = 2**17
+"""Pairs of one block: what is computed of so many stays in a core's own cache."""
 
 
 def distances(ca: Floats) -> npt.NDArray[np.float32]:
@@ -15,13 +21,21 @@ def distances(ca: Floats) -> npt.NDArray[np.float32]:
     not from a Gram matrix, so that a common shift of the coordinates costs no digits.
     """
     ca = np.asarray(ca, dtype=np.float64)
-    squared = np.zeros((len(ca), len(ca)))
+    distance = np.empty((len(ca), len(ca)), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        for axis in range(ca.shape[1]):
-            squared += (ca[:, None, axis] - ca[None, :, axis]) ** 2
-        distance = np.sqrt(squared).astype(np.float32)
+        for rows in query_blocks(len(ca)):
+            squared = sum(
+                (ca[rows, None, axis] - ca[None, :, axis]) ** 2 for axis in range(ca.shape[1])
+            )
+            distance[rows] = np.sqrt(squared)
     np.fill_diagonal(distance, 0.0)
     return distance
+
+
+def query_blocks(n: int) -> Iterator[slice]:
+    """The queries of an [n, n] table in blocks of rows."""
+    rows = max(1, BLOCK // max(n, 1))
+    return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
 
 
 def chain_step(ca: Floats, structure: Structure) -> float | None:

@@ -37,7 +37,7 @@ class Effects:
     @classmethod
     def of(cls, map: AttentionMap, pairs: Pairs) -> Effects:
         """The effects on the attention of `map`: A − softmax(S), and A − softmax(G)."""
-        terms = Terms.of(map, pairs)
+        terms = Terms.of(map, pairs.groups)
         A, S, G = terms.attention, terms.logits, terms.bias
         if A is None:
             return cls(None, None)

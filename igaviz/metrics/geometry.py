@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from igaviz.metrics.groups import Doubles
-from igaviz.metrics.table import FLAT_STD, NEAR_KEYS, NEAR_RADIUS, SATURATED
+from igaviz.dump.data import Booleans
+from igaviz.metrics.attention import saturated
+from igaviz.metrics.groups import Doubles, Sums
+from igaviz.metrics.table import FLAT_STD, NEAR_KEYS, NEAR_RADIUS
+from igaviz.metrics.tally import Total
 from igaviz.metrics.terms import Centred, Logits
 from igaviz.metrics.trend import fall, trend
 from igaviz.metrics.values import Missing, Result, Results, median, quotient
@@ -14,30 +19,101 @@ TOO_FEW_NEAR = f"no query has {NEAR_KEYS} keys within {NEAR_RADIUS:g} Å"
 FLAT_LOGITS = "the logits of no query vary"
 
 
-def spread(bias: Logits) -> Results:
+@dataclass(frozen=True, eq=False)
+class BiasRows:
+    """What is known of G by query, [Q], and in total.
+
+    A query's pairs are its keys but for itself and masked ones: `n_pairs`, their `pair_sums`, the
+    `pair_squares` of what differs from their mean, and the `largest` magnitude. `key_stds` and
+    `near_stds` are as in `Logits`; `local_means` is each row's mean as often as it has local keys.
+    """
+
+    n_pairs: Doubles
+    pair_sums: Doubles
+    pair_squares: Doubles
+    largest: Doubles
+    key_stds: Doubles
+    near_stds: Doubles
+    local_means: Doubles
+    sums: Sums
+    counts: Sums
+
+    @classmethod
+    def of(cls, bias: Logits) -> BiasRows:
+        """Those of `bias`. Squares are of pairs first, and a query's own is added to them."""
+        groups = bias.groups
+        left_out = groups.diagonal
+        own = bias.values.take(left_out).astype(np.float64)
+        paired = np.isfinite(own)  # but where a query is masked for itself
+        if len(bias.masked):
+            left_out = np.union1d(bias.masked, left_out)
+        own = np.where(paired, own, 0.0)
+        n_pairs, pair_sums = bias.n_keys - paired, bias.row_sums - own
+        means = pair_sums / np.maximum(n_pairs, 1)
+        centred = Centred.of(bias.values, means[:, None], left_out)
+        of_own = paired * n_pairs / bias.n_keys * (own - means) ** 2
+        magnitude = np.abs(bias.values)
+        magnitude.ravel()[left_out] = 0
+        return cls(
+            n_pairs=n_pairs,
+            pair_sums=pair_sums,
+            pair_squares=centred.row_squares,
+            largest=magnitude.max(axis=1).astype(np.float64),
+            key_stds=np.sqrt((centred.row_squares + of_own) / bias.n_keys),
+            near_stds=bias.near_stds,
+            local_means=groups.n_local * bias.means,
+            sums=groups.sums(bias.values),
+            counts=groups.counts,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ContentRows:
+    """What is known of S by query, [Q], and in total.
+
+    `row_squares` are of what differs from the row's mean, `offset_sums` the sums of that by residue
+    offset; `saturated` says where softmax(S) gives one key more than 0.9.
+    """
+
+    row_squares: Doubles
+    key_stds: Doubles
+    near_stds: Doubles
+    saturated: Booleans
+    offset_sums: Total
+    offset_counts: Total
+
+    @classmethod
+    def of(cls, logits: Logits) -> ContentRows:
+        """Those of `logits`."""
+        centred = Centred.of(logits.values, logits.means[:, None], logits.masked)
+        return cls(
+            row_squares=centred.row_squares,
+            key_stds=np.sqrt(centred.row_squares / logits.n_keys),
+            near_stds=logits.near_stds,
+            saturated=saturated(logits.softmax),
+            offset_sums=Total(logits.groups.offset_sums(centred.values)),
+            offset_counts=Total(logits.groups.offset_counts),
+        )
+
+
+def spread(bias: BiasRows) -> Results:
     """`geo_bias_mean`, `_std` and `_absmax` over pairs, and `geo_bias_std_near`."""
     near: Results = {"geo_bias_std_near": median(bias.near_stds, TOO_FEW_NEAR)}
-    left_out, unmasked = bias.groups.diagonal, bias.groups.diagonal
-    if len(bias.masked):
-        left_out = np.union1d(bias.masked, left_out)
-        unmasked = np.setdiff1d(unmasked, bias.masked)
-    n_pairs = bias.values.size - len(left_out)
+    n_pairs = bias.n_pairs.sum()
     if n_pairs == 0:
         nothing = Missing("every pair is masked")
         return near | dict.fromkeys(("geo_bias_mean", "geo_bias_std", "geo_bias_absmax"), nothing)
-    own = bias.values.take(unmasked)
-    mean = (bias.row_sums.sum() - own.sum(dtype=np.float64)) / n_pairs
-    squares = Centred.of(bias.values, mean, left_out).row_squares.sum()
-    magnitude = np.abs(bias.values)
-    magnitude.ravel()[left_out] = 0
+    mean = bias.pair_sums.sum() / n_pairs
+    apart = bias.pair_sums / np.maximum(bias.n_pairs, 1) - mean
+    squares = bias.pair_squares.sum() + bias.n_pairs @ apart**2
     return near | {
         "geo_bias_mean": float(mean),
         "geo_bias_std": float(np.sqrt(squares / n_pairs)),
-        "geo_bias_absmax": float(magnitude.max()),
+        "geo_bias_absmax": float(bias.largest.max()),
     }
 
 
-def ratios(logits: Logits, bias: Logits) -> Results:
+def ratios(logits: ContentRows, bias: BiasRows) -> Results:
     """`geometry_ratio` and `geometry_ratio_near`: the bias's spread by that of the logits."""
     near: Result = Missing(TOO_FEW_NEAR)
     if len(logits.near_stds):
@@ -48,13 +124,13 @@ def ratios(logits: Logits, bias: Logits) -> Results:
     }
 
 
-def reach(bias: Logits) -> Results:
+def reach(bias: BiasRows) -> Results:
     """`geo_range`, `neighbour_shift` and `bias_trend`: how the bias goes with distance."""
-    counts = bias.groups.counts
+    counts = bias.counts
     n_local = counts.local[0]
     shift: Result = Missing("no local pairs")
     if n_local:
-        shift = float((bias.sums.local[0] - bias.groups.n_local @ bias.means) / n_local)
+        shift = float((bias.sums.local[0] - bias.local_means.sum()) / n_local)
     return {
         "geo_range": fall(bias.sums, counts),
         "neighbour_shift": shift,
@@ -62,18 +138,17 @@ def reach(bias: Logits) -> Results:
     }
 
 
-def content(logits: Logits) -> Results:
+def content(logits: ContentRows) -> Results:
     """`sequence_share` and `content_saturation` of the logits before geometry.
 
     The class of a key is its offset in residue numbers, clipped to ±32, the query itself
     included; keys in another chain are a class of their own, as in the models.
     """
-    sums = logits.groups.offset_sums(logits.by_row.values)
-    explained = (sums**2 / np.maximum(logits.groups.offset_counts, 1)).sum()
-    variance = logits.by_row.row_squares.sum()
+    counts = np.maximum(logits.offset_counts.values, 1)
+    explained = (logits.offset_sums.values**2 / counts).sum()
     return {
-        "sequence_share": quotient(explained, variance, FLAT_LOGITS),
-        "content_saturation": float((logits.softmax.max(axis=1) > SATURATED).mean()),
+        "sequence_share": quotient(explained, logits.row_squares.sum(), FLAT_LOGITS),
+        "content_saturation": float(logits.saturated.mean()),
     }
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats, Structure
-from igaviz.metrics.table import NEAR_KEYS, OFFSET_LIMIT
+from igaviz.metrics.table import BIN_LIMIT, NEAR_KEYS, NEAR_RADIUS, OFFSET_LIMIT
 
 if TYPE_CHECKING:
     from igaviz.metrics.pairs import Pairs
 
 Indices = npt.NDArray[np.intp]
+Classes = npt.NDArray[np.signedinteger[Any]]
 Doubles = npt.NDArray[np.float64]
 
 OTHER_CHAIN = 2 * OFFSET_LIMIT + 1
@@ -23,6 +24,9 @@ OTHER_CHAIN = 2 * OFFSET_LIMIT + 1
 
 NO_OFFSET = OTHER_CHAIN + 1
 """The class of offsets of masked keys."""
+
+FEW_RESIDUES = 512
+"""Up to so many, classes are kept as numpy counts them; of more, in 16 bits."""
 
 _LANES = 8
 """Sums of one class that take turns: keys side by side share a class, and adding to one sum waits
@@ -40,51 +44,58 @@ class Sums:
     local: Doubles
     distant: Doubles
 
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.bins + other.bins, self.local + other.local, self.distant + other.distant)
+
 
 @dataclass(frozen=True, eq=False)
 class Groups:
     """Which pairs belong together, over Q queries and N keys; made once per structure.
 
-    `query` [Q] is the key that each query itself is. `distance` is [Q, N] in Å, 0 where there is
-    none. `classes` [Q·N] numbers the group of each pair; a pair of class 0 is in no group (the
-    query itself, an unknown distance, a masked key). `offsets` [Q·N] numbers residue offsets, in
-    8 lanes by turns. `near` are the flat indices of near keys, query by query, `near_counts` how
-    many each has; queries with fewer than 3 are left out. `n_local` [Q] counts local keys.
+    `queries` are those that the block was made of. `query` [Q] is the key that each itself is.
+    `distance` is [Q, N] in Å, 0 where there is none. `classes` [Q·N] numbers the group of each
+    pair; a pair of class 0 is in no group (the query itself, an unknown distance, a masked key).
+    `offsets` [Q·N] numbers residue offsets, in 8 lanes by turns. `near` are the flat indices of
+    near keys, query by query, `near_counts` how many each has; queries with fewer than 3 are left
+    out. `n_local` [Q] counts local keys.
     """
 
+    queries: slice
     query: Indices
     distance: Floats
-    classes: Indices
+    classes: Classes
     n_bins: int
-    offsets: Indices
+    offsets: Classes
     near: Indices
     near_counts: Indices
     n_local: Indices
 
     @classmethod
-    def of(cls, pairs: Pairs) -> Groups:
-        """The groups of all pairs: every residue is a query."""
-        known = pairs.local | pairs.distant
-        # 16 bits hold six times the farthest bin; the tables are large, so they are made in place
-        classes = (pairs.bins + 1).astype(np.int16)
-        classes *= 6
-        classes += 3 * pairs.longrange.astype(np.int8)
-        classes += 1
-        classes += pairs.local
-        classes *= known
+    def of(cls, pairs: Pairs, queries: slice) -> Groups:
+        """The groups of the pairs of some queries with all keys."""
+        query = np.arange(pairs.n_residues)[queries]
+        local, distance = pairs.local[queries], pairs.distance[queries]
+        known = np.isfinite(distance)
+        kind = known.astype(np.int16)
+        kind += local
+        kind += 3 * pairs.longrange[queries].astype(np.int16)
+        kind[~known] = 0
+        kind[np.arange(len(query)), query] = 0
         return cls._build(
-            query=np.arange(pairs.n_residues),
-            distance=np.where(known, pairs.distance, np.float32(0)),
-            classes=classes.astype(np.intp),
-            n_bins=int(pairs.bins.max(initial=-1)) + 1,
-            offsets=_offsets(pairs.structure),
-            near=pairs.near,
-            local=pairs.local,
+            queries=queries,
+            query=query,
+            distance=distance if known.all() else np.where(known, distance, np.float32(0)),
+            classes=np.where(kind > 0, 6 * (distance_bins(distance, query) + 1) + kind, 0),
+            n_bins=pairs.n_bins,
+            offsets=_offsets(pairs.structure, queries),
+            near=distance < NEAR_RADIUS,
+            local=local,
         )
 
     def only(self, queries: Booleans) -> Groups:
         """The groups of some queries, `queries` [Q], with all keys."""
         return self._build(
+            queries=self.queries,
             query=self.query[queries],
             distance=self.distance[queries],
             classes=self.classes.reshape(self.shape)[queries],
@@ -97,6 +108,7 @@ class Groups:
     def without(self, masked: Booleans) -> Groups:
         """The groups without the pairs of `masked` [Q, N], which are no keys to their queries."""
         return self._build(
+            queries=self.queries,
             query=self.query,
             distance=self.distance,
             classes=np.where(masked, 0, self.classes.reshape(self.shape)),
@@ -109,21 +121,26 @@ class Groups:
     @classmethod
     def _build(
         cls,
+        queries: slice,
         query: Indices,
         distance: Floats,
-        classes: Indices,
+        classes: Classes,
         n_bins: int,
-        offsets: Indices,
+        offsets: Classes,
         near: Booleans,
         local: Booleans,
     ) -> Groups:
         enough = near.sum(axis=1) >= NEAR_KEYS
+        kept: type[np.signedinteger[Any]] = (
+            np.intp if distance.shape[1] <= FEW_RESIDUES else np.int16
+        )
         return cls(
+            queries=queries,
             query=query,
             distance=distance,
-            classes=classes.ravel(),
+            classes=classes.ravel().astype(kept, copy=False),
             n_bins=n_bins,
-            offsets=_in_lanes(offsets),
+            offsets=_in_lanes(offsets).astype(kept, copy=False),
             near=np.flatnonzero(near & enough[:, None]),
             near_counts=near.sum(axis=1)[enough],
             n_local=local.sum(axis=1),
@@ -148,40 +165,41 @@ class Groups:
     @cached_property
     def counts(self) -> Sums:
         """The number of pairs in each group."""
-        return self._fold(np.bincount(self.classes, minlength=self._n_classes))
+        return self._fold(np.bincount(_indices(self.classes), minlength=self._n_classes))
 
     def sums(self, values: Floats) -> Sums:
         """The sums of [Q, N] `values` over each group, in float64."""
-        return self._fold(np.bincount(self.classes, values.ravel(), minlength=self._n_classes))
+        classes = _indices(self.classes)
+        return self._fold(np.bincount(classes, values.ravel(), minlength=self._n_classes))
 
     def shares(self, weights: Floats) -> Sums:
         """The sums of non-negative [Q, N] `weights` over local and over global pairs; no bins.
 
-        Rows are added in float32: over at least 8 lanes, a sum of N terms of one sign is right to
-        N/8 ulp. The rows' sums are added in float64.
+        Few pairs are local or near in sequence: they are added up and set to 0 in a copy, and what
+        is left are the long-range global ones. Rows of these are added in float32, pairwise.
         """
-        near, far = self._distant_tables
-        by_range = [
-            np.einsum("ij,ij->i", weights, table).sum(dtype=np.float64) for table in (near, far)
-        ]
-        local, long_range = self._local_pairs
-        chosen = weights.take(local).astype(np.float64)
+        aside, kind = self._aside
+        sums = np.bincount(kind, weights.take(aside), minlength=6)
+        left = weights.copy()
+        left.ravel()[aside] = 0
+        far = left.sum(axis=1).sum(dtype=np.float64)
         return Sums(
             bins=np.zeros(0),
-            local=np.array([chosen.sum(), chosen[long_range].sum()]),
-            distant=np.array([sum(by_range), by_range[1]]),
+            local=np.array([sums[2] + sums[5], sums[5]]),
+            distant=np.array([sums[1] + far, far]),
         )
 
     @cached_property
-    def offset_counts(self) -> Indices:
+    def offset_counts(self) -> Doubles:
         """The number of pairs of each residue offset from -32 to 32, then in other chains."""
-        counts = np.bincount(self.offsets, minlength=_LANES * (NO_OFFSET + 1))
-        by_offset: Indices = counts.reshape(-1, _LANES).sum(axis=1)[:NO_OFFSET]
+        counts = np.bincount(_indices(self.offsets), minlength=_LANES * (NO_OFFSET + 1))
+        by_offset: Doubles = counts.reshape(-1, _LANES).sum(axis=1, dtype=np.float64)[:NO_OFFSET]
         return by_offset
 
     def offset_sums(self, values: Floats) -> Doubles:
         """The sums of [Q, N] `values` over each residue offset, in float64."""
-        sums = np.bincount(self.offsets, values.ravel(), minlength=_LANES * (NO_OFFSET + 1))
+        offsets = _indices(self.offsets)
+        sums = np.bincount(offsets, values.ravel(), minlength=_LANES * (NO_OFFSET + 1))
         by_offset: Doubles = sums.reshape(-1, _LANES).sum(axis=1, dtype=np.float64)[:NO_OFFSET]
         return by_offset
 
@@ -195,19 +213,13 @@ class Groups:
         return local
 
     @cached_property
-    def _local_pairs(self) -> tuple[Indices, Booleans]:
-        """The flat indices of local pairs, and which of them are long-range."""
-        local = np.flatnonzero(self.classes % 3 == 2)
-        return local, self.classes[local] % 6 >= 3
-
-    @cached_property
-    def _distant_tables(self) -> tuple[Floats, Floats]:
-        """[Q, N] float32, 1 for global pairs: those near in sequence, and the long-range ones."""
-        kind = (self.classes % 6).reshape(self.shape)
-        return (kind == 1).astype(np.float32), (kind == 4).astype(np.float32)
+    def _aside(self) -> tuple[Indices, Indices]:
+        """The flat indices of all but the long-range global pairs, and their class in a bin."""
+        aside = np.flatnonzero(self.classes % 6 != 4)
+        return aside, (self.classes[aside] % 6).astype(np.intp)
 
     @property
-    def _offset_table(self) -> Indices:
+    def _offset_table(self) -> Classes:
         return (self.offsets // _LANES).reshape(self.shape)
 
     @property
@@ -229,7 +241,20 @@ class Groups:
         )
 
 
-def _in_lanes(offsets: Indices) -> Indices:
+def distance_bins(distance: Floats, query: Indices) -> npt.NDArray[np.int16]:
+    """⌊d⌋ [Q, N], -1 for a query itself, without a distance, and beyond 1,024 Å."""
+    with np.errstate(invalid="ignore"):
+        bins = np.where(distance < BIN_LIMIT, distance, np.float32(-1)).astype(np.int16)
+    bins[np.arange(len(query)), query] = -1
+    return bins
+
+
+def _indices(classes: Classes) -> Indices:
+    """What numpy counts by; it converts other types far more slowly."""
+    return classes.astype(np.intp, copy=False)
+
+
+def _in_lanes(offsets: Classes) -> Classes:
     """The flat classes of offsets, each in the lane whose turn it is; `offsets` is used up."""
     flat = np.ascontiguousarray(offsets).ravel()
     flat *= _LANES
@@ -238,12 +263,12 @@ def _in_lanes(offsets: Indices) -> Indices:
     return flat
 
 
-def _offsets(structure: Structure) -> Indices:
-    """The class of each pair's residue offset [N, N]: clipped to ±32, another chain its own."""
+def _offsets(structure: Structure, queries: slice) -> npt.NDArray[np.int16]:
+    """The class of each pair's residue offset [Q, N]: clipped to ±32, another chain its own."""
     number = structure.residue_index.astype(np.int64)
     chain = structure.chain_index
-    apart = number[None, :] - number[:, None]
+    apart = number[None, :] - number[queries, None]
     np.clip(apart, -OFFSET_LIMIT, OFFSET_LIMIT, out=apart)
     apart += OFFSET_LIMIT
-    apart[chain[None, :] != chain[:, None]] = OTHER_CHAIN
-    return apart.astype(np.intp, copy=False)
+    apart[chain[None, :] != chain[queries, None]] = OTHER_CHAIN
+    return apart.astype(np.int16)

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from igaviz.dump.data import AttentionMap
+from igaviz.dump.data import AttentionMap, Booleans
 from igaviz.metrics import attention as weights
 from igaviz.metrics import geometry
+from igaviz.metrics.attention import AttentionRows
 from igaviz.metrics.data import Measurement
+from igaviz.metrics.geometry import BiasRows, ContentRows
 from igaviz.metrics.pairs import Pairs
-from igaviz.metrics.replay import replay
+from igaviz.metrics.replay import ReplayRows, replay
 from igaviz.metrics.sketch import sketch
 from igaviz.metrics.table import METRICS
+from igaviz.metrics.tally import joined
 from igaviz.metrics.terms import Terms
 from igaviz.metrics.values import Missing, Results, settle
 
 _OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What is known of the queries of a map whose rows are finite; None where a term is missing."""
+
+    bias: BiasRows | None
+    content: ContentRows | None
+    attention: AttentionRows | None
+    replay: ReplayRows | None
+
+    @classmethod
+    def of(cls, terms: Terms, map: AttentionMap) -> _Rows:
+        S, G, A = terms.logits, terms.bias, terms.attention
+        return cls(
+            bias=None if G is None else BiasRows.of(G),
+            content=None if S is None else ContentRows.of(S),
+            attention=None if A is None else AttentionRows.of(A, terms),
+            replay=ReplayRows.of(terms, map.compute_dtype) if map.attention_recorded else None,
+        )
 
 
 # Hostile numbers overflow on the way; what comes out not finite has no value.
@@ -24,28 +49,22 @@ def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
     """All metrics of `map`, with None and a reason where one has no value.
 
     `pairs` are the tables of the map's structure. Lengths are in Å, bias and entropy in nats.
-    Nothing raises on non-finite, constant or tiny maps.
+    Nothing raises on non-finite, constant or tiny maps. The map is taken in blocks of queries, so
+    that little more memory is held than the map and the tables.
     """
-    terms = Terms.of(map, pairs)
     results: Results = dict.fromkeys((m.name for m in METRICS), Missing("not recorded"))
     results["gamma"] = Missing("gamma was not recorded") if map.gamma is None else map.gamma
-    results["nonfinite"] = terms.nonfinite
+    whole, finite, nonfinite = _in_blocks(map, pairs)
     judged = None
-    if terms.rows.any():
-        results |= _of_terms(terms, pairs)
-        terms.forget()
-        if map.attention_recorded:
-            judged = replay(terms, map.compute_dtype, map.pair_bias)
-            if terms.attention is not None:
-                results["row_sum_error"] = weights.row_sum_error(terms.attention)
-            if judged is not None:
-                results["replay_error"] = judged.error_of_all
-        else:
-            derived = Missing("attention was not recorded but derived")
-            results |= dict.fromkeys(("row_sum_error", "replay_error"), derived)
+    if whole is not None:
+        results |= _of_rows(whole, finite, map, pairs)
+        if whole.replay is not None:
+            judged = replay(map, pairs, whole.replay)
+            results["replay_error"] = judged.error_of_all
     else:
         broken = Missing("no row is finite")
-        results |= {name: broken for name in results if name not in ("gamma", "nonfinite")}
+        results |= {name: broken for name in results if name != "gamma"}
+    results["nonfinite"] = nonfinite + (map.gamma is not None and not np.isfinite(map.gamma))
     if pairs.n_residues < 2:
         single = Missing("a single residue has no pairs")
         results |= {name: single for name in results if name not in _OF_ONE_RESIDUE}
@@ -68,18 +87,31 @@ def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
         replay=judged,
         log_det_min=map.log_det_min,
         sigma_floor_share=map.sigma_floor_share,
-        sketch=None
-        if terms.attention is None or not terms.rows.all()
-        else sketch(terms.attention.values),
+        sketch=None if map.attention is None or not finite.all() else sketch(map.attention),
     )
 
 
-def _of_terms(terms: Terms, pairs: Pairs) -> Results:
+def _in_blocks(map: AttentionMap, pairs: Pairs) -> tuple[_Rows | None, Booleans, int]:
+    """What is known of the finite rows, None where there is none; which they are, [N].
+
+    And the number of values that are not finite.
+    """
+    parts: list[_Rows] = []
+    finite = np.zeros(pairs.n_residues, dtype=bool)
+    nonfinite = 0
+    for groups in pairs.blocks:
+        terms = Terms.of(map, groups)
+        finite[groups.queries] = terms.rows
+        nonfinite += terms.nonfinite
+        if terms.rows.any():
+            parts.append(_Rows.of(terms, map))
+    return joined(parts) if parts else None, finite, nonfinite
+
+
+def _of_rows(rows: _Rows, finite: Booleans, map: AttentionMap, pairs: Pairs) -> Results:
     """The metrics of the terms that there are; a term that isn't there is named as the reason."""
-    S, G, A = terms.logits, terms.bias, terms.attention
-    # contacts first: they take the most memory, and nothing is kept yet
-    results: Results = {} if A is None else _contacts(terms, pairs)
-    results |= geometry.spread(G) | geometry.reach(G) if G else _missing("geo_bias", _OF_BIAS)
+    S, G, A = rows.content, rows.bias, rows.attention
+    results = geometry.spread(G) | geometry.reach(G) if G else _missing("geo_bias", _OF_BIAS)
     results |= geometry.content(S) if S else _missing("logits_before", _OF_LOGITS)
     if S and G:
         results |= geometry.ratios(S, G)
@@ -88,24 +120,30 @@ def _of_terms(terms: Terms, pairs: Pairs) -> Results:
     if A is None:
         return results | _missing("attention", _OF_ATTENTION)
     results |= weights.locality(A) | weights.concentration(A)
-    if S:
-        results |= weights.gains(A, S)
-        results["geometry_effect"] = weights.effect(A, S.softmax)
+    results["sink"] = weights.sink(A, finite)
+    if A.blind is not None and A.geometry_moved is not None:
+        results |= weights.gains(A, A.blind)
+        results["geometry_effect"] = float(A.geometry_moved.mean())
     else:
         results |= _missing("logits_before", ("local_gain", "longrange_gain", "geometry_effect"))
-    if G:
-        results["content_effect"] = weights.effect(A, G.softmax)
+    if A.content_moved is not None:
+        results["content_effect"] = float(A.content_moved.mean())
     else:
         results |= _missing("geo_bias", ("content_effect",))
-    return results
+    if map.attention_recorded:
+        results["row_sum_error"] = weights.row_sum_error(A)
+    else:
+        derived = Missing("attention was not recorded but derived")
+        results |= dict.fromkeys(("row_sum_error", "replay_error"), derived)
+    return results | _contacts(A, finite, map, pairs)
 
 
-def _contacts(terms: Terms, pairs: Pairs) -> Results:
-    assert terms.attention is not None
-    if not terms.rows.all():
+def _contacts(A: AttentionRows, finite: Booleans, map: AttentionMap, pairs: Pairs) -> Results:
+    assert map.attention is not None
+    if not finite.all():
         broken = Missing("some rows are not finite")
         return dict.fromkeys(("contact_precision", "contact_lift"), broken)
-    return pairs.contacts.measure(terms.attention.values)
+    return pairs.contacts.measure(map.attention, A.others + A.columns.values)
 
 
 _OF_BIAS = (

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Structure
 from igaviz.metrics.contacts import Contacts
-from igaviz.metrics.distance import chain_step, chain_step_spread, distances
-from igaviz.metrics.groups import Groups
+from igaviz.metrics.distance import chain_step, chain_step_spread, distances, query_blocks
+from igaviz.metrics.groups import Groups, distance_bins
 from igaviz.metrics.table import BIN_LIMIT, LOCAL_RADIUS, LONG_RANGE, NEAR_RADIUS
 
 
@@ -20,36 +20,29 @@ class Pairs:
     """What the residues of one structure are to each other: [N, N] tables, axes query and key.
 
     `distance` is Cα–Cα in Å (float32, 0 on the diagonal, NaN or infinite where a coordinate is),
-    `local` says i ≠ j and d < `radius`, `near` d < 15 Å with the query included, `longrange`
-    i ≠ j in different chains or with |Δ residue_index| ≥ 6, and `bins` holds ⌊d⌋ (int32), -1 on
-    the diagonal, where there is no distance, and beyond 1,024 Å. Made once per batch item and
-    shared by its layers and heads, as long as the layers see the same coordinates.
+    `local` says i ≠ j and d < `radius`, and `longrange` i ≠ j in different chains or with
+    |Δ residue_index| ≥ 6. Made once per batch item and shared by its layers and heads, as long as
+    the layers see the same coordinates.
     """
 
     structure: Structure
     radius: float
     distance: npt.NDArray[np.float32]
     local: Booleans
-    near: Booleans
     longrange: Booleans
-    bins: npt.NDArray[np.int32]
 
     @classmethod
     def of(cls, structure: Structure, radius: float = LOCAL_RADIUS) -> Pairs:
         """The tables of `structure`; `radius` in Å is the limit of `local`."""
         distance = distances(structure.ca)
-        others = ~np.eye(len(distance), dtype=bool)
-        number = structure.residue_index.astype(np.int64)
-        chain = structure.chain_index
+        local = distance < radius
+        np.fill_diagonal(local, False)
         return cls(
             structure=structure,
             radius=radius,
             distance=distance,
-            local=others & (distance < radius),
-            near=distance < NEAR_RADIUS,
-            longrange=(np.abs(number[:, None] - number[None, :]) >= LONG_RANGE)
-            | (chain[:, None] != chain[None, :]),
-            bins=np.where(others & (distance < BIN_LIMIT), distance, -1.0).astype(np.int32),
+            local=local,
+            longrange=_longrange(structure),
         )
 
     @property
@@ -64,10 +57,34 @@ class Pairs:
         np.fill_diagonal(known, False)
         return known & ~self.local
 
+    @property
+    def near(self) -> Booleans:
+        """[N, N]: d < 15 Å, the query included."""
+        return self.distance < NEAR_RADIUS
+
+    @property
+    def bins(self) -> npt.NDArray[np.int16]:
+        """[N, N]: ⌊d⌋, -1 on the diagonal, where there is no distance, and beyond 1,024 Å."""
+        return distance_bins(self.distance, np.arange(self.n_residues))
+
+    @cached_property
+    def n_bins(self) -> int:
+        """How many bins of 1 Å hold all pairs that have one."""
+        within = self.distance < BIN_LIMIT
+        np.fill_diagonal(within, False)
+        return int(self.distance.max(initial=-1, where=within)) + 1
+
+    @cached_property
+    def blocks(self) -> tuple[Groups, ...]:
+        """The pairs by distance, sequence and query, in blocks of queries: what is summed over."""
+        return tuple(Groups.of(self, queries) for queries in query_blocks(self.n_residues))
+
     @cached_property
     def groups(self) -> Groups:
-        """The pairs by distance, sequence and query as flat indices: what `measure` sums over."""
-        return Groups.of(self)
+        """The same of all queries in one block."""
+        if len(self.blocks) == 1:
+            return self.blocks[0]
+        return Groups.of(self, slice(0, self.n_residues))
 
     @cached_property
     def contacts(self) -> Contacts:
@@ -91,3 +108,12 @@ class Pairs:
         """The same of the clean structure, None where there is none."""
         reference = self.structure.ca_reference
         return None if reference is None else chain_step(reference, self.structure)
+
+
+def _longrange(structure: Structure) -> Booleans:
+    number, chain = structure.residue_index.astype(np.int64), structure.chain_index
+    table = np.empty((len(number), len(number)), dtype=bool)
+    for rows in query_blocks(len(number)):
+        apart = np.abs(number[rows, None] - number[None, :]) >= LONG_RANGE
+        table[rows] = apart | (chain[rows, None] != chain[None, :])
+    return table

@@ -195,7 +195,7 @@ class Profiles:
     @cached_property
     def geo_range(self) -> float | str | None:
         """The metric `geo_range`: Å, or the word `beyond`; None where it has no value."""
-        bias = Terms.of(self.map, self.pairs).bias
+        bias = Terms.of(self.map, self.pairs.groups).bias
         found = None if bias is None else fall(bias.sums, bias.groups.counts)
         return found if isinstance(found, float | str) else None
 

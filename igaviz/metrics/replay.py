@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-from igaviz.dump.data import Booleans, Floats
+from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.data import Replay
 from igaviz.metrics.groups import Doubles
+from igaviz.metrics.pairs import Pairs
+from igaviz.metrics.tally import joined
 from igaviz.metrics.terms import Terms
 from igaviz.softmax import softmax
 
@@ -25,35 +26,45 @@ COARSE = 0.1
 FAILING_SHARE = 0.05
 """A reading with more failing rows than this doesn't fit."""
 
+READINGS = ("without geometry", "geometry subtracted", "geometry alone", "without pair bias")
+"""Other ways to read the terms, the likeliest mistake first."""
+
 ROUNDING = {"float32": 2.0**-25, "float16": 2.0**-12, "bfloat16": 2.0**-9}
 """The largest relative rounding error of a logit, by the type it was computed in."""
 
 
-class _Rows(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ReplayRows:
     """Of each row, [Q]: how far a reading is off, and what it may be off by."""
 
     deviation: Doubles
     tolerance: Doubles
 
+    @classmethod
+    def of(cls, terms: Terms, compute_dtype: str) -> ReplayRows | None:
+        """How far softmax(S + G) is off, None where a term is missing."""
+        replayed = terms.replayed
+        if replayed is None or terms.attention is None:
+            return None
+        return _compare(terms, replayed, compute_dtype)
 
-def replay(terms: Terms, compute_dtype: str, pair_bias: Floats | None) -> Replay | None:
-    """How well softmax(S + G) gives A over the finite rows, None where one of them is missing.
+
+def replay(map: AttentionMap, pairs: Pairs, rows: ReplayRows) -> Replay:
+    """How well softmax(S + G) gives A over the finite rows of `map`, `rows` being its reading.
 
     A row fails where max |A − softmax(S + G)| exceeds 5e-3 + 2u·max(|S| + |G|), the second
     maximum over the keys whose weight, recorded or replayed, is above 1e-3. A row for which that
     comes to more than 0.1 is not judged.
     """
-    replayed = terms.replayed
-    if replayed is None or terms.attention is None or not len(replayed):
-        return None
-    rows = _compare(terms, replayed, compute_dtype)
     judged = rows.tolerance <= COARSE
     failed = judged & ~(rows.deviation <= rows.tolerance)
     n_judged, n_failed = int(judged.sum()), int(failed.sum())
     fits = None
     if n_failed > FAILING_SHARE * n_judged:
-        for name, reading in _readings(terms, pair_bias):
-            other = _compare(terms, reading, compute_dtype)
+        for name in READINGS:
+            other = _read(map, pairs, name)
+            if other is None:
+                continue
             off = judged & ~(other.deviation <= np.minimum(other.tolerance, COARSE))
             if off.sum() <= FAILING_SHARE * n_judged:
                 fits = name
@@ -69,7 +80,7 @@ def replay(terms: Terms, compute_dtype: str, pair_bias: Floats | None) -> Replay
     )
 
 
-def _compare(terms: Terms, replayed: Floats, compute_dtype: str) -> _Rows:
+def _compare(terms: Terms, replayed: Floats, compute_dtype: str) -> ReplayRows:
     assert terms.attention is not None
     assert terms.logits is not None
     assert terms.bias is not None
@@ -79,7 +90,7 @@ def _compare(terms: Terms, replayed: Floats, compute_dtype: str) -> _Rows:
     counted: Booleans = np.maximum(recorded, replayed) > SIGNIFICANT
     largest = _largest(terms.logits.values, terms.bias.values, counted)
     tolerance = TOLERANCE + 2 * ROUNDING[compute_dtype] * largest
-    return _Rows(deviation.max(axis=1).astype(np.float64), tolerance)
+    return ReplayRows(deviation.max(axis=1).astype(np.float64), tolerance)
 
 
 def _largest(logits: Floats, bias: Floats, counted: Booleans) -> Doubles:
@@ -94,17 +105,33 @@ def _largest(logits: Floats, bias: Floats, counted: Booleans) -> Doubles:
     return largest
 
 
-def _readings(terms: Terms, pair_bias: Floats | None) -> Iterator[tuple[str, Floats]]:
-    """Other ways to read the terms, the likeliest mistake first, each replayed."""
+def _read(map: AttentionMap, pairs: Pairs, reading: str) -> ReplayRows | None:
+    """How far another reading of the terms is off, None where it takes what isn't there."""
+    blocks = []
+    for groups in pairs.blocks:
+        terms = Terms.of(map, groups)
+        if terms.rows.any():
+            pair = map.pair_bias
+            part = None if pair is None else pair[groups.queries][terms.rows]
+            weights = _weights(terms, reading, part)
+            if weights is None:
+                return None
+            blocks.append(_compare(terms, weights, map.compute_dtype))
+    return joined(blocks)
+
+
+def _weights(terms: Terms, reading: str, pair_bias: Floats | None) -> Floats | None:
+    """The attention [Q, N] that a reading of the terms would give."""
     assert terms.logits is not None
     assert terms.bias is not None
     S, masked = terms.logits.values, terms.logits.masked
     G = terms.bias.values.copy()
     G.ravel()[masked] = 0
-    yield "without geometry", softmax(S)
+    if reading == "without geometry":
+        return terms.logits.softmax
+    if reading == "geometry alone":
+        return terms.bias.softmax
     with np.errstate(over="ignore", invalid="ignore"):
-        yield "geometry subtracted", softmax(S - G)
-    yield "geometry alone", terms.bias.softmax
-    if pair_bias is not None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            yield "without pair bias", softmax(S - pair_bias[terms.rows] + G)
+        if reading == "geometry subtracted":
+            return softmax(S - G)
+        return None if pair_bias is None else softmax(S - pair_bias + G)

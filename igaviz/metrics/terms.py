@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.groups import Doubles, Groups, Indices, Sums
-
-if TYPE_CHECKING:
-    from igaviz.metrics.pairs import Pairs
 from igaviz.softmax import softmax
 
 
@@ -44,10 +40,11 @@ class Centred:
 class Logits:
     """A term of the logits, [Q, N] float32, and the flat indices of masked keys, where it is -∞.
 
-    `groups` leaves the masked pairs out.
+    `groups` leaves the masked pairs out, and so do the sums [Q] of the rows.
     """
 
     values: Floats
+    row_sums: Doubles
     masked: Indices
     groups: Groups
 
@@ -59,30 +56,10 @@ class Logits:
         left: Doubles = (n_keys - masked).astype(np.float64)
         return left
 
-    @cached_property
-    def row_sums(self) -> Doubles:
-        """[Q]: the sum over the keys that are not masked."""
-        values = self.values
-        if len(self.masked):
-            values = values.copy()
-            values.ravel()[self.masked] = 0
-        row_sums: Doubles = values.sum(axis=1, dtype=np.float64)
-        return row_sums
-
     @property
     def means(self) -> Doubles:
         """[Q]: the mean over the keys that are not masked."""
         return self.row_sums / self.n_keys
-
-    @cached_property
-    def by_row(self) -> Centred:
-        """The term less its row means, 0 at masked keys."""
-        return Centred.of(self.values, self.means[:, None], left_out=self.masked)
-
-    @property
-    def key_stds(self) -> Doubles:
-        """[Q]: the standard deviation over the keys that are not masked."""
-        return np.sqrt(self.by_row.row_squares / self.n_keys)
 
     @cached_property
     def near_stds(self) -> Doubles:
@@ -104,11 +81,6 @@ class Logits:
         """The term summed over the groups of pairs."""
         return self.groups.sums(self.values)
 
-    def forget(self) -> None:
-        """Let go of the arrays [Q, N] that were computed; they are anew where asked for again."""
-        for name in ("by_row", "softmax"):
-            self.__dict__.pop(name, None)
-
 
 @dataclass(frozen=True, eq=False)
 class Weights:
@@ -116,12 +88,6 @@ class Weights:
 
     values: Floats
     groups: Groups
-
-    @cached_property
-    def row_sums(self) -> Doubles:
-        """[Q]: the sum over keys, 1 but for rounding."""
-        row_sums: Doubles = self.values.sum(axis=1, dtype=np.float64)
-        return row_sums
 
     @cached_property
     def own(self) -> Doubles:
@@ -136,13 +102,13 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """S (`logits`), G (`bias`) and A (`attention`) of one map over its Q finite rows.
+    """S (`logits`), G (`bias`) and A (`attention`) of a map, over the finite rows of a block.
 
     Each is None where it was neither recorded nor derived. A row is left out of all three where
     one of them holds a NaN or an infinity; `nonfinite` counts these over what was recorded.
     -∞ in S where A is 0 (or not known) is a mask: that pair is left out of what is said about S
     and about G, which is taken as -∞ there, and is a pair like any other to A. A query with no
-    key left is left out. `rows` [N] says which queries stayed.
+    key left is left out. `rows` says which of the block's queries stayed, Q of them.
     """
 
     logits: Logits | None
@@ -152,34 +118,34 @@ class Terms:
     nonfinite: int
 
     @classmethod
-    def of(cls, map: AttentionMap, pairs: Pairs) -> Terms:
-        """The terms of `map`, G with the sign that adds it."""
-        S, G, A = (_plain(term) for term in (map.logits_before, map.effective_bias, map.attention))
-        rows = np.ones(pairs.n_residues, dtype=bool)
-        groups = pairs.groups
+    def of(cls, map: AttentionMap, groups: Groups) -> Terms:
+        """The terms of `map` over the queries of `groups`, G with the sign that adds it."""
+        S, G, A = (
+            _plain(term, groups.queries)
+            for term in (map.logits_before, map.geo_bias, map.attention)
+        )
+        if G is not None and map.geo_bias_sign != 1:
+            G = -G
+        rows = np.ones(groups.shape[0], dtype=bool)
         logit_groups = groups
         nonfinite = 0
         masked = np.zeros(0, dtype=np.intp)
-        if not all(np.isfinite(term).all() for term in (S, G, A) if term is not None):
+        S_sums, G_sums = _row_sums(S), _row_sums(G)
+        if not _all_finite(S_sums, G_sums, A):
             mask = _mask(S, A if map.attention_recorded else None, shape=groups.shape)
             rows, nonfinite = _finite_rows(S, G, A, mask, count_attention=map.attention_recorded)
             groups, mask = groups.only(rows), mask[rows]
             logit_groups, masked = groups.without(mask), np.flatnonzero(mask)
             S, G, A = (None if term is None else term[rows] for term in (S, G, A))
+            S_sums, G_sums = (_row_sums(t if t is None else np.where(mask, 0, t)) for t in (S, G))
             G = None if G is None else np.where(mask, np.float32(-np.inf), G)
         return cls(
-            logits=None if S is None else Logits(S, masked, logit_groups),
-            bias=None if G is None else Logits(G, masked, logit_groups),
+            logits=_logits(S, S_sums, masked, logit_groups),
+            bias=_logits(G, G_sums, masked, logit_groups),
             attention=None if A is None else Weights(A, groups),
             rows=rows,
-            nonfinite=nonfinite + (map.gamma is not None and not np.isfinite(map.gamma)),
+            nonfinite=nonfinite,
         )
-
-    def forget(self) -> None:
-        """Let go of what was computed of the terms of the logits."""
-        for term in (self.logits, self.bias):
-            if term is not None:
-                term.forget()
 
     @property
     def replayed(self) -> Floats | None:
@@ -190,10 +156,32 @@ class Terms:
             return softmax(self.logits.values + self.bias.values)
 
 
-def _plain(term: Floats | None) -> Floats | None:
-    """`term` as contiguous float32: as it comes out of a dump, whatever a caller passes."""
+def _plain(term: Floats | None, queries: slice) -> Floats | None:
+    """Rows of `term` as contiguous float32: as out of a dump, whatever a caller passes."""
     with np.errstate(over="ignore"):
-        return None if term is None else np.ascontiguousarray(term, dtype=np.float32)
+        return None if term is None else np.ascontiguousarray(term[queries], dtype=np.float32)
+
+
+def _row_sums(values: Floats | None) -> Doubles | None:
+    with np.errstate(invalid="ignore"):
+        return None if values is None else values.sum(axis=1, dtype=np.float64)
+
+
+def _all_finite(*found: Floats | None) -> bool:
+    """Whether all of `found` is finite: a sum only is where everything is that it adds up.
+
+    A sum of huge float32 may overflow and have its map looked at more closely, to no harm.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return all(np.isfinite(values.sum()) for values in found if values is not None)
+
+
+def _logits(
+    values: Floats | None, row_sums: Doubles | None, masked: Indices, groups: Groups
+) -> Logits | None:
+    if values is None or row_sums is None:
+        return None
+    return Logits(values, row_sums, masked, groups)
 
 
 def _mask(logits: Floats | None, attention: Floats | None, shape: tuple[int, int]) -> Booleans:

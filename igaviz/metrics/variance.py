@@ -69,7 +69,7 @@ class VarianceShares:
         `Q·K` is what is left of S without the pair bias, all of S where none was recorded. Masked
         keys are left out, and rows that aren't finite, and for near keys queries with under 3.
         """
-        terms = Terms.of(map, pairs)
+        terms = Terms.of(map, pairs.groups)
         S, G = terms.logits, terms.bias
         if S is None or G is None:
             return None

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_maps import random_map
 
 from igaviz.dump.data import AttentionMap, Structure
 from igaviz.format import MapId
-from igaviz.metrics import METRICS, Pairs, measure
+from igaviz.metrics import METRICS, Pairs, contacts, distance, groups, measure
 
 ID = MapId("run", "train", 100, 0, 0, 3, 0)
 
@@ -317,3 +318,30 @@ def test_a_row_that_is_too_coarse_to_replay_leaves_the_others_judged():
     assert (found.replay.coarse_rows, found.replay.judged_rows) == (40, 0)
     assert (found.replay.failed_rows, found.replay.error, found.replay.fits) == (0, 0.0, None)
     assert found.values["replay_error"] == found.replay.error_of_all > 0.1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(30, 70), st.integers(1, 9), st.integers(0, 5))
+def test_blocks_of_queries_give_what_the_whole_gives(seed, n, rows, spoiled):
+    map = random_map(n, seed, spoiled)
+    if seed % 3 == 0:
+        map.logits_before[:, n // 2] = -np.inf  # masked where attention is 0
+        map.attention[:, n // 2] = 0
+    whole = measure(map, Pairs.of(map.structure))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distance, "BLOCK", rows * n)
+        patch.setattr(contacts, "_TILE", rows)
+        patch.setattr(groups, "FEW_RESIDUES", 0)  # classes in 16 bits
+        pairs = Pairs.of(map.structure)
+        assert len(pairs.blocks) == -(-n // rows)
+        found = measure(map, pairs)
+    for name, value in whole.values.items():
+        if isinstance(value, float):
+            assert found.values[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
+        else:
+            assert found.values[name] == value, name
+    assert found.reasons == whole.reasons
+    if whole.replay is not None:
+        assert found.replay.error == pytest.approx(whole.replay.error, abs=1e-6)
+        assert found.replay.failed_rows == whole.replay.failed_rows
+        assert found.replay.fits == whole.replay.fits
