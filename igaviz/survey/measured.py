@@ -66,7 +66,7 @@ def _same(one: Structure, other: Structure) -> bool:
 def measure_task(
     task: LayerTask, radius: float, cache: Cache | None = None, folder: str = ""
 ) -> Measured:
-    """Every chosen map of one entry, measured, or as the cache has it; one map is held at a time.
+    """Every chosen map of one entry, measured, or as the cache has it; large maps are held singly.
 
     `folder` is where relative paths of shards begin.
     """
@@ -77,12 +77,17 @@ def measure_task(
     before = identity_of(path)
     damaged: list[Damage] = []
     here = replace(task.entry, path=path)
-    maps: Iterator[AttentionMap] = read_maps(here, task.heads, report=damaged.append)
-    measurements = tuple(measure(m, pairs_of(m.structure, radius)) for m in maps)
+    maps = read_maps(here, task.heads, report=damaged.append)
+    # `map`, as a loop's variable would hold each map while the next one is read
+    measurements = tuple(map(partial(_measure, radius=radius), maps))
     found = Measured(measurements, tuple(replace(piece, path=task.entry.path) for piece in damaged))
     if cache is None or before is None or before != identity_of(path):
         return found
     return cache.keep(task, radius, found, path)
+
+
+def _measure(found: AttentionMap, radius: float) -> Measurement:
+    return measure(found, pairs_of(found.structure, radius))
 
 
 def measure_layers(
