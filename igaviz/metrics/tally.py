@@ -6,16 +6,13 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from igaviz.metrics.groups import Doubles, Sums
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-T = TypeVar("T", bound="DataclassInstance")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +33,10 @@ def joined(parts: Sequence[T]) -> T:
     """
     if len(parts) == 1:
         return parts[0]
-    names = [field.name for field in fields(parts[0])]
-    return replace(parts[0], **{n: _join([getattr(part, n) for part in parts]) for n in names})
+    first: Any = parts[0]
+    names = [field.name for field in fields(first)]
+    whole: T = replace(first, **{n: _join([getattr(part, n) for part in parts]) for n in names})
+    return whole
 
 
 def _join(values: Sequence[Any]) -> Any:  # noqa: ANN401 (whatever the fields hold)

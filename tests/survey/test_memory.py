@@ -33,3 +33,9 @@ def test_1500_residues_take_less_than_300_mb_however_many_the_maps(tmp_path):
     more = peak(bare.write(tmp_path / "more.h5", layers=2, heads=3, n=1500))
     assert few < 300
     assert more < few + 20
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_larger_maps_are_taken_in_blocks(tmp_path):
+    # two maps of 3,000 residues, 72 MB each as stored and 108 MB in float32
+    assert peak(bare.write(tmp_path / "large.h5", layers=1, heads=2, n=3000)) < 320
