@@ -126,19 +126,20 @@ def render(
         *_run_work(tracks, namer, style, jobs, damaged, measuring),
     ]
     try:
-        return _drawn(work, damaged, style, jobs, progress)
+        return draw_tasks(work, damaged, style, jobs, progress)
     finally:  # whoever was killed while it wrote, left something
         for path in paths:
             unfinished(path).unlink(missing_ok=True)
 
 
-def _drawn(
+def draw_tasks(
     work: Sequence[PictureTask],
     damaged: list[Damage],
     style: Style,
     jobs: Jobs,
     progress: Progress | None,
 ) -> Rendering:
+    """What became of the pictures of `work`, drawn over `jobs` processes; `damaged` is added to."""
     pictures: list[Picture] = []
     failed: list[tuple[Path, str]] = []
     total = sum(len(task.wanted) for task in work)

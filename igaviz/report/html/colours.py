@@ -1,0 +1,40 @@
+"""The colours of the figures, in both styles, as a page writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from igaviz.figures import theme
+
+_INKS = ("INK", "FAINT", "RULE", "PAPER", "FIELD", "ATTENTION", "BIAS", "QUERY", "LOCAL")
+_STOPS = 17
+_LINES = {
+    "light": ("#1f5fae", "#c25a00", "#00805a", "#a3228e", "#6b5b00", "#b0122b", "#4f6d8f"),
+    "dark": ("#6fb1ff", "#ffb454", "#45dba6", "#ff9ae8", "#e3d36b", "#ff7b7b", "#a9c1dd"),
+}
+"""Lines that are told apart by colour: runs."""
+
+_ORDER = {"light": ("#9cc3ea", "#0b2f5e"), "dark": ("#2f5f96", "#d9ecff")}
+"""Lines in an order: layers, from the first to the last."""
+
+GLYPHS = {"healthy": "✔", "note": "◆", "warning": "▲", "error": "✖"}
+
+
+def palettes() -> dict[str, dict[str, Any]]:
+    """Each style's inks, verdict colours, colour maps as stops, and lines."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in ("light", "dark"):
+        with theme.style(name):
+            found[name] = {
+                "inks": {ink.lower(): getattr(theme, ink) for ink in _INKS},
+                "verdicts": {key: theme.VERDICTS[key][1] for key in GLYPHS},
+                "maps": {key: _stops(shades) for key, shades in theme.MAPS.items()},
+                "lines": list(_LINES[name]),
+                "order": list(_ORDER[name]),
+            }
+    return found
+
+
+def _stops(shades: Any) -> list[str]:  # noqa: ANN401 (matplotlib's own)
+    colours = (shades(k / (_STOPS - 1))[:3] for k in range(_STOPS))
+    return ["#" + "".join(f"{round(255 * part):02x}" for part in colour) for colour in colours]

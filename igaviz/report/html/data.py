@@ -1,0 +1,116 @@
+"""What the page's script reads: plain data, and every head's numbers as base64 float16."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igaviz.metrics import METRICS
+from igaviz.metrics.course import Course, Scale
+from igaviz.report.html.colours import GLYPHS, palettes
+from igaviz.survey.page import Page, PageRun
+
+TRAJECTORIES = ("gamma", "geometry_ratio", "entropy", "saturation")
+"""The metrics whose course over the steps the page always shows."""
+
+_HALF_LIMIT = 60_000.0
+
+
+def page_data(page: Page) -> dict[str, Any]:
+    """All but the heads' numbers and the pictures."""
+    return {
+        "metrics": [
+            {
+                "name": m.name,
+                "unit": m.unit,
+                "title": m.title,
+                "means": m.means,
+                "scale": _scale(page.scales[m.name]),
+            }
+            for m in METRICS
+            if m.name in page.scales
+        ],
+        "trajectories": list(TRAJECTORIES),
+        "runs": [_run(run, page) for run in page.runs],
+        "glyphs": GLYPHS,
+        "palettes": palettes(),
+    }
+
+
+def _scale(scale: Scale) -> dict[str, Any]:
+    return {"low": scale.low, "high": scale.high, "log": scale.log}
+
+
+def _run(run: PageRun, page: Page) -> dict[str, Any]:
+    course = run.course
+    return {
+        "name": run.run,
+        "phase": run.phase,
+        "folder": run.folder,
+        "steps": course.steps.tolist(),
+        "fromMaps": course.from_maps.tolist(),
+        "layers": list(course.layers),
+        "heads": list(course.heads),
+        "metrics": list(course.numbers),
+        "factors": [factor(course, name, page.scales[name]) for name in course.numbers],
+        "words": [
+            None if v is None else {"severity": str(v.severity), "check": v.check, "words": v.words}
+            for v in run.words
+        ],
+        "byLayer": {name: _rounded(course.by_layer(name).T) for name in TRAJECTORIES},
+        "ofRun": {name: _rounded(course.of_run(name)) for name in course.numbers},
+    }
+
+
+def factor(course: Course, name: str, scale: Scale) -> float:
+    """What a decoded number is to be multiplied by; 0 where it is a decimal logarithm."""
+    if scale.log:
+        return 0.0
+    found = course.numbers[name]
+    largest = float(np.abs(found, where=np.isfinite(found), out=np.zeros_like(found)).max())
+    return largest / _HALF_LIMIT if largest > 0 else 1.0
+
+
+def numbers_base64(run: PageRun, page: Page) -> str:
+    """The numbers [M, T, L, H] of a run as float16, little-endian; `factor` takes them back.
+
+    NaN is no value, infinity the word `beyond`, minus infinity a logarithm of 0.
+    """
+    return _base64(
+        _half(run.course, name, page.scales[name]).tobytes() for name in run.course.numbers
+    )
+
+
+def verdicts_base64(run: PageRun) -> str:
+    """The verdicts [T, L, H] of a run, a byte each."""
+    return _base64([run.verdicts.tobytes()])
+
+
+def _half(course: Course, name: str, scale: Scale) -> npt.NDArray[np.float16]:
+    found = course.numbers[name].astype(np.float64)
+    if scale.log:
+        with np.errstate(divide="ignore"):
+            return np.log10(found).astype("<f2")
+    return (found / factor(course, name, scale)).astype("<f2")
+
+
+def _base64(parts: Iterable[bytes]) -> str:
+    return base64.b64encode(b"".join(parts)).decode("ascii")
+
+
+def _rounded(values: npt.NDArray[np.float32]) -> Any:  # noqa: ANN401 (lists as deep as the array)
+    if values.ndim > 1:
+        return [_rounded(row) for row in values]
+    return [float(f"{v:.4g}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def script_json(data: object) -> str:
+    """JSON for the inside of a `<script>`: nothing in it can end the element or begin another."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

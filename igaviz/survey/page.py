@@ -1,0 +1,245 @@
+"""What a page about whole runs shows: the work behind `igaviz summary --html`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, groupby
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from igaviz.checks import Diagnosis, LayerVerdict, Settings, Verdict, conclude, judge_layer
+from igaviz.checks.judge import map_verdicts
+from igaviz.dump import Damage, Dump, Run
+from igaviz.metrics import METRICS, Measurement, Value
+from igaviz.metrics.combine import combine
+from igaviz.metrics.course import Course, CourseBuilder, Scale, scale_of
+from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.lines import as_measurements, thinned
+from igaviz.survey.measured import LayerGroup, Progress, measure_layers
+from igaviz.survey.page_pictures import Known, draw_worst
+from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
+from igaviz.survey.render import Rendering
+
+MOST_NUMBERS = 9_000_000
+"""Numbers that a page holds, 2.7 bytes each: 10 runs of 200 steps, 8 layers and 16 heads."""
+
+MOST_STEPS = 400
+"""Steps of one run that a page holds, more are thinned evenly."""
+
+PICTURED_HEADS = 12
+"""Heads of which figures are drawn where nobody says how many."""
+
+_LEAST_STEPS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class PageRun:
+    """One run and phase: its numbers over the steps, and the verdict on each head at each step.
+
+    `verdicts` [T, L, H] are places in `words`, 0 where nothing was recorded. `recorded` steps were
+    there, those of `course` are shown. `folder` is where its shards are.
+    """
+
+    run: str
+    phase: str
+    course: Course
+    verdicts: npt.NDArray[np.uint8]
+    words: tuple[Verdict | None, ...]
+    recorded: int
+    items: tuple[str, ...]
+    folder: str
+    creator: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """All that the page says: runs, the diagnosis, one scale per metric, pictures, worst first.
+
+    `drawable` heads have maps at their run's last step with maps, some of which were drawn.
+    """
+
+    runs: tuple[PageRun, ...]
+    diagnosis: Diagnosis
+    scales: Mapping[str, Scale]
+    rendering: Rendering
+    drawable: int
+
+
+def page(
+    dump: Dump,
+    choice: Choice = Choice(),  # noqa: B008 (frozen)
+    *,
+    folder: Path,
+    pictured: int = PICTURED_HEADS,
+    radius: float = LOCAL_RADIUS,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    drawing: Progress | None = None,
+) -> Page:
+    """The chosen runs as a page shows them; pictures of the worst `pictured` heads go to `folder`.
+
+    One pass over the maps gives the diagnosis, the numbers and the verdicts; the scalars files
+    give the steps between. Of long runs steps are left out evenly, so that the numbers stay below
+    `MOST_NUMBERS`; every map is diagnosed. Raises `SelectionError` for an empty selection.
+    """
+    settings = Settings()
+    scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
+    lines = [line for line in plan_time_lines(dump, choice, scalars=scalars) if _there(line)]
+    runs = [_Growing(line, steps) for line, steps in zip(lines, _kept(lines), strict=True)]
+    damaged: list[Damage] = []
+
+    def verdicts() -> Iterator[LayerVerdict]:
+        by_name = {(run.line.run.name, run.line.phase): run for run in runs}
+        tasks = [task for line in lines for task in line.tasks]
+        for group in measure_layers(tasks, radius=radius, jobs=jobs, progress=progress):
+            damaged.extend(group.damaged)
+            if group.measurements:
+                verdict = judge_layer(group.measurements, settings)
+                by_name[group.run, group.phase].add_maps(group, verdict, settings)
+                yield verdict
+
+    before = chain(dump.damaged, *(run.scalar_damage for run in dump.runs))
+    diagnosis = conclude(verdicts(), settings, damaged=chain(before, damaged))
+    of_lines: list[Damage] = []
+    for run in runs:
+        run.add_scalars(settings, of_lines.append)
+    finished = tuple(run.finished() for run in runs)
+    known = [run.known for run in runs]
+    return Page(
+        runs=finished,
+        diagnosis=replace(diagnosis, damaged=(*diagnosis.damaged, *of_lines)),
+        scales=_scales(finished),
+        rendering=draw_worst(dump, known, pictured, folder, radius, jobs, drawing),
+        drawable=sum(len(heads) for heads in known),
+    )
+
+
+def _there(line: TimeLine) -> bool:
+    return bool(line.tasks or line.steps)
+
+
+def _kept(lines: Sequence[TimeLine]) -> list[frozenset[int]]:
+    """The steps of each line that the page shows: all, or as many as there is room for."""
+    heads = [
+        sum(len(of_layer) for of_layer in _heads_of(line).values()) * len(METRICS) for line in lines
+    ]
+    room = max(_LEAST_STEPS, min(MOST_STEPS, MOST_NUMBERS // max(sum(heads), 1)))
+    return [_thin(line, room) for line in lines]
+
+
+def _heads_of(line: TimeLine) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = defaultdict(set)
+    for layer, heads in line.heads.items():
+        found[layer].update(heads)
+    for task in line.tasks:
+        found[task.entry.id.layer].update(task.heads)
+    return found
+
+
+def _thin(line: TimeLine, room: int) -> frozenset[int]:
+    """At most `room` steps, those with maps before the others."""
+    mapped = frozenset(task.entry.id.step for task in line.tasks)
+    kept = thinned(mapped, set(), room)
+    left = room - len(kept)
+    return kept | thinned(line.steps - mapped, set(), left) if left > 0 else kept
+
+
+@dataclass
+class _Growing:
+    """A run while it is read."""
+
+    line: TimeLine
+    steps: frozenset[int]
+    builder: CourseBuilder = field(default_factory=CourseBuilder)
+    verdicts: dict[tuple[int, int, int], Verdict] = field(default_factory=dict)
+    known: dict[tuple[int, int], Known] = field(default_factory=dict)
+    measured: set[tuple[int, int]] = field(default_factory=set)
+
+    def add_maps(self, group: LayerGroup, verdict: LayerVerdict, settings: Settings) -> None:
+        """Take a layer at a step into account; steps come in their order."""
+        self.measured.add((group.step, group.layer))
+        self._know(group, settings)
+        if group.step in self.steps:
+            self._add(group.measurements, verdict, from_maps=True)
+
+    def _know(self, group: LayerGroup, settings: Settings) -> None:
+        """Keep which maps of the last step could be drawn, the worst item of each head."""
+        if any(known.map.step < group.step for known in self.known.values()):
+            self.known.clear()
+        entries = {entry.id: entry for entry in group.entries}
+        for identity, verdict in map_verdicts(group.measurements, settings).items():
+            place = identity.layer, identity.head
+            known = Known(identity, entries[identity.layer_id], verdict)
+            if place not in self.known or known.badness > self.known[place].badness:
+                self.known[place] = known
+
+    def add_scalars(self, settings: Settings, report: Callable[[Damage], None]) -> None:
+        """Take the lines of the scalars files, at steps and layers that have no maps."""
+        line = self.line
+        entries = tuple(e for e in line.run.entries if e.id.phase == line.phase)
+        steps = self.steps & line.steps
+        lines = line.run.scalar_lines(line.phase, steps, report) if steps else ()
+        for (step, layer), same in groupby(lines, key=lambda found: (found.step, found.layer)):
+            if (step, layer) in self.measured or layer not in line.heads:
+                continue
+            found = [m for one in same for m in as_measurements(one, line, entries)]
+            if found:
+                self._add(found, judge_layer(found, settings), from_maps=False)
+
+    def _add(
+        self, measurements: Sequence[Measurement], verdict: LayerVerdict, *, from_maps: bool
+    ) -> None:
+        by_head: dict[int, list[Mapping[str, Value]]] = defaultdict(list)
+        for m in measurements:
+            by_head[m.id.head].append(m.values)
+        shown = set(by_head) if from_maps else set(self.line.heads[verdict.layer])
+        heads = {head: combine(found) for head, found in sorted(by_head.items()) if head in shown}
+        self.builder.add(verdict.step, verdict.layer, heads, from_maps=from_maps)
+        for head in heads:
+            self.verdicts[verdict.step, verdict.layer, head] = verdict.heads[head]
+
+    def finished(self) -> PageRun:
+        """The run as the page shows it."""
+        line, course = self.line, self.builder.course()
+        words: list[Verdict | None] = [None, *dict.fromkeys(self.verdicts.values())]
+        at = {verdict: place for place, verdict in enumerate(words)}
+        coded = np.zeros((len(course.steps), len(course.layers), len(course.heads)), np.uint8)
+        steps = {step: place for place, step in enumerate(course.steps.tolist())}
+        for (step, layer, head), verdict in self.verdicts.items():
+            where = steps[step], course.layers.index(layer), course.heads.index(head)
+            coded[where] = at[verdict]
+        mapped = {task.entry.id.step for task in line.tasks}
+        entries = [task.entry for task in line.tasks]
+        return PageRun(
+            run=line.run.name,
+            phase=line.phase,
+            course=course,
+            verdicts=coded,
+            words=tuple(words),
+            recorded=len(mapped | line.steps),
+            items=tuple(dict.fromkeys(e.item or f"item {e.id.batch}" for e in entries)),
+            folder=_folder(line.run),
+            creator=line.run.creator,
+        )
+
+
+def _folder(run: Run) -> str:
+    """Where the run's shards are: their folder, or the shard where there is one alone."""
+    folders = sorted({str(Path(shard).parent) for shard in run.shards})
+    if len(run.shards) == 1:
+        return run.shards[0]
+    return folders[0] if folders else ""
+
+
+def _scales(runs: Sequence[PageRun]) -> dict[str, Scale]:
+    scales = {}
+    for metric in METRICS:
+        courses = (run.course.numbers for run in runs)
+        arrays = [numbers[metric.name] for numbers in courses if metric.name in numbers]
+        if arrays:
+            scales[metric.name] = scale_of(arrays)
+    return scales
