@@ -27,7 +27,7 @@ OWN = {
     "checks": {"errors", "format", "metrics"},
     "figures": {"errors", "format", "dump", "metrics"},
     "survey": READING | {"_version"},
-    "report": {"errors", "format", "selection", "dump", "metrics", "checks", "survey"},
+    "report": {"errors", "format", "selection", "dump", "metrics", "checks", "survey", "figures"},
     "cli": READING | {"_version", "survey", "report"},
     "record": {"errors", "format", "dump", "metrics", "_version"},
     "reference": {"errors", "format", "dump", "metrics", "record"},
@@ -41,7 +41,7 @@ THIRD_PARTY = {
     "checks": {"numpy"},
     "figures": {"numpy", "matplotlib"},
     "survey": {"numpy", "platformdirs", "distributed", "threadpoolctl"},
-    "report": {"rich"},
+    "report": {"rich", "numpy", "jinja2", "plotly"},
     "cli": {"typer", "rich"},
     "record": {"numpy", "torch", "yaml", *FRAMEWORKS},
     "reference": {"numpy", "torch"},
@@ -71,6 +71,13 @@ def test_imports_follow_the_table(path):
             assert target == module or target in OWN[module], f"{path} imports {name}"
         elif top not in sys.stdlib_module_names and top != "__future__":
             assert top in THIRD_PARTY.get(module, set()), f"{path} imports {name}"
+
+
+def test_only_the_page_takes_more_than_rich():
+    for path in (PACKAGE / "report").glob("*.py"):
+        found = imported(path)
+        assert not {name.split(".")[0] for name in found} & {"numpy", "jinja2", "plotly"}, path
+        assert not any(name.startswith("igaviz.figures") for name in found), path
 
 
 def test_the_metrics_know_the_data_classes_and_not_the_file_code():

@@ -23,6 +23,12 @@ PIPED_WIDTH = 160
 _SECONDS_BEFORE_PROGRESS = 1.0
 
 
+class Invoked:
+    """The command line that is being run, as it was given."""
+
+    arguments: tuple[str, ...] = ()
+
+
 def out() -> Console:
     """The console for results: plain text where stdout is no terminal."""
     from rich.console import Console

@@ -12,7 +12,18 @@ import typer
 from typer.exceptions import TyperException
 
 from igaviz._version import __version__
-from igaviz.cli import compare, diagnose, explain, info, interrupt, merge, render, summary, verify
+from igaviz.cli import (
+    compare,
+    console,
+    diagnose,
+    explain,
+    info,
+    interrupt,
+    merge,
+    render,
+    summary,
+    verify,
+)
 from igaviz.cli.options import NOTHING_DONE
 from igaviz.errors import IgavizError
 
@@ -102,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    console.Invoked.arguments = tuple(arguments)
     try:
         with interrupt.heard():
             result = app(arguments or ["--help"], prog_name="igaviz", standalone_mode=False)

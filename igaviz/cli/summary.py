@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igaviz.cli import options
+from igaviz.cli.html import write
+from igaviz.errors import UsageError
 
 if TYPE_CHECKING:
     from igaviz.dump import Damage
@@ -64,6 +67,21 @@ def summary(
     lines: Annotated[
         bool, typer.Option("--lines", help="Print the classic line of each layer and step.")
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write an interactive page that opens from disk, in place of printing rows.",
+            show_default=False,
+        ),
+    ] = None,
+    figures: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Heads whose figures the page shows, the worst of each run first."
+        ),
+    ] = 12,
+    force: options.Force = False,
     radius: options.Radius = 8.0,
     jobs: options.Jobs = None,
     no_cache: options.NoCache = False,
@@ -71,6 +89,15 @@ def summary(
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
     """Print metrics of whole runs, by run, step, layer or head; verdicts, and how they went."""
+    if html is not None:
+        if by or lines or json or format is not Format.TABLE or sort is not Sort.TIME:
+            raise UsageError("--html prints no rows", hint="leave --by, --sort, --format and --lines out")
+        chosen_maps = options.choose(
+            layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase
+        )
+        return write(
+            dump, chosen_maps, html, figures=figures, radius=radius, jobs=jobs, force=force
+        )
     from igaviz.cli import console
     from igaviz.survey.summary import summary_rows
     from igaviz.survey.trends import Trends

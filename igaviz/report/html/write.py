@@ -133,7 +133,9 @@ def _html(
         scripts=scripts,
         hashes=" ".join(f"'sha256-{_sha256(text)}'" for text in scripts),
         data=script_json(page_data(page)),
-        runs=[(number, verdicts_base64(run)) for number, run in zip(numbers, page.runs, strict=True)],
+        runs=[
+            (number, verdicts_base64(run)) for number, run in zip(numbers, page.runs, strict=True)
+        ],
         pictures=script_json([_picture(picture, page, at) for picture, at in pictures.items()]),
         command=command,
         made=made,
@@ -177,7 +179,7 @@ def _publish(text: str, path: Path) -> int:
     unfinished = path.with_name(f".{path.name}.tmp")
     try:
         unfinished.write_bytes(data)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
     return len(data)

@@ -1,0 +1,64 @@
+"""`igaviz summary --html`."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from igaviz.cli import options
+
+if TYPE_CHECKING:
+    from igaviz.survey.plan import Choice
+
+
+def write(
+    dump: list[Path],
+    choice: Choice,
+    path: Path,
+    *,
+    figures: int,
+    radius: float,
+    jobs: int | None,
+    force: bool,
+) -> int:
+    """Write the page of the chosen runs to `path`, and name what was written."""
+    from igaviz.cli import console
+    from igaviz.dump import Damage
+    from igaviz.report.html import check_output, write_page
+    from igaviz.survey.page import page
+
+    check_output(path, force=force)
+    opened = options.open_paths(dump)
+    with (
+        tempfile.TemporaryDirectory(prefix="igaviz-") as folder,
+        console.progress("measuring", "maps") as advance,
+        console.progress("drawing", "pictures") as drawing,
+    ):
+        gathered = page(
+            opened,
+            choice,
+            folder=Path(folder),
+            pictured=figures,
+            radius=radius,
+            jobs=options.worker_count(jobs),
+            progress=advance,
+            drawing=drawing,
+        )
+        written = write_page(
+            gathered,
+            path,
+            command=shlex.join(["igaviz", *console.Invoked.arguments]),
+            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        )
+    print(f"{written.path} ({written.n_bytes / 1e6:.1f} MB)")
+    for linked in written.linked:
+        print(linked)
+    for picture, reason in gathered.rendering.failed:
+        console.message(f"{picture.name}: {reason}")
+    pieces = (*gathered.diagnosis.damaged, *gathered.rendering.damaged)
+    damaged = (Damage(piece.path, piece.where, piece.reason) for piece in pieces)
+    hurt = console.report_damage(damaged, opened.warnings)
+    return int(hurt or bool(gathered.rendering.failed))
