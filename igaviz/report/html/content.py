@@ -8,7 +8,7 @@ from typing import Any
 from igaviz.checks import Severity, worst
 from igaviz.checks.explain import explain
 from igaviz.checks.finding import NOT_JUDGED, LayerRow
-from igaviz.checks.wording import number
+from igaviz.checks.wording import listed, number
 from igaviz.report.diagnosis import headline
 from igaviz.report.grouped import Group, Heads, grouped, head_counts, numbers, places
 from igaviz.report.html.colours import GLYPHS
@@ -25,17 +25,22 @@ OVERVIEW = (
 """The metrics of the table of runs, at the last step that has them."""
 
 
+_NAMED = 4
+
+
 def content(page: Page) -> dict[str, Any]:
     """What the template shows."""
     text, severity = headline(page.diagnosis)
     heads = head_counts(page.diagnosis.layers)
     several = len(page.runs) > 1
+    runs = [_run(place, run, page) for place, run in enumerate(page.runs)]
     return {
         "headline": text,
+        "title": _title(text, runs),
         "severity": "none" if severity is None else str(severity),
         "glyphs": GLYPHS,
         "columns": [title for _, title in OVERVIEW],
-        "runs": [_run(place, run, page) for place, run in enumerate(page.runs)],
+        "runs": runs,
         "findings": [_finding(g, heads, page) for g in grouped(page.diagnosis.findings)],
         "history": [_finding(g, heads, page) for g in grouped(page.diagnosis.history)],
         "several": several,
@@ -45,6 +50,18 @@ def content(page: Page) -> dict[str, Any]:
         "pictured": len({picture.shown for picture in page.rendering.pictures}),
         "drawable": page.drawable,
     }
+
+
+def _title(text: str, runs: list[dict[str, Any]]) -> str:
+    """How many of several runs are sick, and which; the headline of a single one."""
+    judged = [run for run in runs if run["severity"] != "none"]
+    if len(judged) < 2:
+        return text
+    sick = list(dict.fromkeys(r["name"] for r in judged if r["severity"] in ("warning", "error")))
+    if not sick:
+        return f"None of {len(judged)} runs is sick"
+    named = listed(sick[:_NAMED]) + (" and others" if len(sick) > _NAMED else "")
+    return f"{len(sick)} of {len(judged)} runs {'is' if len(sick) == 1 else 'are'} sick: {named}"
 
 
 def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from igaviz.checks import Severity
+from igaviz.checks.finding import LayerRow
 from igaviz.metrics import METRICS
 from igaviz.metrics.course import Course, Scale
 from igaviz.report.html.colours import GLYPHS, palettes
@@ -37,10 +39,22 @@ def page_data(page: Page) -> dict[str, Any]:
             if m.name in page.scales
         ],
         "trajectories": list(TRAJECTORIES),
+        "first": _first(page),
         "runs": [_run(run, page) for run in page.runs],
         "glyphs": GLYPHS,
         "palettes": palettes(),
     }
+
+
+def _first(page: Page) -> int:
+    """The place of the run that is shown first: the first of the worst."""
+    worst = max(page.diagnosis.layers, key=_badness, default=None)
+    names = [(run.run, run.phase) for run in page.runs]
+    return 0 if worst is None else names.index((worst.run, worst.phase))
+
+
+def _badness(row: LayerRow) -> int:
+    return max((verdict.severity for _, verdict in row.heads), default=Severity.HEALTHY)
 
 
 def _scale(scale: Scale) -> dict[str, Any]:

@@ -10,16 +10,21 @@ function titleOf(metric) {
   return `${metric.title}${metric.unit ? `, ${metric.unit}` : ''}`;
 }
 
-function layoutOf(metric, palette, step) {
+// Decades are told apart where what is drawn spans many.
+function spansDecades(metric, traces) {
+  const known = traces.flatMap((trace) => trace.y).filter((y) => y > 0);
+  return metric.scale.log && Math.max(...known) > 50 * Math.min(...known);
+}
+
+function layoutOf(metric, palette, step, log) {
   const { ink, faint, rule } = palette.inks;
   const axis = { gridcolor: rule, linecolor: faint, zeroline: false, tickfont: { color: faint, size: 12 }, automargin: true };
-  const log = metric.scale.log;
   return {
     margin: { l: 52, r: 12, t: 10, b: 36 }, showlegend: false, hovermode: 'closest',
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
     font: { family: 'system-ui, "DejaVu Sans", sans-serif', size: 12, color: ink },
     xaxis: { ...axis, title: { text: 'step', font: { color: faint }, standoff: 4 }, showgrid: false, tickformat: ',' },
-    yaxis: { ...axis, type: log ? 'log' : 'linear', exponentformat: 'power', rangemode: log || metric.scale.low < 0 ? 'normal' : 'tozero', nticks: 6 },
+    yaxis: { ...axis, type: log ? 'log' : 'linear', exponentformat: 'power', ...(log ? { dtick: 1 } : {}), rangemode: log || metric.scale.low < 0 ? 'normal' : 'tozero', nticks: 6 },
     shapes: step === null ? [] : [{ type: 'line', x0: step, x1: step, yref: 'paper', y0: 0, y1: 1, line: { color: faint, width: 1, dash: 'dot' } }],
   };
 }
@@ -63,7 +68,7 @@ function drawCourses(state, palette) {
       traces.push({ x: run.steps, y: own.map((v) => (Number.isFinite(v) ? v : null)), name: 'head', mode: run.steps.length > 1 ? 'lines' : 'markers',
         line: { color: palette.inks.query, width: 2.2, dash: 'dash' }, hovertemplate: 'the head, step %{x:,}: %{y:.3g}<extra></extra>' });
     }
-    Plotly.react(box.plot, traces, layoutOf(metric, palette, run.steps[state.step]), CONFIG);
+    Plotly.react(box.plot, traces, layoutOf(metric, palette, run.steps[state.step], spansDecades(metric, traces)), CONFIG);
     fillWhenOpened(box.details, () => tableOf(['step', ...run.layers.map((layer) => `layer ${layer}`)],
       run.steps.map((step, t) => [step.toLocaleString('en'), ...run.layers.map((_, row) => run.byLayer[name][row][t])])));
   }
@@ -83,7 +88,7 @@ function drawComparison(state, palette) {
     line: { color: palette.lines[place % palette.lines.length], width: 2.2, dash: dashes[Math.floor(place / palette.lines.length) % 4] },
     hovertemplate: `${plain(run.name)}, step %{x:,}: %{y:.3g}<extra></extra>`,
   }));
-  const layout = { ...layoutOf(metric, palette, null), showlegend: true, legend: { orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0, font: { size: 13 } } };
+  const layout = { ...layoutOf(metric, palette, null, spansDecades(metric, traces)), showlegend: true, legend: { orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0, font: { size: 13 } } };
   layout.margin.t = 40;
   Plotly.newPlot(box.plot, traces, layout, CONFIG);
   fillWhenOpened(box.details, () => tableOf(['run', 'first', 'middle', 'last'], data.runs.map((run) => {

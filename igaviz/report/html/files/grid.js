@@ -50,7 +50,7 @@ function buildGrid(state, choose) {
   const run = data.runs[state.run];
   const table = element('table', { className: 'grid' });
   table.append(element('caption', { className: 'quiet' }, 'One button per head: rows are layers, columns are heads.'));
-  const top = element('tr', {}, element('th', { scope: 'col' }, 'layer'));
+  const top = element('tr', {}, element('th', { scope: 'col' }, 'layer \\ head'));
   for (const head of run.heads) top.append(element('th', { scope: 'col' }, String(head)));
   table.append(element('thead', {}, top));
   const body = element('tbody');

@@ -97,5 +97,5 @@ for (const button of document.querySelectorAll('button.run, button.show')) {
   });
 }
 new ResizeObserver(() => paintGrid(state, data.palettes[style])).observe(control('grid'));
-takeRun(0);
+takeRun(data.first);
 drawAll();

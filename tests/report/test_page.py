@@ -1,0 +1,288 @@
+"""The interactive page in a real browser: nothing asked for, nothing broken, everything works."""
+
+from __future__ import annotations
+
+import shutil
+
+import bare
+import numpy as np
+import pytest
+
+from igaviz.cli.main import main
+from igaviz.dump import open_dump
+from igaviz.figures import theme
+from igaviz.metrics.course import CourseBuilder, scale_of
+from igaviz.report.html import write_page
+from igaviz.report.html.colours import GLYPHS
+from igaviz.report.html.data import factor, numbers_base64
+from igaviz.survey.page import Page, PageRun, page
+
+EVIL = "<script>alert(1)<"  # a folder's name can't hold a slash: `</script>` needs two
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, request):
+    """A page of a run with a nasty name, and of a sick one; written by the command line."""
+    folder = tmp_path_factory.mktemp("page")
+    for name, gamma in ((EVIL, 1.0), ("script>&amp;sick", 0.0)):
+        (folder / name).mkdir()
+        bare.write(folder / name / "a.h5", steps=(100, 200, 300), layers=2, heads=3, gamma=gamma)
+    written = folder / "report.html"
+    runs = [str(folder / EVIL), str(folder / "script>&amp;sick")]
+    arguments = ["summary", *runs, "--html", str(written), "--figures", "2", "--jobs", "1"]
+    assert main(arguments) == 0
+    assert main(arguments) == 2  # nothing is overwritten
+    return written
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    with sync.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser, file):
+    """The page, and what it said and asked for while it was opened and used."""
+    opened = browser.new_page(viewport={"width": 1400, "height": 1000}, color_scheme="light")
+    opened.said = []
+    opened.asked = []
+    opened.on("console", lambda message: opened.said.append(message.text))
+    opened.on("pageerror", lambda error: opened.said.append(str(error)))
+    opened.on("dialog", lambda dialog: (opened.said.append("dialog"), dialog.dismiss()))
+    opened.on("request", lambda request: opened.asked.append(request.url))
+    opened.goto(file.as_uri())
+    opened.wait_for_selector(".main-svg")
+    yield opened
+    assert opened.said == []
+    assert [url for url in opened.asked if not url.startswith("data:")] == [file.as_uri()]
+
+
+def text(tab, selector):
+    return tab.locator(selector).first.inner_text()
+
+
+def test_names_from_dumps_stay_text(tab, file):
+    assert tab.locator(".run").all_inner_texts() == [EVIL, "script>&amp;sick"]
+    assert tab.locator("body script").count() == 2 + 2 * 2 + 2
+    assert EVIL in text(tab, "footer .command")
+    assert any(EVIL in name for name in tab.locator("#compare .legendtext").all_text_contents())
+    source = file.read_text("utf-8")
+    assert EVIL not in source
+    assert "unsafe-eval" not in source
+
+
+def test_the_policy_forbids_scripts_and_network(tab):
+    ran = tab.evaluate(
+        """() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1';
+        document.body.append(s); return window.ran ?? 0; }"""
+    )
+    assert ran == 0
+    failed = tab.evaluate("fetch('https://example.org').then(() => 'sent', () => 'refused')")
+    assert failed == "refused"
+    assert len(tab.said) >= 2  # the browser says what it refused
+    tab.said.clear()
+
+
+def test_the_sick_run_is_shown_first(tab):
+    assert text(tab, "h1").endswith("1 of 2 runs is sick: script>&amp;sick")
+    assert tab.locator("#run").input_value() == "1"
+
+
+def test_the_slider_and_the_arrows_change_the_step(tab):
+    tab.select_option("#metric", "entropy")
+    tab.locator("#step").focus()
+    before = tab.locator(".cell").first.inner_text(), text(tab, "#step-name")
+    assert before[1] == "300, maps"
+    tab.keyboard.press("ArrowLeft")
+    after = tab.locator(".cell").first.inner_text(), text(tab, "#step-name")
+    assert after[1] == "200, maps"
+    assert after[0] != before[0]
+    tab.click("#before")
+    assert text(tab, "#step-name") == "100, maps"
+    assert tab.locator("#step").get_attribute("aria-valuetext") == "step 100, maps"
+    tab.click("#after")
+    tab.click("#after")
+
+
+def test_a_head_is_chosen_by_keyboard_and_by_click(tab):
+    tab.select_option("#metric", "verdict")
+    tab.locator('.cell[data-row="0"][data-column="0"]').click()
+    assert text(tab, "#head h3") == "Layer 0, head 0"
+    assert tab.locator("#head figure img").count() == 3
+    assert all(tab.evaluate("[...document.querySelectorAll('#head img')].map((i) => i.alt !== '')"))
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Enter")
+    assert text(tab, "#head h3") == "Layer 1, head 1"
+    label = tab.locator(":focus").get_attribute("aria-label")
+    assert label.startswith("layer 1, head 1: error, D1")
+    assert "igaviz render" in text(tab, "#head .draw code")
+    tab.locator('.cell[data-row="0"][data-column="0"]').click()
+    tab.locator(".enlarge").first.click()
+    assert tab.locator("#large").is_visible()
+    tab.keyboard.press("Escape")
+
+
+def test_the_page_shows_what_was_measured(tab, file):
+    tab.select_option("#metric", "geometry_effect")
+    dump = open_dump(*(file.parent / name for name in (EVIL, "script>&amp;sick")))
+    from igaviz.survey.summary import summary_rows
+
+    rows = [r for r in summary_rows(dump) if r.run == EVIL and r.step == 300]
+    tab.select_option("#run", "0")
+    for row in rows:
+        shown = tab.locator(f'.cell[data-row="{row.layer}"][data-column="{row.head}"]').inner_text()
+        assert float(shown) == pytest.approx(row.values["geometry_effect"], rel=4e-3)
+
+
+def test_a_finding_leads_to_its_head(tab):
+    tab.locator("button.show").first.click()
+    assert tab.locator("#run").input_value() == "1"
+    assert tab.locator(":focus").get_attribute("class").startswith("cell")
+
+
+def test_charts_have_their_numbers_as_tables(tab):
+    details = tab.locator("#courses details").first
+    details.locator("summary").click()
+    assert details.locator("tbody tr").count() == 3
+    assert tab.locator(".chart .plot[role=img]").count() == tab.locator(".chart .plot").count() >= 3
+
+
+def test_dark_and_light(tab):
+    def paper():
+        return tab.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    def colour(name):
+        with theme.style(name):
+            return f"rgb({', '.join(str(int(theme.PAPER[k : k + 2], 16)) for k in (1, 3, 5))})"
+
+    assert paper() == colour("light")
+    tab.click("#theme")
+    assert paper() == colour("dark")
+    tab.emulate_media(color_scheme="dark")
+    tab.click("#theme")
+    assert paper() == colour("light")
+    tab.emulate_media(color_scheme="light")
+
+
+def test_a_narrow_screen_never_scrolls_sideways(tab):
+    tab.set_viewport_size({"width": 400, "height": 800})
+    tab.wait_for_timeout(200)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+    tab.set_viewport_size({"width": 1400, "height": 1000})
+
+
+def test_pictures_beyond_the_size_are_files_beside_the_page(tmp_path, browser):
+    source = bare.write(tmp_path / "x.h5", heads=2, layers=1)
+    gathered = page(open_dump(source), folder=tmp_path / "drawn", pictured=2)
+    assert len(gathered.rendering.pictures) == 6
+    sizes = [picture.path.stat().st_size for picture in gathered.rendering.pictures]
+    small = write_page(gathered, tmp_path / "a.html", command="", made="", max_bytes=0)
+    assert (small.embedded, len(small.linked)) == (0, 6)
+    room = small.n_bytes + 4 * sum(sizes[:2]) // 3 + 2000
+    mixed = write_page(gathered, tmp_path / "b é.html", command="", made="", max_bytes=room)
+    assert (mixed.embedded, len(mixed.linked)) == (2, 4)
+    assert mixed.n_bytes <= room
+    assert all(path.exists() and path.parent.name == "b é_figures" for path in mixed.linked)
+    opened = browser.new_page()
+    opened.goto(mixed.path.as_uri())
+    opened.wait_for_selector("#head img")
+    opened.evaluate(
+        "document.querySelectorAll('#head img').forEach((i) => { i.loading = 'eager'; })"
+    )
+    opened.wait_for_function("[...document.querySelectorAll('#head img')].every((i) => i.complete)")
+    widths = opened.evaluate(
+        "[...document.querySelectorAll('#head img')].map((i) => i.naturalWidth)"
+    )
+    assert len(widths) == 3
+    assert min(widths) > 0
+    opened.close()
+
+
+def of_size(runs, steps, layers, heads):
+    """A page of random numbers: what is written is of that size, whatever the numbers are."""
+    from dataclasses import replace
+
+    from igaviz.checks.finding import HEALTHY, Diagnosis, Severity
+    from igaviz.metrics import METRICS
+    from igaviz.survey.render import Rendering
+
+    rng = np.random.default_rng(0)
+    builder = CourseBuilder()
+    names = [metric.name for metric in METRICS]
+    for step in range(2):
+        builder.add(step, 0, {0: dict.fromkeys(names, 1.0)}, from_maps=True)
+    shape = steps, layers, heads
+    course = replace(
+        builder.course(),
+        steps=np.arange(steps) * 100,
+        from_maps=np.ones(steps, bool),
+        layers=tuple(range(layers)),
+        heads=tuple(range(heads)),
+        numbers={name: rng.normal(size=shape).astype(np.float32) for name in names},
+    )
+    verdicts = np.ones(shape, np.uint8)
+    found = [
+        PageRun(f"run{k}", "train", course, verdicts, (None, HEALTHY), steps, ("x",), "x", None)
+        for k in range(runs)
+    ]
+    scales = {name: scale_of([course.numbers[name]]) for name in names}
+    nothing = Diagnosis(Severity.HEALTHY, 0, (), (), (), (), (), ())
+    return Page(tuple(found), nothing, scales, Rendering((), (), ()), 0)
+
+
+def test_ten_runs_of_two_hundred_steps_stay_below_30_mb(tmp_path):
+    written = write_page(of_size(10, 200, 8, 16), tmp_path / "x.html", command="", made="")
+    assert 20e6 < written.n_bytes < 30e6
+
+
+def test_float16_keeps_numbers_of_any_size():
+    import base64
+
+    builder = CourseBuilder()
+    values = [1e-7, 0.25, 3.5e33, 0.0]
+    heads = {k: {"local_global_ratio": v, "nonfinite": 1e6 * v} for k, v in enumerate(values)}
+    builder.add(1, 0, heads, from_maps=True)
+    builder.add(2, 0, {0: {"geo_range": "beyond", "gamma": -70_000.0}}, from_maps=False)
+    course = builder.course()
+    scales = {name: scale_of([found]) for name, found in course.numbers.items()}
+    run = PageRun("x", "train", course, np.zeros(1, np.uint8), (None,), 2, (), "", None)
+    made = Page((run,), None, scales, None, 0)
+    stored = np.frombuffer(base64.b64decode(numbers_base64(run, made)), "<f2").astype(float)
+    by_name = dict(zip(course.numbers, stored.reshape(len(course.numbers), -1), strict=True))
+    assert not factor(course, "local_global_ratio", scales["local_global_ratio"]) or scales
+    assert by_name["geo_range"][4] == np.inf
+    assert by_name["gamma"][4] * factor(course, "gamma", scales["gamma"]) == pytest.approx(-7e4)
+
+
+def test_what_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch, capsys):
+    taken = tmp_path / "there.html"
+    taken.write_text("mine")
+    dump = str(bare.write(tmp_path / "x.h5"))
+
+    def says(*arguments):
+        assert main(["summary", dump, *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert "--force" in says("--html", str(taken))
+    assert "can't write" in says("--html", str(tmp_path / "no" / "x.html"))
+    assert "prints no rows" in says("--html", str(tmp_path / "y.html"), "--json")
+    monkeypatch.setitem(__import__("sys").modules, "plotly", None)
+    assert "pip install jinja2 plotly" in says("--html", str(tmp_path / "y.html"))
+    assert taken.read_text() == "mine"
+
+
+def test_colours_and_glyphs_are_those_of_the_figures():
+    for name in ("light", "dark"):
+        with theme.style(name):
+            verdicts = {key: theme.VERDICTS[key][0] for key in GLYPHS}
+        assert verdicts == GLYPHS
