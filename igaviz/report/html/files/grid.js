@@ -89,7 +89,7 @@ function paintGrid(state, palette) {
   const run = data.runs[state.run];
   const metric = metricByName.get(state.metric);
   const holder = document.getElementById('grid');
-  holder.classList.toggle('compact', (holder.clientWidth - 60) / run.heads.length < 34);
+  holder.classList.toggle('compact', (holder.clientWidth - 78) / run.heads.length < 34);
   holder.classList.toggle('signs', !metric);
   const focused = document.activeElement?.closest?.('.cell');
   for (const cell of holder.querySelectorAll('.cell')) {
