@@ -91,7 +91,9 @@ def summary(
     """Print metrics of whole runs, by run, step, layer or head; verdicts, and how they went."""
     if html is not None:
         if by or lines or json or format is not Format.TABLE or sort is not Sort.TIME:
-            raise UsageError("--html prints no rows", hint="leave --by, --sort, --format and --lines out")
+            raise UsageError(
+                "--html prints no rows", hint="leave --by, --sort, --format and --lines out"
+            )
         chosen_maps = options.choose(
             layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase
         )
