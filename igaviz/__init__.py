@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from igaviz.dump import open_dump, read_maps
     from igaviz.metrics import measure
     from igaviz.record import Recorder, tap
-    from igaviz.survey.compare import compare
     from igaviz.survey.cache import Cache
+    from igaviz.survey.compare import compare
     from igaviz.survey.diagnose import diagnose
     from igaviz.survey.differences import draw_differences
     from igaviz.survey.history import histories

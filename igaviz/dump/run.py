@@ -181,7 +181,7 @@ def open_listing(
     runs = _assemble(sources, damaged)
     unread = [*damaged, *chain.from_iterable(run.scalar_damage for run in runs)]
     if unread and not any(run.entries or run.scalars for run in runs):
-        hint = _runs_below(source.path for source, _ in listed)
+        hint = _runs_below(place.path for place in listing.places)
         raise NothingReadableError([describe(piece) for piece in unread], hint=hint)
     return Dump(tuple(runs), tuple(damaged), tuple(warnings))
 
