@@ -153,6 +153,7 @@ def test_a_finding_leads_to_its_head(tab):
 def test_charts_have_their_numbers_as_tables(tab):
     details = tab.locator("#courses details").first
     details.locator("summary").click()
+    details.locator("tbody tr").first.wait_for()  # `toggle` comes a moment after the click
     assert details.locator("tbody tr").count() == 3
     assert tab.locator(".chart .plot[role=img]").count() == tab.locator(".chart .plot").count() >= 3
 
