@@ -12,6 +12,7 @@ from igaviz.cli import options
 
 if TYPE_CHECKING:
     from igaviz.survey.plan import Choice
+    from igaviz.survey.workers import Workers
 
 
 def write(
@@ -21,7 +22,7 @@ def write(
     *,
     figures: int,
     radius: float,
-    jobs: int | None,
+    workers: Workers,
     force: bool,
 ) -> int:
     """Write the page of the chosen runs to `path`, and name what was written."""
@@ -31,7 +32,7 @@ def write(
     from igaviz.survey.page import page
 
     check_output(path, force=force)
-    opened = options.open_paths(dump)
+    opened = options.open_paths(dump, workers)
     with (
         tempfile.TemporaryDirectory(prefix="igaviz-") as folder,
         console.progress("measuring", "maps") as advance,
@@ -43,7 +44,7 @@ def write(
             folder=Path(folder),
             pictured=figures,
             radius=radius,
-            jobs=options.worker_count(jobs),
+            jobs=workers,
             progress=advance,
             drawing=drawing,
         )
@@ -58,6 +59,7 @@ def write(
         print(linked)
     for picture, reason in gathered.rendering.failed:
         console.message(f"{picture.name}: {reason}")
+    options.report_cache(workers)
     pieces = (*gathered.diagnosis.damaged, *gathered.rendering.damaged)
     damaged = (Damage(piece.path, piece.where, piece.reason) for piece in pieces)
     hurt = console.report_damage(damaged, opened.warnings)

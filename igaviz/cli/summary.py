@@ -97,8 +97,9 @@ def summary(
         chosen_maps = options.choose(
             layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase
         )
+        hired = options.workers(jobs, no_cache, scheduler)
         return write(
-            dump, chosen_maps, html, figures=figures, radius=radius, jobs=jobs, force=force
+            dump, chosen_maps, html, figures=figures, radius=radius, workers=hired, force=force
         )
     from igaviz.cli import console
     from igaviz.survey.summary import summary_rows

@@ -23,6 +23,7 @@ from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.page_pictures import Known, draw_worst
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.render import Rendering
+from igaviz.survey.workers import Jobs, Workers
 
 MOST_NUMBERS = 9_000_000
 """Numbers that a page holds, 2.7 bytes each: 10 runs of 200 steps, 8 layers and 16 heads."""
@@ -76,7 +77,7 @@ def page(
     folder: Path,
     pictured: int = PICTURED_HEADS,
     radius: float = LOCAL_RADIUS,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress | None = None,
     drawing: Progress | None = None,
 ) -> Page:
@@ -84,7 +85,8 @@ def page(
 
     One pass over the maps gives the diagnosis, the numbers and the verdicts; the scalars files
     give the steps between. Of long runs steps are left out evenly, so that the numbers stay below
-    `MOST_NUMBERS`; every map is diagnosed. Raises `SelectionError` for an empty selection.
+    `MOST_NUMBERS`; every map is diagnosed. Pictures are drawn on this machine, whoever measures.
+    Raises `SelectionError` for an empty selection.
     """
     settings = Settings()
     scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
@@ -113,7 +115,7 @@ def page(
         runs=finished,
         diagnosis=replace(diagnosis, damaged=(*diagnosis.damaged, *of_lines)),
         scales=_scales(finished),
-        rendering=draw_worst(dump, known, pictured, folder, radius, jobs, drawing),
+        rendering=draw_worst(dump, known, pictured, folder, radius, Workers.of(jobs).jobs, drawing),
         drawable=sum(len(heads) for heads in known),
     )
 

@@ -260,7 +260,9 @@ def test_float16_keeps_numbers_of_any_size():
     made = Page((run,), None, scales, None, 0)
     stored = np.frombuffer(base64.b64decode(numbers_base64(run, made)), "<f2").astype(float)
     by_name = dict(zip(course.numbers, stored.reshape(len(course.numbers), -1), strict=True))
-    assert not factor(course, "local_global_ratio", scales["local_global_ratio"]) or scales
+    assert factor(course, "local_global_ratio", scales["local_global_ratio"]) == 0  # logarithms
+    decoded = 10 ** by_name["local_global_ratio"][:4]
+    assert decoded == pytest.approx(values, rel=0.04, abs=0)  # of 33.5 half a unit is 1/64
     assert by_name["geo_range"][4] == np.inf
     assert by_name["gamma"][4] * factor(course, "gamma", scales["gamma"]) == pytest.approx(-7e4)
 
