@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 # What is printed is as wide as tests say, not as the terminal that they run in.
 os.environ.pop("COLUMNS", None)
+
+# Shells start what runs in the background deaf to Ctrl-C, and children inherit it; tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What tests measure is kept for them alone, and for as long as they run.
 _CACHE = tempfile.TemporaryDirectory(prefix="igaviz-tests-")
