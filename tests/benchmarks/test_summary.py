@@ -64,9 +64,10 @@ def store(folder: Path, shards: int, n: int) -> Path:
     return folder
 
 
-def run(*words: object, cache: Path | None = None) -> str:
-    """What a command of this Python prints."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1", XDG_CACHE_HOME=str(cache))
+def run(*words: object, **variables: object) -> str:
+    """What a command of this Python prints, in an environment with these `variables`."""
+    given = {name: str(value) for name, value in variables.items()}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **given}
     done = subprocess.run(
         [sys.executable, *map(str, words)],
         env=environment,
@@ -96,8 +97,8 @@ def test_shards_from_disk(benchmark, folders, tmp_path, n, way):
         "cached": (*summary, 1),
     }[way]
     if way == "cached":
-        run(*words, cache=tmp_path)
-    benchmark.pedantic(lambda: run(*words, cache=tmp_path), rounds=3)
+        run(*words, XDG_CACHE_HOME=tmp_path)
+    benchmark.pedantic(lambda: run(*words, XDG_CACHE_HOME=tmp_path), rounds=3)
     best = benchmark.stats.stats.min
     benchmark.extra_info["shards per second"] = round(SHARDS[n] / best, 1)
     benchmark.extra_info["maps per second"] = round(SHARDS[n] * HEADS / best)
