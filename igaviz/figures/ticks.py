@@ -52,9 +52,10 @@ def _decade(exponent: int) -> str:
 def _round_labels(ticks: Sequence[float]) -> list[str]:
     """Labels of evenly spaced ticks, with as many digits as their spacing needs."""
     largest = max((abs(tick) for tick in ticks), default=0.0)
-    if largest >= 1e5 or 0 < largest < 1e-3:
-        return [text.decimal(tick) for tick in ticks]
     spacing = ticks[1] - ticks[0] if len(ticks) > 1 else largest or 1.0
+    if largest >= 1e5 or 0 < largest < 1e-3:
+        digits = 3 + math.floor(math.log10(largest / spacing))  # one more than a round spacing has
+        return [text.decimal(tick, digits) for tick in ticks]
     places = max(0, 1 - math.floor(math.log10(spacing)))
     labels = [f"{tick:,.{places}f}" for tick in ticks]
     while places and all(label.endswith("0") for label in labels):
