@@ -95,3 +95,24 @@ def write(
         if change is not None:
             change(file)
     return path
+
+
+def write_with_broken_head(path: Path) -> Path:
+    """A dump of 3 heads in 2 layers, of which head 1 of layer 0 fails its checksum."""
+
+    def store_by_head(file: h5py.File) -> None:
+        layer = file["steps/000000100/batch/0/layers/0"]
+        attention = layer["attention"][:]
+        del layer["attention"]
+        stored = layer.create_dataset(
+            "attention", data=attention, chunks=(1, 30, 30), fletcher32=True
+        )
+        file.attrs["at"] = stored.id.get_chunk_info(1).byte_offset
+
+    write(path, heads=3, change=store_by_head)
+    with h5py.File(path) as file:
+        place = int(file.attrs["at"])
+    content = bytearray(path.read_bytes())
+    content[place + 8] ^= 0xFF
+    path.write_bytes(content)
+    return path

@@ -131,23 +131,7 @@ def test_a_spoiled_entry_is_counted_and_made_anew(shard, cache, measured, spoil)
 
 
 def test_a_damaged_map_is_looked_at_every_time(shard, cache, tmp_path):
-    def spoil(file):
-        layer = file["steps/000000100/batch/0/layers/0"]
-        attention = layer["attention"][:]
-        del layer["attention"]
-        stored = layer.create_dataset(
-            "attention", data=attention, chunks=(1, 30, 30), fletcher32=True
-        )
-        file.attrs["at"] = stored.id.get_chunk_info(1).byte_offset
-
-    import h5py
-
-    path = bare.write(tmp_path / "bad.h5", heads=3, change=spoil)
-    with h5py.File(path) as file:
-        place = int(file.attrs["at"])
-    content = bytearray(path.read_bytes())
-    content[place + 8] ^= 0xFF
-    path.write_bytes(content)
+    path = bare.write_with_broken_head(tmp_path / "bad.h5")
     settle(path)
     for _ in range(2):
         found = diagnose(open_dump(path), jobs=Workers(cache=cache))

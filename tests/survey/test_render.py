@@ -201,22 +201,7 @@ def test_scalars_alone_have_a_trajectory_and_many_steps_are_thinned(tmp_path):
 
 
 def test_a_damaged_head_costs_its_own_pictures_only(tmp_path):
-    def spoil(file):
-        layer = file["steps/000000100/batch/0/layers/0"]
-        attention = layer["attention"][:]
-        del layer["attention"]
-        stored = layer.create_dataset(
-            "attention", data=attention, chunks=(1, 30, 30), fletcher32=True
-        )
-        place = stored.id.get_chunk_info(1).byte_offset
-        file.attrs["at"] = place
-
-    path = bare.write(tmp_path / "a.h5", heads=3, change=spoil)
-    with h5py.File(path) as file:
-        place = int(file.attrs["at"])
-    content = bytearray(path.read_bytes())
-    content[place + 8] ^= 0xFF
-    path.write_bytes(content)
+    path = bare.write_with_broken_head(tmp_path / "a.h5")
     style = Style(figures=("grid", "effect", "heads"), **SMALL)
     drawn = render(open_dump(path), numbers(layer="0"), out=tmp_path / "out", style=style)
     assert Counter(picture.figure for picture in drawn.pictures) == {
