@@ -64,6 +64,14 @@ Scheduler = Annotated[
         show_default=False,
     ),
 ]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Do the I-th of N shares of the work, for job arrays: 3/16.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 FailOnOption = Annotated[
     FailOn | None,
