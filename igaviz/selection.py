@@ -24,7 +24,8 @@ RESIDUE_GRAMMAR = "write 57, 10-50 or 0:50, and A/57 where there are several cha
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _SPAN = re.compile(r"([0-9]{1,18})[-:]([0-9]{1,18})(?::([0-9]{1,18}))?")
 _RESIDUES = re.compile(r"(?:([A-Z]+)/)?(-?[0-9]{1,9})(?:[-:](-?[0-9]{1,9}))?")
-_WORDS = ("all", "first", "last")
+_RELATIVE = ("first", "last")
+_WORDS = ("all", *_RELATIVE)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,15 @@ class Numbers:
     def among(self, available: Sequence[int]) -> frozenset[int]:
         """Those of `available` (ascending) that are chosen; none is no error."""
         return frozenset(number for part in self.parts for number in part.of(available))
+
+    def possible(self, available: Collection[int]) -> frozenset[int]:
+        """Those of `available` that may be chosen once it is known what else there is.
+
+        What is `first` or `last` is known only then: it may be any.
+        """
+        if any(part.text in _RELATIVE for part in self.parts):
+            return frozenset(available)
+        return self.among(sorted(available))
 
     def choose(self, groups: Mapping[K, Collection[int]], what: str) -> dict[K, tuple[int, ...]]:
         """The chosen numbers of each group (a run, say), ascending; empty groups are left out.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igaviz.cli import options
+from igaviz.cli import options, parts
 
 if TYPE_CHECKING:
     from igaviz.checks import Diagnosis, Settings
@@ -72,6 +72,8 @@ def diagnose(
     jobs: options.Jobs = None,
     no_cache: options.NoCache = False,
     scheduler: options.Scheduler = None,
+    part: options.Part = None,
+    from_: options.From = False,
     format: Annotated[Format, typer.Option(help="What to print.")] = Format.TABLE,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
@@ -81,6 +83,21 @@ def diagnose(
     from igaviz.dump import Damage
     from igaviz.survey.diagnose import diagnose as judge
 
+    choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
+    workers = options.workers(jobs, no_cache, scheduler)
+    if part is not None:
+        judging = {
+            "--by": by is not By.LAYER,
+            "--select": select,
+            "--ignore": ignore,
+            "--set": set_,
+            "--checks": checks,
+            "--baseline": baseline,
+            "--fail-on": fail_on,
+            "--format": json or format is not Format.TABLE,
+        }
+        parts.leave_out("diagnose", {**judging, "--from": from_})
+        return parts.print_part(dump, part, choice, radius, workers)
     settings = Settings.of(
         select=select or (),
         ignore=ignore or (),
@@ -89,23 +106,21 @@ def diagnose(
         file=checks,
     )
     known = None if baseline is None else Baseline.read(baseline)
-    choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
-    workers = options.workers(jobs, no_cache, scheduler)
-    opened = options.open_paths(dump, workers)
+    given = parts.gather(dump, choice, radius, workers, joined=from_)
     with console.progress("measuring", "maps") as advance:
         diagnosis = judge(
-            opened,
-            choice,
+            given.dump,
+            given.choice,
             settings=settings,
             baseline=known,
-            radius=radius,
-            jobs=workers,
+            radius=given.radius,
+            jobs=given.jobs,
             progress=advance,
         )
     _print(diagnosis, Format.JSON if json else format, by, settings)
     pieces = (Damage(piece.path, piece.where, piece.reason) for piece in diagnosis.damaged)
     options.report_cache(workers)
-    damaged = console.report_damage(pieces, opened.warnings)
+    damaged = console.report_damage(pieces, given.dump.warnings)
     if damaged and not diagnosis.maps:
         return options.NOTHING_DONE
     return int(damaged or diagnosis.fails(settings.fail_on))

@@ -11,40 +11,35 @@ from typing import TYPE_CHECKING
 from igaviz.cli import options
 
 if TYPE_CHECKING:
-    from igaviz.survey.plan import Choice
-    from igaviz.survey.workers import Workers
+    from igaviz.survey.join_parts import Joined
 
 
-def write(
-    dump: list[Path],
-    choice: Choice,
-    path: Path,
-    *,
-    figures: int,
-    radius: float,
-    workers: Workers,
-    force: bool,
-) -> int:
+def check(path: Path, *, force: bool) -> None:
+    """Raise, before any work, what would keep the page from being written to `path`."""
+    from igaviz.report.html import check_output
+
+    check_output(path, force=force)
+
+
+def write(given: Joined, path: Path, *, figures: int) -> int:
     """Write the page of the chosen runs to `path`, and name what was written."""
     from igaviz.cli import console
     from igaviz.dump import Damage
-    from igaviz.report.html import check_output, write_page
+    from igaviz.report.html import write_page
     from igaviz.survey.page import page
 
-    check_output(path, force=force)
-    opened = options.open_paths(dump, workers)
     with (
         tempfile.TemporaryDirectory(prefix="igaviz-") as folder,
         console.progress("measuring", "maps") as advance,
         console.progress("drawing", "pictures") as drawing,
     ):
         gathered = page(
-            opened,
-            choice,
+            given.dump,
+            given.choice,
             folder=Path(folder),
             pictured=figures,
-            radius=radius,
-            jobs=workers,
+            radius=given.radius,
+            jobs=given.jobs,
             progress=advance,
             drawing=drawing,
         )
@@ -59,8 +54,8 @@ def write(
         print(linked)
     for picture, reason in gathered.rendering.failed:
         console.message(f"{picture.name}: {reason}")
-    options.report_cache(workers)
+    options.report_cache(given.jobs)
     pieces = (*gathered.diagnosis.damaged, *gathered.rendering.damaged)
     damaged = (Damage(piece.path, piece.where, piece.reason) for piece in pieces)
-    hurt = console.report_damage(damaged, opened.warnings)
+    hurt = console.report_damage(damaged, given.dump.warnings)
     return int(hurt or bool(gathered.rendering.failed))

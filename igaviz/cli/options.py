@@ -72,6 +72,10 @@ Part = Annotated[
         show_default=False,
     ),
 ]
+From = Annotated[
+    bool,
+    typer.Option("--from", help="What is given are parts that --part printed: join them."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 FailOnOption = Annotated[
     FailOn | None,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igaviz.cli import options
-from igaviz.cli.html import write
+from igaviz.cli import html as page
+from igaviz.cli import options, parts
 from igaviz.errors import UsageError
 
 if TYPE_CHECKING:
     from igaviz.dump import Damage
+    from igaviz.survey.join_parts import Joined
     from igaviz.survey.row import Row
     from igaviz.survey.trends import Trends
 
@@ -86,45 +87,54 @@ def summary(
     jobs: options.Jobs = None,
     no_cache: options.NoCache = False,
     scheduler: options.Scheduler = None,
+    part: options.Part = None,
+    from_: options.From = False,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
     """Print metrics of whole runs, by run, step, layer or head; verdicts, and how they went."""
+    choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
+    workers = options.workers(jobs, no_cache, scheduler)
+    chosen = Format.JSON if json else format
+    of_rows = {
+        "--by": by,
+        "--sort": sort is not Sort.TIME,
+        "--format": chosen is not Format.TABLE,
+        "--lines": lines,
+    }
+    if part is not None:
+        parts.leave_out("summary", {**of_rows, "--html": html, "--from": from_})
+        return parts.print_part(dump, part, choice, radius, workers)
     if html is not None:
-        if by or lines or json or format is not Format.TABLE or sort is not Sort.TIME:
-            raise UsageError(
-                "--html prints no rows", hint="leave --by, --sort, --format and --lines out"
-            )
-        chosen_maps = options.choose(
-            layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase
-        )
-        hired = options.workers(jobs, no_cache, scheduler)
-        return write(
-            dump, chosen_maps, html, figures=figures, radius=radius, workers=hired, force=force
-        )
+        if any(of_rows.values()):
+            raise UsageError("--html prints no rows", hint=f"leave {', '.join(of_rows)} out")
+        page.check(html, force=force)
+    given = parts.gather(dump, choice, radius, workers, joined=from_)
+    if html is not None:
+        return page.write(given, html, figures=figures)
+    return _print_rows(given, chosen, by, sort, lines=lines)
+
+
+def _print_rows(given: Joined, format: Format, by: By | None, sort: Sort, *, lines: bool) -> int:
     from igaviz.cli import console
     from igaviz.survey.summary import summary_rows
     from igaviz.survey.trends import Trends
     from igaviz.survey.worst_first import worst_first
 
-    chosen = Format.JSON if json else format
-    choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
-    workers = options.workers(jobs, no_cache, scheduler)
-    opened = options.open_paths(dump, workers)
-    runs = sum(bool(run.entries or run.scalars) for run in opened.runs)
-    rows_by = By.LAYER if lines else by or _usual(chosen, runs=runs)
+    runs = sum(bool(run.entries or run.scalars) for run in given.dump.runs)
+    rows_by = By.LAYER if lines else by or _usual(format, runs=runs)
     damaged: list[Damage] = []
     trends = Trends()
     with console.progress("measuring", "maps") as advance:
         rows = _Seen(
             summary_rows(
-                opened,
-                choice,
+                given.dump,
+                given.choice,
                 by=rows_by.value,
-                radius=radius,
-                jobs=workers,
+                radius=given.radius,
+                jobs=given.jobs,
                 progress=advance,
                 report=damaged.append,
-                each_layer=trends.add if chosen in _WITH_TRENDS and not lines else None,
+                each_layer=trends.add if format in _WITH_TRENDS and not lines else None,
             )
         )
         ordered = worst_first(rows) if sort is Sort.WORST else iter(rows)
@@ -133,10 +143,11 @@ def summary(
 
             print_lines(ordered)
         else:
+            every = given.choice.step.text != "all"
             together = sort is Sort.WORST or rows_by is By.RUN
-            _print(chosen, ordered, trends, damaged, (rows_by, together, step != "all"))
-    options.report_cache(workers)
-    hurt = console.report_damage(damaged, opened.warnings)
+            _print(format, ordered, trends, damaged, (rows_by, together, every))
+    options.report_cache(given.jobs)
+    hurt = console.report_damage(damaged, given.dump.warnings)
     return options.NOTHING_DONE if hurt and not rows.seen else int(hurt)
 
 

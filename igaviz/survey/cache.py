@@ -25,7 +25,7 @@ from igaviz._version import __version__
 from igaviz.dump.index import ShardIndex
 from igaviz.metrics import Measurement
 from igaviz.survey import codec
-from igaviz.survey.known import Measured
+from igaviz.survey.known import Measured, of_task
 from igaviz.survey.plan import LayerTask
 
 MAX_BYTES = 2**30
@@ -103,7 +103,8 @@ class Cache:
         for place in self._places(task, radius, digest):
             held = self._read(place, Held)
             if held is not None:
-                return _selected(held, task)
+                found = of_task(held.measurements, task)
+                return Measured(found, ()) if len(found) == len(task.heads) else None
         return None
 
     def keep(self, task: LayerTask, radius: float, measured: Measured, path: str) -> Measured:
@@ -276,16 +277,6 @@ def _remember(identity: Identity, digest: str) -> str:
 
 def _settled(identity: Identity) -> bool:
     return time.time_ns() - identity[4] > _SETTLED_NS
-
-
-def _selected(held: Held, task: LayerTask) -> Measured | None:
-    """The task's heads, as maps of the run that the task is of."""
-    known = {m.id.head: m for m in held.measurements}
-    if not known.keys() >= set(task.heads):
-        return None
-    run = task.entry.id.run
-    found = (known[head] for head in task.heads)
-    return Measured(tuple(replace(m, id=m.id._replace(run=run)) for m in found), ())
 
 
 def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from igaviz.dump import Damage
@@ -30,3 +31,11 @@ class Known(Protocol):
 
     def find(self, task: LayerTask, radius: float) -> Measured | None:
         """The measurements of the task's maps, None where they must be measured."""
+
+
+def of_task(measurements: Iterable[Measurement], task: LayerTask) -> tuple[Measurement, ...]:
+    """Those of the task's heads that there are, in its order, as maps of the task's run."""
+    known = {m.id.head: m for m in measurements}
+    run = task.entry.id.run
+    found = (known[head] for head in task.heads if head in known)
+    return tuple(replace(m, id=m.id._replace(run=run)) for m in found)

@@ -20,11 +20,12 @@ def open_by(*paths: str | Path, jobs: Jobs = 1, progress: Progress | None = None
     """
     workers = Workers.of(jobs)
     return open_listing(
-        list_paths(*paths), indexes=partial(_indexes, workers=workers), progress=progress
+        list_paths(*paths), indexes=partial(shard_indexes, workers=workers), progress=progress
     )
 
 
-def _indexes(shards: Sequence[Path], workers: Workers) -> Iterator[ShardIndex | DumpError]:
+def shard_indexes(shards: Sequence[Path], workers: Workers) -> Iterator[ShardIndex | DumpError]:
+    """The index of each shard in order, or why there is none."""
     cache = workers.cache
     known = [cache is not None and cache.has_index(shard) for shard in shards]
     missing = [shard for shard, there in zip(shards, known, strict=True) if not there]

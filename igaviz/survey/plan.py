@@ -49,6 +49,31 @@ class Choice:
             head=Numbers.parse(head, "head"),
         )
 
+    @property
+    def texts(self) -> dict[str, str | None]:
+        """What `of` makes the same selection of."""
+        return {
+            "layer": self.layer.text,
+            "head": self.head.text,
+            "batch": self.batch.text,
+            "step": self.step.text,
+            "rank": self.rank.text,
+            "phase": self.phase,
+        }
+
+    def possible(self, entry: LayerEntry) -> tuple[int, ...]:
+        """The heads of `entry` that may be chosen once the rest of its dump is known."""
+        place, phase = entry.id, self.phase or ALL_PHASES
+        numbers = (
+            (self.step, place.step),
+            (self.rank, place.rank),
+            (self.batch, place.batch),
+            (self.layer, place.layer),
+        )
+        if phase not in (ALL_PHASES, place.phase) or not all(n.possible({x}) for n, x in numbers):
+            return ()
+        return tuple(sorted(self.head.among(sorted(entry.heads))))
+
 
 EVERYTHING = Choice(phase=ALL_PHASES)
 

@@ -35,12 +35,13 @@ class Done(Generic[T, R]):
 class Workers:
     """Who works: `jobs` processes here, or the Dask cluster whose scheduler is at `scheduler`.
 
-    What is measured already is in `cache`.
+    What is measured already is in `cache`, or in the `parts` that others measured.
     """
 
     jobs: int = 1
     cache: Cache | None = None
     scheduler: str | None = None
+    parts: Known | None = None
 
     @classmethod
     def of(cls, jobs: Jobs) -> Workers:
@@ -50,7 +51,7 @@ class Workers:
     @property
     def known(self) -> Known | None:
         """What needs no work."""
-        return self.cache
+        return self.parts or self.cache
 
     @property
     def folder(self) -> str:

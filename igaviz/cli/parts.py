@@ -1,0 +1,73 @@
+"""Parts of a summary or diagnosis on the command line: printed by `--part`, joined by `--from`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from igaviz.cli import options
+from igaviz.errors import UsageError
+
+if TYPE_CHECKING:
+    from igaviz.dump import Damage
+    from igaviz.survey.join_parts import Joined
+    from igaviz.survey.plan import Choice
+    from igaviz.survey.workers import Workers
+
+
+def print_part(
+    paths: list[Path], part: str, choice: Choice, radius: float, workers: Workers
+) -> int:
+    """Print the lines of a part, and say on stderr what of it is damaged."""
+    from igaviz.cli import console
+    from igaviz.survey.part import Part
+    from igaviz.survey.part_lines import part_lines
+
+    damaged: list[Damage] = []
+    with (
+        console.progress("opening", "shards") as opening,
+        console.progress("measuring", "maps") as advance,
+    ):
+        for line in part_lines(
+            *paths,
+            part=Part.parse(part),
+            choice=choice,
+            radius=radius,
+            jobs=workers,
+            opening=opening,
+            progress=advance,
+            report=damaged.append,
+        ):
+            print(line)
+    options.report_cache(workers)
+    return int(console.report_damage(damaged))
+
+
+def gather(
+    paths: list[Path], choice: Choice, radius: float, workers: Workers, *, joined: bool
+) -> Joined:
+    """The dump at `paths` and what to take of it; where `joined`, the paths are those of parts."""
+    from igaviz.cli.console import progress
+    from igaviz.survey.join_parts import Joined, join_parts
+    from igaviz.survey.plan import Choice
+
+    if not joined:
+        return Joined(options.open_paths(paths, workers), choice, radius, workers)
+    if choice != Choice() or radius != 8.0:
+        raise UsageError(
+            "--from takes what its parts have",
+            hint="give the selection and --radius where the parts are measured, with --part",
+        )
+    with progress("joining", "shards") as advance:
+        return join_parts(*paths, jobs=workers, progress=advance)
+
+
+def leave_out(verb: str, given: Mapping[str, object]) -> None:
+    """Raise `UsageError` where options are given, by their names, that a part has no use for."""
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise UsageError(
+            f"--part only measures: leave {', '.join(named)} out",
+            hint=f"give them where parts are joined: igaviz {verb} --from PART...",
+        )
