@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from igaviz.survey.differences import draw_differences
     from igaviz.survey.history import histories
     from igaviz.survey.info import info
+    from igaviz.survey.join_parts import join_parts
     from igaviz.survey.merge import merge
+    from igaviz.survey.part import Part
+    from igaviz.survey.part_lines import part_lines
     from igaviz.survey.pictures import Style
     from igaviz.survey.plan import Choice
     from igaviz.survey.render import render
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Cache",
     "Choice",
+    "Part",
     "Recorder",
     "Settings",
     "Style",
@@ -41,10 +45,12 @@ __all__ = [
     "figures",
     "histories",
     "info",
+    "join_parts",
     "measure",
     "merge",
     "metrics",
     "open_dump",
+    "part_lines",
     "read_maps",
     "render",
     "summary_rows",
@@ -55,6 +61,7 @@ __all__ = [
 _HOME = {
     "Cache": "igaviz.survey.cache",
     "Choice": "igaviz.survey.plan",
+    "Part": "igaviz.survey.part",
     "Recorder": "igaviz.record",
     "Settings": "igaviz.checks",
     "Style": "igaviz.survey.pictures",
@@ -65,9 +72,11 @@ _HOME = {
     "explain": "igaviz.checks.explain",
     "histories": "igaviz.survey.history",
     "info": "igaviz.survey.info",
+    "join_parts": "igaviz.survey.join_parts",
     "measure": "igaviz.metrics",
     "merge": "igaviz.survey.merge",
     "open_dump": "igaviz.dump",
+    "part_lines": "igaviz.survey.part_lines",
     "read_maps": "igaviz.dump",
     "render": "igaviz.survey.render",
     "summary_rows": "igaviz.survey.summary",
