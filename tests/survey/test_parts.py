@@ -100,7 +100,7 @@ def test_joined_parts_say_what_one_run_says(there, tmp_path, capsys, count, opti
         ("diagnose", "--json", "--select", "D101,D202", "--fail-on", "note"),
         ("diagnose",),
     ):
-        alone = said(capsys, *verb, "one", "two", "--no-cache", *options)
+        alone = said(capsys, *verb, "one", "two", "--no-cache", "--jobs", "1", *options)
         assert said(capsys, *verb, "--from", *files) == alone
         assert alone[0] == 1
 
@@ -109,7 +109,7 @@ def test_no_shard_is_read_when_parts_are_joined(folder, tmp_path, monkeypatch, c
     shutil.copytree(folder, tmp_path / "dumps")
     monkeypatch.chdir(tmp_path / "dumps")
     files = measured(capsys, tmp_path, 2)
-    alone = said(capsys, "diagnose", "one", "two", "--json")
+    alone = said(capsys, "diagnose", "one", "two", "--json", "--jobs", "1")
     for shard in (tmp_path / "dumps").glob("*/*.h5"):
         shard.unlink()
     assert said(capsys, "diagnose", "--from", *files, "--json") == alone
