@@ -58,6 +58,8 @@ def compare(
         ),
     ] = None,
     jobs: options.Jobs = None,
+    no_cache: options.NoCache = False,
+    scheduler: options.Scheduler = None,
     force: options.Force = False,
     json: options.Json = False,
 ) -> int:
@@ -78,8 +80,8 @@ def compare(
     choice = options.choose(
         layer=layer, head=head, batch=batch, step=step or "all", rank=rank, phase=phase
     )
-    opened = [options.open_paths([path]) for path in dump]
-    workers = options.worker_count(jobs)
+    workers = options.workers(jobs, no_cache, scheduler)
+    opened = [options.open_paths([path], workers) for path in dump]
     with console.progress("comparing", "maps") as advance:
         found = compare_runs(
             opened[0],
@@ -102,6 +104,7 @@ def compare(
             report.print_pictures(drawn, console.out())
     for path, reason in drawn.failed if drawn is not None else ():
         console.message(f"{path}: {reason}")
+    options.report_cache(workers)
     damaged = dict.fromkeys((*found.damaged, *(drawn.damaged if drawn is not None else ())))
     warnings = [warning for one in opened for warning in one.warnings]
     hurt = console.report_damage(damaged, warnings)

@@ -97,6 +97,8 @@ def render(
     out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("attention_vis"),
     jobs: options.Jobs = None,
     no_cache: options.NoCache = False,
+    scheduler: options.Scheduler = None,
+    part: options.Part = None,
     force: options.Force = False,
     json: options.Json = False,
 ) -> int:
@@ -107,7 +109,9 @@ def render(
     from igaviz.selection import Residues
     from igaviz.survey import pictures
     from igaviz.survey import render as survey
+    from igaviz.survey.part import Part
 
+    share = None if part is None else Part.parse(part)
     chosen = pictures.Style(
         figures=survey.figure_names(figure),
         view=View(scale=scale.value, relative=relative, radius=radius, style=style.value),
@@ -117,7 +121,7 @@ def render(
         format=format.value,
         dpi=dpi,
     )
-    workers = options.workers(jobs, no_cache)
+    workers = options.workers(jobs, no_cache, scheduler)
     opened = options.open_paths(dump, workers)
     named = options.choose(
         layer=layer or "all",
@@ -132,7 +136,7 @@ def render(
         batch=named.batch if batch else survey.DEFAULT_CHOICE.batch,
         step=named.step if step else survey.DEFAULT_CHOICE.step,
     )
-    if layer is None and survey.of_scope(chosen.figures, "map", "layer"):
+    if layer is None and pictures.of_scope(chosen.figures, "map", "layer"):
         choice = replace(choice, layer=survey.only_layer(opened))
     with (
         console.progress("measuring", "maps") as measuring,
@@ -142,6 +146,7 @@ def render(
             opened,
             choice,
             over_steps=named,
+            part=share,
             out=out,
             style=chosen,
             force=force,
@@ -158,6 +163,8 @@ def render(
         console.message(f"{path}: {reason}")
     options.report_cache(workers)
     hurt = console.report_damage(damaged, opened.warnings)
-    if not rendering.pictures:
-        return 2
+    if share is not None and rendering.nothing_due:
+        console.message(f"no picture falls to part {share}")
+    elif not rendering.pictures:
+        return options.NOTHING_DONE
     return int(hurt or bool(rendering.failed))

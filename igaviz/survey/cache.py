@@ -12,7 +12,7 @@ import hashlib
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -243,10 +243,15 @@ def measuring_code() -> str:
 
     It changes whenever that code does, so that nobody must remember to say so.
     """
+    return code_digest(_CODE, np.__version__)
+
+
+def code_digest(patterns: Sequence[str], *libraries: str) -> str:
+    """A digest of igaviz's files that `patterns` name, its version, and those of libraries."""
     root = Path(__file__).parents[1]
-    sources = sorted(path for pattern in _CODE for path in root.glob(pattern))
+    sources = sorted(path for pattern in patterns for path in root.glob(pattern))
     texts = [f"{path.relative_to(root)}\n{path.read_text(encoding='utf-8')}" for path in sources]
-    return _hash(__version__, np.__version__, *texts)
+    return _hash(__version__, *libraries, *texts)
 
 
 def _hash(*parts: str) -> str:

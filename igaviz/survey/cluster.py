@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
+from functools import lru_cache
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 from igaviz.errors import UsageError
-from igaviz.survey.cache import measuring_code
+from igaviz.survey.cache import code_digest, measuring_code
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,6 +21,8 @@ _AHEAD = 4
 _SECONDS = 30
 
 _INSTALLED = "__import__('importlib.util').util.find_spec('igaviz') is not None"
+
+_DRAWING = ("figures/*.py", "survey/pictures.py", "survey/differences.py")
 
 _limited = False
 
@@ -72,7 +77,8 @@ class Cluster:
 
     def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
         """The result to be."""
-        found: Future[R] = self.executor.submit(_work, function, task, measuring_code())
+        packed = pickle.dumps((function, task))
+        found: Future[R] = self.executor.submit(_work, packed, working_code())
         return found
 
     def renew(self) -> None:
@@ -89,14 +95,21 @@ def _check_installed(client: Any) -> None:  # noqa: ANN401
         )
 
 
-def _work(function: Callable[[T], R], task: T, code: str) -> R:
-    """The result of one task, in a worker."""
-    if code != measuring_code():
+@lru_cache(maxsize=1)
+def working_code() -> str:
+    """A digest of what results depend on: the code that measures and draws, and its libraries."""
+    return code_digest(_DRAWING, measuring_code(), version("matplotlib"))
+
+
+def _work(packed: bytes, code: str) -> Any:  # noqa: ANN401 (whatever the function gives)
+    """The result of one task, in a worker, unpacked by the code that packed it or not at all."""
+    if code != working_code():
         raise ClusterError(
-            "a worker has another igaviz or numpy than the one that asks",
+            "a worker has another igaviz, numpy or matplotlib than the one that asks",
             hint="install the same where the workers run",
         )
     _use_one_thread()
+    function, task = pickle.loads(packed)
     return function(task)
 
 

@@ -25,6 +25,7 @@ from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.selection import Numbers, format_numbers
 from igaviz.survey.measured import Progress, measure_layers
 from igaviz.survey.plan import Choice, LayerTask, plan
+from igaviz.survey.workers import Jobs
 
 _EACH_LAST = Numbers.parse("last")
 _FIRST_AND_LAST = Numbers.parse("first,last")
@@ -130,7 +131,7 @@ def compare(
     *,
     settings: Settings = Settings(),  # noqa: B008 (frozen)
     radius: float = LOCAL_RADIUS,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress | None = None,
 ) -> Comparison:
     """What changed from A to B, layer by layer and head by head.

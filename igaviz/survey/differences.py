@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from pathlib import Path
 
 from igaviz.checks import Verdict
 from igaviz.checks.finding import HEALTHY, NOT_JUDGED
-from igaviz.dump import AttentionMap, Damage, LayerEntry, read_maps
+from igaviz.dump import AttentionMap, Damage, LayerEntry
 from igaviz.errors import IgavizError
 from igaviz.figures import View
 from igaviz.figures.difference import Compared, Scales
-from igaviz.figures.painter import unfinished
 from igaviz.metrics.difference import Difference, why_different
 from igaviz.survey.compare import Comparison
-from igaviz.survey.measured import Progress
-from igaviz.survey.pictures import PictureTask, Report, Shown, Style, draw
-from igaviz.survey.render import check_output
-from igaviz.survey.workers import run_tasks
+from igaviz.survey.measured import Progress, Reader, reader
+from igaviz.survey.pictures import PictureTask, Shown, Style
+from igaviz.survey.render import check_output, draw_tasks
+from igaviz.survey.workers import Jobs, Workers, run_tasks
 
 FIGURE = "difference"
 _ONE_SIDED = "recorded on one side only"
@@ -50,22 +49,18 @@ class PairSource:
     name_b: str
     scales: Scales | None = None
 
-    def load(self, style: Style, report: Report) -> tuple[object, View] | None:
+    def load(self, style: Style, read: Reader) -> tuple[object, View] | None:
         """The two maps and their difference; None where one can't be read or they don't fit."""
-        maps = self.read(report)
+        maps = self.both(read)
         if maps is None or why_different(*maps):
             return None
         difference = Difference.of(*maps)
         scales = self.scales or Scales.of(difference)
         return Compared(difference, scales, self.name_a, self.name_b), style.view
 
-    def read(self, report: Report) -> tuple[AttentionMap, AttentionMap] | None:
+    def both(self, read: Reader) -> tuple[AttentionMap, AttentionMap] | None:
         """Both maps, None where one can't be read."""
-        found = [
-            map
-            for entry in (self.a, self.b)
-            for map in read_maps(entry, (self.head,), report=report)
-        ]
+        found = [map for entry in (self.a, self.b) for map in read(entry, (self.head,))]
         return (found[0], found[1]) if len(found) == 2 else None
 
 
@@ -92,7 +87,7 @@ def draw_differences(
     out: Path,
     style: Style = Style(),  # noqa: B008 (frozen)
     force: bool = False,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress | None = None,
 ) -> Drawn:
     """Draw, below `out`, what each chosen head's attention and geometric bias became from A to B.
@@ -103,13 +98,13 @@ def draw_differences(
     can't be written.
     """
     pairs, lonely = _pairs(comparison, out)
-    paths = [path for pair in pairs for _, path in pair.task.wanted]
-    check_output(out, paths, force)
+    check_output(out, [path for pair in pairs for _, path in pair.task.wanted], force)
     left_out = Counter({_ONE_SIDED: lonely} if lonely else {})
     damaged: list[Damage] = []
     fitting: list[_Pair] = []
     ends: list[Scales] = []
-    looks = run_tasks(_look, [pair.source for pair in pairs], jobs)
+    look = partial(_look, folder=Workers.of(jobs).folder)
+    looks = run_tasks(look, [pair.source for pair in pairs], jobs)
     for number, (done, pair) in enumerate(zip(looks, pairs, strict=True), 1):
         looked = done.result or _Looked(reason="the process that read it died")
         damaged.extend(looked.damaged)
@@ -122,40 +117,25 @@ def draw_differences(
             progress(number, 2 * len(pairs))
     scales = reduce(Scales.join, ends) if ends else None
     work = [replace(p.task, source=replace(p.source, scales=scales)) for p in fitting]
-    try:
-        return _drawn(work, replace(style, figures=(FIGURE,)), left_out, damaged, jobs, progress)
-    finally:
-        for path in paths:
-            unfinished(path).unlink(missing_ok=True)
+    drawing = None if progress is None else _second_half(progress)
+    rendering = draw_tasks(work, damaged, replace(style, figures=(FIGURE,)), jobs, drawing)
+    return Drawn(
+        tuple((picture.path, picture.shown) for picture in rendering.pictures),
+        rendering.failed,
+        left_out,
+        tuple(dict.fromkeys(rendering.damaged)),
+    )
 
 
-def _drawn(
-    work: Sequence[PictureTask],
-    style: Style,
-    left_out: Mapping[str, int],
-    damaged: list[Damage],
-    jobs: int,
-    progress: Progress | None,
-) -> Drawn:
-    pictures: list[tuple[Path, Shown]] = []
-    failed: list[tuple[Path, str]] = []
-    for number, done in enumerate(run_tasks(partial(draw, style=style), work, jobs), 1):
-        ((_, path),) = done.task.wanted
-        if done.result is None:
-            failed.append((path, "the process that drew it died"))
-        else:
-            pictures.extend((written, done.task.shown) for written in done.result.written)
-            failed.extend(done.result.failed)
-            damaged.extend(done.result.damaged)
-        if progress is not None:
-            progress(len(work) + number, 2 * len(work))
-    return Drawn(tuple(pictures), tuple(failed), left_out, tuple(dict.fromkeys(damaged)))
+def _second_half(progress: Progress) -> Progress:
+    """What the drawing reports to: the first look at the pairs was the first half of the work."""
+    return lambda done, total: progress(total + done, 2 * total)
 
 
-def _look(source: PairSource) -> _Looked:
+def _look(source: PairSource, folder: str) -> _Looked:
     damaged: list[Damage] = []
     try:
-        maps = source.read(damaged.append)
+        maps = source.both(reader(folder, damaged.append))
     except IgavizError as error:  # gone since the dump was opened
         return _Looked(reason=str(error))
     if maps is None:

@@ -21,6 +21,9 @@ from igaviz.survey.workers import Done, Jobs, Workers, run_tasks
 Progress = Callable[[int, int], None]
 """Called with (done, total), in maps or pictures."""
 
+Reader = Callable[[LayerEntry, Sequence[int]], Iterator[AttentionMap]]
+"""The maps of these heads of an entry, one after the other; what can't be read is left out."""
+
 _local = threading.local()
 
 
@@ -63,6 +66,16 @@ def _same(one: Structure, other: Structure) -> bool:
     )
 
 
+def reader(folder: str, report: Callable[[Damage], None]) -> Reader:
+    """Reads maps of shards whose relative paths begin in `folder`; damage has them as they are."""
+
+    def read(entry: LayerEntry, heads: Sequence[int]) -> Iterator[AttentionMap]:
+        here = replace(entry, path=str(Path(folder, entry.path)))
+        return read_maps(here, heads, lambda piece: report(replace(piece, path=entry.path)))
+
+    return read
+
+
 def measure_task(
     task: LayerTask, radius: float, cache: Cache | None = None, folder: str = ""
 ) -> Measured:
@@ -76,11 +89,10 @@ def measure_task(
         return known
     before = identity_of(path)
     damaged: list[Damage] = []
-    here = replace(task.entry, path=path)
-    maps = read_maps(here, task.heads, report=damaged.append)
+    maps = reader(folder, damaged.append)(task.entry, task.heads)
     # `map`, as a loop's variable would hold each map while the next one is read
     measurements = tuple(map(partial(_measure, radius=radius), maps))
-    found = Measured(measurements, tuple(replace(piece, path=task.entry.path) for piece in damaged))
+    found = Measured(measurements, tuple(damaged))
     if cache is None or before is None or before != identity_of(path):
         return found
     return cache.keep(task, radius, found, path)

@@ -50,7 +50,7 @@ def draw_worst(
     style = Style(view=View(radius=radius), dpi=DPI)
     namer = Namer(dump, folder, style)
     chosen = list(_turns([list(_worst_first(heads)) for heads in runs]))[:most]
-    work = [_task(known, namer, style) for known in chosen]
+    work = [_task(known, namer) for known in chosen]
     for path in {path.parent for task in work for _, path in task.wanted}:
         path.mkdir(parents=True, exist_ok=True)
     damaged: list[Damage] = []
@@ -76,10 +76,10 @@ def _turns(queues: Sequence[Sequence[Known]]) -> Iterator[Known]:
     return (known for known in chain.from_iterable(zip_longest(*queues)) if known is not None)
 
 
-def _task(known: Known, namer: Namer, style: Style) -> PictureTask:
+def _task(known: Known, namer: Namer) -> PictureTask:
     return PictureTask(
         Shown(*known.map),
         known.verdict,
         MapSource(LayerTask(known.entry, (known.map.head,))),
-        tuple((name, namer.map(known.entry, known.map.head, name)) for name in style.figures),
+        namer.of_map(known.entry, known.map.head),
     )

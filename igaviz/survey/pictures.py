@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
 from igaviz.checks import Verdict
 from igaviz.checks.finding import NOT_JUDGED
-from igaviz.dump import Damage, Dump, LayerEntry, read_maps
+from igaviz.dump import Damage, Dump, LayerEntry
 from igaviz.errors import IgavizError
-from igaviz.figures import DEFAULT_FIGURES, Painter, Severity, View
+from igaviz.figures import DEFAULT_FIGURES, FIGURES, Painter, Scope, Severity, View
 from igaviz.format import DEFAULT_PHASE
 from igaviz.metrics import Measurement
 from igaviz.metrics.heads import TYPE
 from igaviz.metrics.profiles import Profiles
 from igaviz.metrics.sheet import Sheet, Tile
 from igaviz.selection import Residues
-from igaviz.survey.measured import pairs_of
+from igaviz.survey.measured import Reader, pairs_of, reader
 from igaviz.survey.plan import LayerTask
 
 DEFAULT_DPI = 150
@@ -28,7 +28,8 @@ DEFAULT_DPI = 150
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _local = threading.local()
 
-Report = Callable[[Damage], None]
+Wanted = tuple[tuple[str, Path], ...]
+"""Pictures of one subject: their figure types, each with its path."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Style:
     dpi: int = DEFAULT_DPI
 
 
+def of_scope(figures: Sequence[str], *scopes: Scope) -> tuple[str, ...]:
+    """Those of `figures` that show one of `scopes`."""
+    return tuple(name for name in figures if FIGURES[name].scope in scopes)
+
+
 class Shown(NamedTuple):
     """What a picture shows; None where it shows all that was chosen."""
 
@@ -63,8 +69,8 @@ class Shown(NamedTuple):
 class Source(Protocol):
     """What the pictures of one task are drawn from."""
 
-    def load(self, style: Style, report: Report) -> tuple[object, View] | None:
-        """The subject and the view on it; None where it can't be read, which `report` is told."""
+    def load(self, style: Style, read: Reader) -> tuple[object, View] | None:
+        """The subject and the view on it; None where `read` can't read it."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,9 @@ class MapSource:
 
     task: LayerTask
 
-    def load(self, style: Style, report: Report) -> tuple[object, View] | None:
+    def load(self, style: Style, read: Reader) -> tuple[object, View] | None:
         """The map's profiles."""
-        for found in read_maps(self.task.entry, self.task.heads, report=report):
+        for found in read(self.task.entry, self.task.heads):
             structure = found.structure
             view = resolve(structure.residue_index, structure.chain_index, style)
             return Profiles(found, pairs_of(structure, style.view.radius)), view
@@ -90,11 +96,11 @@ class LayerSource:
     verdicts: Mapping[int, Verdict]
     measurements: Mapping[int, Measurement]
 
-    def load(self, style: Style, report: Report) -> tuple[object, View] | None:
+    def load(self, style: Style, read: Reader) -> tuple[object, View] | None:
         """The sheet of the heads that can be read, one map held at a time."""
         tiles: list[Tile] = []
         structure, view = None, style.view
-        for found in read_maps(self.task.entry, self.task.heads, report=report):
+        for found in read(self.task.entry, self.task.heads):
             if structure is None:
                 structure = found.structure
                 view = resolve(structure.residue_index, structure.chain_index, style)
@@ -116,7 +122,7 @@ class Ready:
 
     subject: object
 
-    def load(self, style: Style, report: Report) -> tuple[object, View] | None:
+    def load(self, style: Style, read: Reader) -> tuple[object, View] | None:
         """The subject, seen whole."""
         return self.subject, style.view
 
@@ -128,7 +134,7 @@ class PictureTask:
     shown: Shown
     verdict: Verdict
     source: Source
-    wanted: tuple[tuple[str, Path], ...]
+    wanted: Wanted
 
 
 def one_by_one(task: PictureTask) -> list[PictureTask]:
@@ -145,22 +151,27 @@ class Drawn:
     damaged: tuple[Damage, ...] = ()
 
 
-def draw(task: PictureTask, style: Style) -> Drawn:
-    """Draw and save the pictures of one task; runs in a worker, whose figures are built once."""
+def draw(task: PictureTask, style: Style, folder: str = "") -> Drawn:
+    """Draw and save the pictures of one task; runs in a worker, whose figures are built once.
+
+    Relative paths, of shards and of pictures, begin in `folder`. Threads of a worker read and
+    compute beside each other and draw in turns: matplotlib's settings are the process's.
+    """
     damaged: list[Damage] = []
     failed: list[tuple[Path, str]] = []
     written: set[Path] = set()
     painter: Painter = getattr(_local, "painter", None) or Painter()
     _local.painter = painter
-    loaded = task.source.load(style, damaged.append)
+    loaded = task.source.load(style, reader(folder, damaged.append))
     severity = severity_of(task.verdict)
     subject, view = loaded or (None, style.view)
     for name, path in task.wanted if subject is not None else ():
+        there = Path(folder, path)
         try:
             figure = painter.draw(name, subject, view, task.verdict.words, severity)
-            painter.save(figure, path, style.format, style.dpi)
+            painter.save(figure, there, style.format, style.dpi)
         except (IgavizError, OSError) as error:
-            failed.append((path, str(error)))
+            failed.append((path, str(error).removeprefix(f"{there}: ")))
         else:
             written.add(path)
     return Drawn(frozenset(written), tuple(failed), tuple(damaged))
@@ -185,7 +196,7 @@ def resolve(residues: Iterable[int], chains: Iterable[int], style: Style) -> Vie
 
 
 class Namer:
-    """Paths of pictures; runs, phases and ranks show only where there are several."""
+    """Figure types and paths of pictures; runs, phases, ranks show only where there are several."""
 
     def __init__(self, dump: Dump, out: Path, style: Style) -> None:
         self.out = out
@@ -194,24 +205,37 @@ class Namer:
         self.several_phases = len({entry.id.phase for entry in dump.entries}) > 1
         self.several_ranks = len({entry.id.rank for entry in dump.entries}) > 1
 
-    def map(self, entry: LayerEntry, head: int, figure: str) -> Path:
-        """Where the picture of one head goes."""
-        name = f"layer{entry.id.layer}_{figure}_b{entry.id.batch}_h{head}"
-        return self._at_step(entry, name + self._rank(entry))
+    def of_map(self, entry: LayerEntry, head: int) -> Wanted:
+        """The pictures of one head."""
+        place = f"b{entry.id.batch}_h{head}{self._rank(entry)}"
+        return tuple(
+            (name, self._at_step(entry, f"layer{entry.id.layer}_{name}_{place}"))
+            for name in of_scope(self.style.figures, "map")
+        )
 
-    def layer(self, entry: LayerEntry, figure: str) -> Path:
-        """Where the picture of all heads of one attention call goes."""
-        name = f"layer{entry.id.layer}_{figure}_b{entry.id.batch}"
-        return self._at_step(entry, name + self._rank(entry))
+    def of_layer(self, entry: LayerEntry) -> Wanted:
+        """The pictures of all heads of one attention call."""
+        place = f"b{entry.id.batch}{self._rank(entry)}"
+        return tuple(
+            (name, self._at_step(entry, f"layer{entry.id.layer}_{name}_{place}"))
+            for name in of_scope(self.style.figures, "layer")
+        )
 
-    def step(self, entry: LayerEntry, figure: str) -> Path:
-        """Where the picture of the step of `entry` goes."""
-        return self._at_step(entry, f"{figure}_{self.style.metric or TYPE}")
+    def of_step(self, entry: LayerEntry) -> Wanted:
+        """The pictures of the step of `entry`."""
+        metric = self.style.metric or TYPE
+        return tuple(
+            (name, self._at_step(entry, f"{name}_{metric}"))
+            for name in of_scope(self.style.figures, "step")
+        )
 
-    def run(self, run: str, phase: str, figure: str) -> Path:
-        """Where the picture of one phase of a run goes."""
+    def of_run(self, run: str, phase: str) -> Wanted:
+        """The pictures of one phase of a run."""
         metric = f"_{self.style.metric}" if self.style.metric else ""
-        return self._folder(run) / self._file(f"{figure}{metric}", phase)
+        return tuple(
+            (name, self._folder(run) / self._file(f"{name}{metric}", phase))
+            for name in of_scope(self.style.figures, "run")
+        )
 
     def _at_step(self, entry: LayerEntry, name: str) -> Path:
         folder = self._folder(entry.id.run) / f"step_{entry.id.step:09d}"

@@ -15,8 +15,7 @@ from igaviz.checks import Severity
 from igaviz.cli.main import main
 from igaviz.errors import OutputError, SelectionError
 from igaviz.report.schema import json_schema
-from igaviz.survey import differences
-from igaviz.survey.pictures import Style
+from igaviz.survey.pictures import Style, draw
 
 SMALL = Style(dpi=30)
 
@@ -151,12 +150,11 @@ def test_pictures_share_their_scales_and_are_not_overwritten(tmp_path, monkeypat
     comparison = igaviz.compare(igaviz.open_dump(run), choice=igaviz.Choice.of(head="1,2"))
     scales = []
 
-    def noted(task, style):
+    def noted(task, style, folder):
         scales.append(task.source.scales)
-        return differences_draw(task, style)
+        return draw(task, style, folder)
 
-    differences_draw = differences.draw
-    monkeypatch.setattr(differences, "draw", noted)
+    monkeypatch.setattr("igaviz.survey.render.draw", noted)
     drawn = igaviz.draw_differences(comparison, out=tmp_path / "out", style=SMALL)
     assert [path.name for path, _ in drawn.pictures] == [
         f"layer{layer}_difference_b0_h{head}.png" for layer in (0, 1) for head in (1, 2)
