@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -15,17 +16,34 @@ from distributed import LocalCluster
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
 from igaviz.survey.cluster import ClusterError
+from igaviz.survey.pictures import Style
+from igaviz.survey.plan import Choice
+from igaviz.survey.render import render
 from igaviz.survey.summary import summary_rows
 from igaviz.survey.workers import Workers, run_tasks
 
+# Every worker runs this at its start: it is killed when a picture is whole but for its name.
+DEADLY = """
+import os, pathlib, signal
+def deadly(self, target, replace=pathlib.Path.replace):
+    if pathlib.Path(target).match("deadly/*/layer1_grid_b0.png"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+pathlib.Path.replace = deadly
+"""
+
+
+def started(**options):
+    return LocalCluster(processes=True, dashboard_address=":0", **options)
+
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(tmp_path_factory):
+    deadly = tmp_path_factory.mktemp("preload") / "deadly.py"
+    deadly.write_text(DEADLY)
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(
-            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None
-        ) as running,
+        started(n_workers=2, threads_per_worker=2, preload=[str(deadly)]) as running,
     ):
         yield running
 
@@ -44,13 +62,42 @@ def run(tmp_path, monkeypatch):
 KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
 
 
-@pytest.mark.parametrize("verb", [("summary", "--format", "json"), ("diagnose", "--json")])
-def test_the_cluster_says_what_one_process_says(verb, run, cluster, capsys):
-    def said(*options):
-        code = main([*verb, str(run), "--no-cache", *options])
-        return code, *capsys.readouterr()
+PICTURES = ("--figure", "effect,grid,heads,trajectory", "--dpi", "20")
+CHOSEN = ("--layer", "all", "--step", "3")
 
-    assert said("--scheduler", cluster.scheduler_address) == said("--jobs", "1")
+
+@pytest.mark.parametrize(
+    ("verb", "drawn"),
+    [
+        (("summary", "--format", "json"), 0),
+        (("diagnose", "--json"), 0),
+        (("render", "--json", *PICTURES, *CHOSEN), 7),
+        (("render", "--step", "2", "--figure", "heads", "--dpi", "20"), 0),
+        (("compare", "--json", "--layer", "1", "--out", "out"), 2),
+    ],
+)
+def test_the_cluster_says_and_draws_what_one_process_does(verb, drawn, run, cluster, capsys):
+    def said(*options):
+        # a folder where a picture belongs: that one can't be written
+        Path("attention_vis/step_000000002/heads_type.png").mkdir(parents=True)
+        Path("attention_vis/step_000000003/heads_type.png").mkdir(parents=True)
+        force = ["--force"] if verb[0] == "render" else []
+        code = main([*verb, str(run), "--no-cache", *force, *options])
+        found = files(Path("attention_vis")) | files(Path("out"))
+        shutil.rmtree("attention_vis")
+        shutil.rmtree("out", ignore_errors=True)
+        return code, *capsys.readouterr(), found
+
+    far = said("--scheduler", cluster.scheduler_address)
+    assert far == said("--jobs", "1")
+    assert len(far[-1]) == drawn
+    assert "bad.h5" in far[2]
+
+
+def files(folder):
+    """The files below a folder, and what is in them."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def test_no_scheduler_is_said(run, capsys, monkeypatch):
@@ -74,6 +121,35 @@ def test_rows_are_the_same_when_a_worker_is_killed_on_the_way(run, cluster):
     assert [*found, *rows] == whole
 
 
+def drawn_by(jobs, run, out, heard=None):
+    choice = Choice.of(step="3")
+    style = Style(figures=("effect", "grid"), dpi=20)
+    found = render(open_dump(run), choice, out=out, style=style, jobs=jobs, progress=heard)
+    return found, files(out)
+
+
+def test_pictures_are_the_same_when_a_worker_is_killed_and_one_that_kills_is_lost(run, cluster):
+    far = Workers(scheduler=cluster.scheduler_address)
+    victims = [next(iter(cluster.workers.values())).pid]
+
+    def kill_one(done, total):
+        if done and victims:
+            os.kill(victims.pop(), signal.SIGKILL)
+
+    whole, pictures = drawn_by(1, run, Path("whole"))
+    assert len(pictures) == len(whole.pictures) == 6
+    killed, found = drawn_by(far, run, Path("killed"), kill_one)
+    assert not victims
+    assert not killed.failed
+    assert [one.shown for one in killed.pictures] == [one.shown for one in whole.pictures]
+    assert found == pictures
+    deadly, found = drawn_by(far, run, Path("deadly"))
+    lost = "step_000000003/layer1_grid_b0.png"
+    assert deadly.failed == ((Path("deadly", lost), "the process that drew it died"),)
+    del pictures[lost]
+    assert found == pictures  # whole ones, and no piece of one
+
+
 def test_a_task_that_kills_costs_itself_only(cluster):
     """Dask gives tasks up that were with the worker; each is tried alone, and one kills again."""
     tasks = [KILL if number == 3 else f"{number} ** 2" for number in range(8)]
@@ -82,7 +158,16 @@ def test_a_task_that_kills_costs_itself_only(cluster):
     assert [one.result for one in done] == [0, 1, 4, None, 16, 25, 36, 49]
 
 
-def test_workers_without_igaviz_are_said(cluster, monkeypatch):
+def test_workers_that_lack_or_are_something_else_are_said(run, cluster, monkeypatch, capsys):
+    words = ["summary", str(run), "--no-cache", "--scheduler"]
+    with monkeypatch.context() as other:
+        other.setattr("igaviz.survey.cluster.working_code", lambda: "that of another version")
+        assert main([*words, cluster.scheduler_address]) == 2
+    assert "a worker has another igaviz, numpy or matplotlib" in capsys.readouterr().err
+    with started(n_workers=0) as idle, monkeypatch.context() as hasty:
+        hasty.setattr("igaviz.survey.cluster._SECONDS", 1)
+        assert main([*words, idle.scheduler_address]) == 2
+    assert f"the scheduler at {idle.scheduler_address} has no worker" in capsys.readouterr().err
     monkeypatch.setattr("igaviz.survey.cluster._INSTALLED", "False")
     with pytest.raises(ClusterError, match="no igaviz where the workers"):
         list(run_tasks(abs, [1], Workers(scheduler=cluster.scheduler_address)))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
 
 import bare
 import h5py
@@ -12,11 +15,13 @@ import pytest
 
 from igaviz.dump import open_dump
 from igaviz.errors import OutputError, SelectionError, UsageError
+from igaviz.figures import View
 from igaviz.selection import Numbers
+from igaviz.survey.asked import asked, tasks_of
 from igaviz.survey.history import histories
-from igaviz.survey.pictures import Style
+from igaviz.survey.pictures import Namer, Style, draw
 from igaviz.survey.plan import Choice
-from igaviz.survey.render import figure_names, render
+from igaviz.survey.render import check_output, figure_names, render
 
 ALL = Choice()
 SMALL = {"dpi": 20}
@@ -211,3 +216,46 @@ def test_a_damaged_head_costs_its_own_pictures_only(tmp_path):
     }
     assert drawn.damaged
     assert all("head 1" in piece.where for piece in drawn.damaged)
+
+
+def test_threads_of_a_process_draw_what_one_draws(tmp_path):
+    """As the workers of a cluster do: each thread has figures of its own, settings are shared."""
+    dump = open_dump(bare.write(tmp_path / "a.h5", layers=2, heads=2))
+    styles = [
+        Style(figures=("effect", "grid"), view=View(style=style), **SMALL)
+        for style in ("light", "dark")
+    ]
+
+    def work(folder):
+        """The two styles in turns, so that threads beside each other need other settings."""
+        found = []
+        for style in styles:
+            out = tmp_path / folder / style.view.style
+            namer, wanted = Namer(dump, out, style), asked(dump, ALL, ALL, style)
+            check_output(out, wanted.paths(namer), force=False)
+            found.append([(task, style) for task in tasks_of(wanted, namer, style, damaged=[])])
+        return [each for pair in zip(*found, strict=True) for each in pair]
+
+    for task, style in work("one"):
+        assert not draw(task, style).failed
+    together = Barrier(4)
+    with ThreadPoolExecutor(4, initializer=together.wait) as threads:
+        for done in [threads.submit(draw, *each) for each in work("four")]:
+            assert not done.result().failed
+    one, four = (
+        {path.relative_to(tmp_path / folder): path.read_bytes() for path in found}
+        for folder in ("one", "four")
+        for found in [(tmp_path / folder).rglob("*.png")]
+    )
+    assert len(one) == 2 * (4 + 2)
+    assert four == one
+
+
+def test_a_worker_that_sees_another_file_system_names_what_it_could_not_write(tmp_path):
+    dump = open_dump(bare.write(tmp_path / "a.h5", layers=1, heads=1))
+    style = Style(figures=("attention_overview",), **SMALL)
+    out = Path("out")
+    (task,) = tasks_of(asked(dump, ALL, ALL, style), Namer(dump, out, style), style, damaged=[])
+    path = out / "step_000000100/layer0_attention_overview_b0_h0.png"
+    assert draw(task, style, str(tmp_path)).failed == ((path, "No such file or directory"),)
+    assert not (tmp_path / "out").exists()
