@@ -1,4 +1,4 @@
-"""What all tests share: dumps written by the page (`bare`, `refused`), and the sample data."""
+"""What all tests share: dumps written by the page (`bare`, `refused`), `folders`, sample data."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def _share(name: str) -> None:
 
 
 _share("bare")
+_share("folders")
 _share("refused")
 
 

@@ -12,6 +12,7 @@ import bare
 import dask.config
 import pytest
 from distributed import LocalCluster
+from folders import files
 
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
@@ -92,12 +93,6 @@ def test_the_cluster_says_and_draws_what_one_process_does(verb, drawn, run, clus
     assert far == said("--jobs", "1")
     assert len(far[-1]) == drawn
     assert "bad.h5" in far[2]
-
-
-def files(folder):
-    """The files below a folder, and what is in them."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def test_no_scheduler_is_said(run, capsys, monkeypatch):

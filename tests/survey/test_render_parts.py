@@ -6,6 +6,7 @@ import json
 
 import bare
 import pytest
+from folders import files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,11 +57,6 @@ def test_parts_are_a_partition_of_the_pictures(dump, tmp_path_factory, of, figur
         steps = {piece for piece in part.pieces if len(piece) == 3}
         extra = needed - part.pieces
         assert extra <= {task.group for task in whole.tasks if task.group[:3] in steps}
-
-
-def files(folder):
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def test_parts_draw_what_one_run_draws_and_measure_it_once(runs, tmp_path, capsys):
