@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from igaviz.survey.compare import compare
     from igaviz.survey.diagnose import diagnose
     from igaviz.survey.differences import draw_differences
+    from igaviz.survey.export import Wanted, export
     from igaviz.survey.history import histories
     from igaviz.survey.info import info
     from igaviz.survey.join_parts import join_parts
@@ -36,12 +37,14 @@ __all__ = [
     "Recorder",
     "Settings",
     "Style",
+    "Wanted",
     "Workers",
     "__version__",
     "compare",
     "diagnose",
     "draw_differences",
     "explain",
+    "export",
     "figures",
     "histories",
     "info",
@@ -66,10 +69,12 @@ _HOME = {
     "Settings": "igaviz.checks",
     "Style": "igaviz.survey.pictures",
     "compare": "igaviz.survey.compare",
+    "Wanted": "igaviz.survey.export",
     "Workers": "igaviz.survey.workers",
     "diagnose": "igaviz.survey.diagnose",
     "draw_differences": "igaviz.survey.differences",
     "explain": "igaviz.checks.explain",
+    "export": "igaviz.survey.export",
     "histories": "igaviz.survey.history",
     "info": "igaviz.survey.info",
     "join_parts": "igaviz.survey.join_parts",

@@ -17,6 +17,7 @@ from igaviz.cli import (
     console,
     diagnose,
     explain,
+    export,
     info,
     interrupt,
     merge,
@@ -41,6 +42,7 @@ VERBS: tuple[Callable[..., int], ...] = (
     compare.compare,
     verify.verify,
     merge.merge,
+    export.export,
 )
 
 

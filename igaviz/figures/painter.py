@@ -193,7 +193,7 @@ class Painter:
             raise UsageError(f"{dpi} dots per inch", hint="write a number from 20 to 600")
         with theme.style():
             data = _png(figure, dpi) if format == "png" else _vector(figure, format, dpi)
-        _publish(Path(path), data)
+        publish(Path(path), data)
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
@@ -214,7 +214,7 @@ def _vector(figure: Figure, format: str, dpi: int) -> bytes:
     return buffer.getvalue()
 
 
-def _publish(path: Path, data: bytes) -> None:
+def publish(path: Path, data: bytes) -> None:
     """Write `data` aside and rename it to `path`: whole or not at all."""
     aside = unfinished(path)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -111,9 +112,18 @@ class Pairs:
 
 
 def _longrange(structure: Structure) -> Booleans:
-    number, chain = structure.residue_index.astype(np.int64), structure.chain_index
-    table = np.empty((len(number), len(number)), dtype=bool)
-    for rows in query_blocks(len(number)):
-        apart = np.abs(number[rows, None] - number[None, :]) >= LONG_RANGE
-        table[rows] = apart | (chain[rows, None] != chain[None, :])
+    n = structure.n_residues
+    table = np.empty((n, n), dtype=bool)
+    for rows in query_blocks(n):
+        table[rows] = far_in_sequence(structure, rows)
     return table
+
+
+def far_in_sequence(
+    structure: Structure, queries: slice | Sequence[int] | npt.NDArray[np.intp]
+) -> Booleans:
+    """[Q, N]: which residues are in another chain than a query, or at least 6 numbers from it."""
+    number, chain = structure.residue_index.astype(np.int64), structure.chain_index
+    apart: Booleans = np.abs(number[queries, None] - number[None, :]) >= LONG_RANGE
+    apart |= chain[queries, None] != chain[None, :]
+    return apart

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 
 from rich.console import Console
 
 from igaviz.checks.wording import counted
 from igaviz.dump.data import Damage
 from igaviz.report.common import damage_json
-from igaviz.report.terminal import print_line
+from igaviz.report.terminal import print_line, print_paths
 from igaviz.survey.render import Rendering
 
 SCHEMA = "igaviz.render/1"
-
-_ALL_NAMED = 12
-_NAMED = 3
-"""Up to so many pictures of a folder are named each; of more, so many."""
 
 
 def rendering_json(rendering: Rendering, damaged: Sequence[Damage]) -> dict[str, object]:
@@ -46,13 +41,7 @@ def print_rendering(rendering: Rendering, console: Console) -> None:
     Of a folder with many pictures the first few are named, and the others counted: the JSON names
     each.
     """
-    for folder, group in groupby(rendering.pictures, key=lambda picture: picture.path.parent):
-        paths = [str(picture.path) for picture in group]
-        named = paths if len(paths) <= _ALL_NAMED else paths[:_NAMED]
-        for path in named:
-            print_line(console, path)
-        if len(paths) > len(named):
-            print_line(console, f"and {len(paths) - len(named):,} more in {folder}")
+    print_paths(console, [picture.path for picture in rendering.pictures])
     maps = {p.shown: p.verdict for p in rendering.pictures if p.shown.head is not None}
     verdicts = ", ".join(
         f"{count} {words}" for words, count in Counter(maps.values()).most_common()

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 PROSE_WIDTH = 100
 """Columns beyond which lines of prose are no longer pleasant to read."""
+
+_ALL_NAMED = 12
+_NAMED = 3
+"""Up to so many files of a folder are named each; of more, so many."""
 
 _SPELLED = {
     **{"γ": "gamma", "σ": "sigma", "α": "a", "Å": "A", "√": "sqrt ", "Δ": "d"},
@@ -42,6 +49,17 @@ def print_line(console: Console, *parts: str | tuple[str, str]) -> None:
         line.append(plain(text, console), style)
     line.rstrip()
     console.print(line, soft_wrap=True)
+
+
+def print_paths(console: Console, paths: Iterable[Path]) -> None:
+    """Print the paths of files, a line each; of a folder with many the first few, and how many."""
+    for folder, group in groupby(paths, key=lambda path: path.parent):
+        files = [str(path) for path in group]
+        named = files if len(files) <= _ALL_NAMED else files[:_NAMED]
+        for path in named:
+            print_line(console, path)
+        if len(files) > len(named):
+            print_line(console, f"and {len(files) - len(named):,} more in {folder}")
 
 
 def print_paragraph(

@@ -242,7 +242,7 @@ class Namer:
         return folder / self._file(name, entry.id.phase)
 
     def _folder(self, run: str) -> Path:
-        return self.out / _safe(run) if self.several_runs else self.out
+        return self.out / safe_name(run) if self.several_runs else self.out
 
     def _rank(self, entry: LayerEntry) -> str:
         return f"_r{entry.id.rank}" if self.several_ranks else ""
@@ -252,6 +252,6 @@ class Namer:
         return f"{name}{suffix}.{self.style.format}"
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """A run's name as one folder: it may come from anywhere."""
     return _UNSAFE.sub("_", name).strip(".") or "run"

@@ -100,7 +100,7 @@ def render(
     namer = Namer(dump, out, style)
     wanted = asked(dump, choice, over_steps, style, part)
     check_output(out, wanted.paths(namer), force)
-    _check_residues(wanted.tasks, style)
+    check_residues(wanted.tasks, style)
     damaged: list[Damage] = []
     work = tasks_of(wanted, namer, style, jobs=jobs, damaged=damaged, progress=measuring)
     return draw_tasks(work, damaged, style, jobs, progress)
@@ -170,7 +170,7 @@ def check_output(out: Path, paths: Sequence[Path], force: bool) -> None:
         ) from error
 
 
-def _check_residues(tasks: Sequence[LayerTask], style: Style) -> None:
+def check_residues(tasks: Sequence[LayerTask], style: Style) -> None:
     """Residues that one of the items doesn't have are said before anything is drawn."""
     if style.residues is None and style.queries is None:
         return

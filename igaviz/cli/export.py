@@ -1,0 +1,92 @@
+"""`igaviz export`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igaviz.cli import options
+
+
+def export(
+    dump: options.DumpPaths,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="Layers: 3, 0,2-4, all; needed unless there is one.", show_default=False),
+    ] = None,
+    head: options.Head = "all",
+    batch: options.Batch = "0",
+    step: options.Step = "last",
+    phase: options.Phase = None,
+    rank: options.Rank = "all",
+    format: Annotated[
+        str,
+        typer.Option(
+            help="Any of mmcif, pdb, pymol, chimerax, npz; or all. Scripts load the mmCIF file."
+        ),
+    ] = "mmcif,pymol,chimerax",
+    query: Annotated[
+        str | None,
+        typer.Option(
+            help="Attention of these queries only, by residue number: 57, A/57, 10-50.",
+            show_default=False,
+        ),
+    ] = None,
+    pairs: Annotated[
+        int, typer.Option(min=0, max=1000, help="Draw so many of the strongest pairs of a map.")
+    ] = 50,
+    longrange: Annotated[
+        bool,
+        typer.Option(
+            "--longrange",
+            help="Draw pairs of different chains, or at least 6 apart in sequence, alone.",
+        ),
+    ] = False,
+    out: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("attention_export"),
+    jobs: options.Jobs = None,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> int:
+    """Write attention for PyMOL, ChimeraX and others: as B-factors, bonds, and numpy arrays."""
+    from igaviz.cli import console
+    from igaviz.report.exporting import exported_json, print_exported
+    from igaviz.selection import Residues
+    from igaviz.survey import export as survey
+    from igaviz.survey.render import only_layer
+
+    wanted = survey.Wanted(
+        formats=survey.formats_of(format),
+        queries=None if query is None else Residues.parse(query),
+        pairs=pairs,
+        long_range=longrange,
+    )
+    choice = options.choose(
+        layer=layer or "all", head=head, batch=batch, step=step, rank=rank, phase=phase
+    )
+    opened = options.open_paths(dump)
+    if layer is None:
+        choice = replace(choice, layer=only_layer(opened))
+    with console.progress("exporting", "maps") as advance:
+        exported = survey.export(
+            opened,
+            choice,
+            out=out,
+            wanted=wanted,
+            force=force,
+            jobs=options.worker_count(jobs),
+            progress=advance,
+        )
+    damaged = dict.fromkeys((*opened.damaged, *exported.damaged))
+    if json:
+        console.print_json(exported_json(exported, damaged))
+    elif exported.maps:
+        print_exported(exported, console.out())
+    for path, reason in exported.failed:
+        console.message(f"{path}: {reason}")
+    hurt = console.report_damage(damaged, opened.warnings)
+    if not exported.maps:
+        return options.NOTHING_DONE
+    return int(hurt or bool(exported.failed))
