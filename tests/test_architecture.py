@@ -40,7 +40,7 @@ THIRD_PARTY = {
     "metrics": {"numpy"},
     "checks": {"numpy"},
     "figures": {"numpy", "matplotlib"},
-    "survey": {"numpy", "platformdirs", "distributed", "threadpoolctl"},
+    "survey": {"numpy", "platformdirs", "distributed", "threadpoolctl", "gemmi"},
     "report": {"rich", "numpy", "jinja2", "plotly"},
     "cli": {"typer", "rich"},
     "record": {"numpy", "torch", "yaml", *FRAMEWORKS},
@@ -112,7 +112,8 @@ def test_no_framework_is_imported_but_by_its_adapter():
 
 def test_help_imports_no_heavy_library():
     loaded = modules_after("from igaviz.cli.main import main; main(['render', '--help'])")
-    assert not loaded & {"numpy", "h5py", "matplotlib", "torch"}
+    loaded |= modules_after("from igaviz.cli.main import main; main(['export', '--help'])")
+    assert not loaded & {"numpy", "h5py", "matplotlib", "torch", "gemmi"}
 
 
 def test_importing_igaviz_loads_nothing_heavy():

@@ -50,7 +50,7 @@ def export(
     force: options.Force = False,
     json: options.Json = False,
 ) -> int:
-    """Write attention for PyMOL, ChimeraX and others: as B-factors, bonds, and numpy arrays."""
+    """Write attention for PyMOL, ChimeraX and others: as B-factors, as bonds, as .npz arrays."""
     from igaviz.cli import console
     from igaviz.report.exporting import exported_json, print_exported
     from igaviz.selection import Residues

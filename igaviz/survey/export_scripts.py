@@ -84,8 +84,9 @@ def _pymol_lines(trace: Trace, structure: str) -> Iterator[str]:
 
 
 def _pymol_atom(name: str, atom: Atom) -> str:
-    """The atom as PyMOL selects it; a minus would be read as a range."""
-    return f"/{name}//{atom.chain}/{str(atom.number).replace('-', chr(92) + '-')}/CA"
+    """The atom as PyMOL selects it; a bare minus would be read as a range."""
+    number = str(atom.number).replace("-", "\\-")
+    return f"{name} and chain {atom.chain} and resi {number} and name CA"
 
 
 def _plain(atom: Atom) -> str:

@@ -26,6 +26,7 @@ VERBS = {
     "summary": ["summary", "--jobs", "1", "--by", "layer"],
     "verify": ["verify", "--jobs", "1"],
     "merge": ["merge", "--force"],
+    "export": ["export", "--layer", "0", "--jobs", "1", "--force"],
 }
 PROCESSED = {
     "info": r"1 shard, .*, 4 maps",
@@ -34,6 +35,7 @@ PROCESSED = {
     "summary": r"(?m)^ 100 +0 .* healthy",
     "verify": r"[12] shards?, 4 maps",
     "merge": r": 4 maps, 1 step \(100\)",
+    "export": r"12 files of 4 maps",
 }
 """What each verb says of the good shard."""
 
@@ -235,7 +237,7 @@ WHAT_IS_NOT_THERE = {
 
 
 @pytest.mark.parametrize("what", WHAT_IS_NOT_THERE)
-@pytest.mark.parametrize("verb", ["render", "diagnose", "summary", "merge"])
+@pytest.mark.parametrize("verb", ["render", "diagnose", "summary", "merge", "export"])
 def test_a_selection_that_is_not_there_says_what_is(verb, what, good, igaviz):
     options, message = WHAT_IS_NOT_THERE[what]
     done = igaviz(*VERBS[verb], good, *options)

@@ -27,6 +27,7 @@ COMMANDS = {
     "summary": ["summary", "--jobs", "1"],
     "verify": ["verify", "--jobs", "1"],
     "merge": ["merge", "--out", "one.h5"],
+    "export": ["export", "--layer", "0", "--jobs", "1"],
 }
 
 

@@ -68,6 +68,7 @@ COMMANDS = {
     "info": [["info"]],
     "verify": [["verify", "--jobs", "1"]],
     "merge": [["merge", "--force"]],
+    "export": [["export", "--layer", "0,1", "--force", "--jobs", "1", "--format", "all"]],
     "render": [["render", "--layer", "0", "--head", "0", "--figure", "statistics", "--dpi", "30"]],
 }
 
