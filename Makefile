@@ -49,4 +49,4 @@ figures: $(TEST)/installed ## draw the pictures of docs/figures.md anew
 	rm -r $(PICTURES)/new
 
 clean:
-	rm -rf $(DEMO) $(TEST) attention_vis
+	rm -rf $(DEMO) $(TEST) attention_vis attention_export

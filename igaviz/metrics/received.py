@@ -79,6 +79,9 @@ def strongest_pairs(
         taken[np.arange(len(rows)), rows] = False
         if long_range:
             taken &= far_in_sequence(structure, rows)
+        values = weights[taken]
+        if len(values) > count > 0:
+            taken &= weights >= np.partition(values, -count)[-count]  # with all ties
         r, j = np.nonzero(taken)
         found = np.column_stack([weights[r, j], rows[r], j])
         best = _largest(np.concatenate([best, found]), count)

@@ -67,7 +67,7 @@ def _check_columns(atom: Atom) -> None:
         reason = f"the B-factor of {atom.name} has more than six characters"
     else:
         return
-    raise OutputError(f"PDB files can't hold it: {reason}", hint="write mmCIF")
+    raise OutputError(f"PDB files can't hold it, mmCIF can: {reason}")
 
 
 def _structure(trace: Trace, names: dict[str, str]) -> gemmi.Structure:

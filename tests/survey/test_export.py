@@ -369,7 +369,7 @@ def test_what_pdb_columns_cannot_hold_is_refused_and_mmcif_holds_it(
     assert main(["export", "x.h5", "--format", "pdb,mmcif", "--pairs", "3"]) == 1
     said = capsys.readouterr()
     place = "attention_export/step_000000100/layer3_attention_b0_h0"
-    assert said.err.startswith(f"igaviz: {place}.pdb: PDB files can't hold it: {reason}")
+    assert said.err.startswith(f"igaviz: {place}.pdb: PDB files can't hold it, mmCIF can: {reason}")
     assert len(said.err.splitlines()) == 1
     assert "1 file of 1 map" in said.out
     assert not list(tmp_path.rglob("*.pdb"))
