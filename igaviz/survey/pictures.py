@@ -207,11 +207,13 @@ class Namer:
 
     def of_map(self, entry: LayerEntry, head: int) -> Wanted:
         """The pictures of one head."""
+        names = of_scope(self.style.figures, "map")
+        return tuple((name, self.map(entry, head, name)) for name in names)
+
+    def map(self, entry: LayerEntry, head: int, name: str) -> Path:
+        """Where a file goes that shows `name` of one head."""
         place = f"b{entry.id.batch}_h{head}{self._rank(entry)}"
-        return tuple(
-            (name, self._at_step(entry, f"layer{entry.id.layer}_{name}_{place}"))
-            for name in of_scope(self.style.figures, "map")
-        )
+        return self._at_step(entry, f"layer{entry.id.layer}_{name}_{place}")
 
     def of_layer(self, entry: LayerEntry) -> Wanted:
         """The pictures of all heads of one attention call."""
