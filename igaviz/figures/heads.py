@@ -28,6 +28,8 @@ _BESIDE = _LEFT + _WIDTH + 1.85
 _RIGHT = 4.1
 _TALLEST = 6.4
 _CELL = 0.62
+_WIDEST_CELL = 2.4
+_ROOM = 3.7  # beside the panel to the right, at its lowest
 _SMALLEST = 0.2
 _SMALL_NUMBERS = 0.3  # inches of a cell in which a number has room
 _FOR_THE_KEY = 3 * Key.ROW + 0.04
@@ -39,14 +41,15 @@ class HeadsFigure:
     question: ClassVar[str] = QUESTION
 
     def __init__(self, n_layers: int, n_heads: int) -> None:
-        cell = max(min(_CELL, _TALLEST / n_layers), _SMALLEST)
+        width = min(_WIDTH, n_heads * _WIDEST_CELL)
+        high = max(_CELL, min(width / n_heads, _ROOM / n_layers))  # few are as high as wide
+        cell = max(min(high, _TALLEST / n_layers), _SMALLEST)
         matrix, right = n_layers * cell, min(max(n_layers * cell - _FOR_THE_KEY, 3.2), 4.6)
         top = HEIGHT + theme.TITLE_ROOM
         height = top + max(matrix, _FOR_THE_KEY + right) + theme.AXIS_ROOM + theme.CAPTION_ROOM
         page = theme.Page(_BESIDE + _RIGHT + 0.3, height)
         self.figure = page.figure
         self.header = Header(page)
-        width = min(_WIDTH, n_heads * 1.3)
         size = (width / n_heads, cell)
         self.matrix = MatrixPanel(page.axes(_LEFT, top, width, matrix), size)
         tall = max(matrix, 1.2)

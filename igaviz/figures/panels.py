@@ -182,8 +182,8 @@ class ColourBar:
         self.over.set_facecolor(colormap(1.0))
         self.under.set_visible(shades.below > 0)
         self.under.set_facecolor(colormap(0.0))
-        above = _beyond(shades.above, shades.total, "above")
-        self.below.set_text(_beyond(shades.below, shades.total, "below"))
+        above = beyond(shades.above, shades.total, "above")
+        self.below.set_text(beyond(shades.below, shades.total, "below"))
         norm = shades.norm()
         values, labels, power = shades.ticks()
         if self.label:
@@ -265,7 +265,7 @@ def mean_in_words(name: str, level: Level) -> str:
     return f"no {name} pair" if level.mean is None else f"{name} mean {text.decimal(level.mean)}"
 
 
-def _beyond(count: int, total: int, word: str) -> str:
+def beyond(count: int, total: int, word: str) -> str:
     """A note on what is cut off: in per cent, or as a number where that would say nothing."""
     if not count:
         return ""

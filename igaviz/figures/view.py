@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from igaviz.dump.data import AttentionMap, Floats, Integers, Structure
+from igaviz.dump.data import AttentionMap, Booleans, Floats, Integers, Structure
 from igaviz.errors import SelectionError, UsageError
 from igaviz.figures.theme import StyleName
 from igaviz.format import chain_label
@@ -134,14 +135,25 @@ class Window:
         stride = _nice_stride(self.size / most)
         # holes and chains can bring round numbers close together, and a chain takes room
         apart = (1.0 if self._several_chains else 0.75) * self.size / most
-        chosen: list[int] = []
-        for place in np.flatnonzero(numbers % stride == 0).tolist():
-            if not chosen or place - chosen[-1] >= apart:
-                chosen.append(place)
-        if len(chosen) * 3 >= most:
-            return chosen
-        even = np.linspace(0, self.size - 1, max(2, most // 2))
-        return [int(place) for place in even]
+        chosen = _places_apart(numbers % stride == 0, apart)
+        if len(chosen) < 2:  # one number says nothing of an axis
+            chosen = _places_apart(numbers % _nice_stride(stride / 2) == 0, apart)
+        if len(chosen) * 3 < most:
+            even = np.linspace(0, self.size - 1, max(2, most // 2))
+            chosen = [int(place) for place in even]
+        return self._with_every_chain(chosen, numbers, apart)
+
+    def _with_every_chain(self, chosen: list[int], numbers: Integers, apart: float) -> list[int]:
+        """`chosen` and, of each chain without a place, one that is far enough from the others."""
+        borders = [0, *(int(place + 0.5) for place in self.breaks), self.size]
+        for first, end in pairwise(borders):
+            if any(first <= place < end for place in chosen):
+                continue
+            free = [p for p in range(first, end) if all(abs(p - c) >= apart for c in chosen)]
+            middle = (first + end - 1) / 2
+            roundest = sorted(free, key=lambda p: (-_roundness(int(numbers[p])), abs(p - middle)))
+            chosen = [*chosen, *roundest[:1]]
+        return sorted(chosen)
 
 
 def profiles_of(map: AttentionMap, pairs: Pairs | None, view: View) -> Profiles:
@@ -190,6 +202,20 @@ def why_no_pairs(name: str, profiles: Profiles, n_pairs: int | None) -> str:
     if n_residues < 2:
         return NO_RESIDUES if n_residues == 0 else "One residue: there is no pair."
     return "" if n_pairs else f"No pair below {BIN_LIMIT:,} Å has a finite value."
+
+
+def _places_apart(good: Booleans, apart: float) -> list[int]:
+    """The places that are `good`, without those nearer than `apart` to the one before."""
+    chosen: list[int] = []
+    for place in np.flatnonzero(good).tolist():
+        if not chosen or place - chosen[-1] >= apart:
+            chosen.append(place)
+    return chosen
+
+
+def _roundness(number: int) -> int:
+    """The largest of 100, 50, 10, 5 and 1 that divides `number`."""
+    return next(step for step in (100, 50, 10, 5, 1) if number % step == 0)
 
 
 def _nice_stride(least: float) -> int:

@@ -21,9 +21,6 @@ from igaviz.metrics.table import LOCAL_RADIUS
 TILE: Final = 320
 """Cells along a side of a small map, at most: residues beyond share cells."""
 
-CLOSE: Final = 20.0
-"""Å: where the small map of the structure ends."""
-
 
 @dataclass(frozen=True, eq=False)
 class Tile:
@@ -78,13 +75,13 @@ class Tile:
 class Sheet:
     """The heads of one attention call, in the order of their numbers, and the structure.
 
-    `closeness` [M, M] float32 is the Cα distance less 20 Å, 0 for all beyond, as small as a tile.
+    `distance` [M, M] float32 is the Cα distance in Å, as small as a tile.
     """
 
     id: LayerId
     structure: Structure
     tiles: tuple[Tile, ...]
-    closeness: npt.NDArray[np.float32]
+    distance: npt.NDArray[np.float32]
 
     @classmethod
     def join(
@@ -96,10 +93,8 @@ class Sheet:
     ) -> Sheet:
         """The sheet of `tiles` of one attention call, which show the residues at `positions`."""
         ca = structure.ca if positions is None else structure.ca[list(positions)]
-        with np.errstate(invalid="ignore"):
-            closeness = np.minimum(distances(ca) - np.float32(CLOSE), np.float32(0))
         ordered = sorted(tiles, key=lambda tile: tile.head)
-        return cls(id, structure, tuple(ordered), shrunk(closeness))
+        return cls(id, structure, tuple(ordered), shrunk(distances(ca)))
 
     @classmethod
     def of(

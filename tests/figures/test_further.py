@@ -16,6 +16,7 @@ from igaviz.figures.contacts import ContactsFigure
 from igaviz.figures.effect import EffectFigure
 from igaviz.figures.grid import GridFigure
 from igaviz.figures.heads import HeadsFigure
+from igaviz.figures.overview import OverviewFigure
 from igaviz.figures.separation import SeparationFigure
 from igaviz.figures.terms import TermsFigure
 from igaviz.figures.theme import style
@@ -183,6 +184,48 @@ def test_each_head_has_its_map_its_verdict_and_one_scale(make_map):
     np.testing.assert_allclose(
         built.tiles[1].image.get_array(), np.clip(maps[0].attention, 1e-4, norms.pop()[1])
     )
+
+
+def test_the_structure_of_a_sheet_is_the_overviews(make_map):
+    map = make_map(40)
+    sheet = Sheet.of([map], [3, 4, 5, 30])
+    built = drawn(GridFigure, sheet, View(residues=(3, 4, 5, 30)), layout=(1,))
+    overview = drawn(OverviewFigure, of(map), View(residues=(3, 4, 5, 30))).distance
+    image, there = built.structure.image, overview.image
+    assert image.get_cmap() == there.get_cmap()
+    assert (image.norm.vmin, image.norm.vmax) == (there.norm.vmin, there.norm.vmax)
+    np.testing.assert_array_equal(image.get_array(), there.get_array())
+    for line, same in (
+        (built.structure.outline, overview.outline),
+        (built.structure.breaks, overview.breaks),
+    ):
+        np.testing.assert_array_equal(line.get_xydata(), same.get_xydata())
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 3, 5, 8, 16, 32])
+def test_a_sheet_fills_its_page_and_says_residues_at_its_left_and_below(make_map, n_heads):
+    maps = [replace(make_map(9), id=make_map(9).id._replace(head=h)) for h in range(n_heads)]
+    built = drawn(GridFigure, Sheet.of(maps), layout=(n_heads,))
+    panels = [built.structure, *built.tiles]
+    boxes = [panel.axes.get_position() for panel in panels]
+    area = sum(box.width * box.height for box in boxes)
+    assert area > (0.55 if n_heads == 1 else 0.4)
+    assert max(box.x1 for box in boxes) > 0.85
+    for panel, box in zip(panels, boxes, strict=True):
+        numbers = [t.get_text() for t in panel.axes.get_xticklabels()]
+        under = any(b.y1 < box.y0 and abs(b.x0 - box.x0) < 1e-6 for b in boxes)
+        assert any(numbers) != under
+        beside = any(b.x1 < box.x0 for b in boxes)
+        assert any(t.get_text() for t in panel.axes.get_yticklabels()) != beside
+
+
+def test_what_the_scale_of_a_sheet_cuts_off_is_counted(make_map):
+    sheet = Sheet.of([make_map(30, gamma=30.0)])
+    built = drawn(GridFigure, sheet, layout=(1,))
+    below = np.count_nonzero(sheet.tiles[0].cells < 1e-4)
+    assert below > 9
+    assert built.bar.below.get_text() == f"{100 * below / 900:.{1 if below < 90 else 0}f} % below"
+    assert built.bar.under.get_visible()
 
 
 def test_a_matrix_tells_types_numbers_and_what_is_not_there(make_map):

@@ -53,6 +53,14 @@ def test_chains_are_named_where_there_are_several(make_map):
     assert alone.ticks(6)[1] == ["B/11", "B/12"]
 
 
+def test_every_chain_with_room_has_a_tick_and_no_axis_has_one_number_alone(make_map):
+    seen = window(make_map, [*range(1, 121), *range(531, 571)], [0] * 120 + [1] * 40)
+    assert seen.ticks(4)[1] == ["A/50", "A/100", "B/550"]
+    short = window(make_map, [*range(1, 121), *range(531, 536)], [0] * 120 + [1] * 5)
+    assert short.ticks(4)[1] == ["A/50", "A/100"]
+    assert window(make_map, range(6, 91)).ticks(3)[1] == ["25", "50", "75"]
+
+
 def test_a_cut_is_in_the_order_of_the_item(make_map):
     seen = window(make_map, range(100, 110), residues=np.array([7, 2, 3, 7]))
     assert seen.positions.tolist() == [2, 3, 7]

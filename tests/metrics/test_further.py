@@ -289,8 +289,8 @@ def test_a_sheet_is_read_one_map_at_a_time_and_is_of_one_call():
     assert sheet.tiles[0].cells == pytest.approx(
         random_map(8, 1).attention[np.ix_([1, 2, 5], [1, 2, 5])]
     )
-    assert sheet.closeness.shape == (3, 3)
-    assert (sheet.closeness <= 0).all()
+    whole = Pairs.of(random_map(8, 3).structure).distance
+    np.testing.assert_array_equal(sheet.distance, whole[np.ix_([1, 2, 5], [1, 2, 5])])
     other = random_map(8, 5)
     with pytest.raises(ValueError, match="several attention calls"):
         Sheet.of([random_map(8, 1), replace(other, id=other.id._replace(layer=9))])
