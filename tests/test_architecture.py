@@ -13,21 +13,42 @@ import igaviz
 
 PACKAGE = Path(igaviz.__file__).parent
 
-READING = {"errors", "format", "softmax", "selection", "dump", "metrics", "checks", "figures"}
+READING = {
+    "errors",
+    "format",
+    "signs",
+    "softmax",
+    "selection",
+    "dump",
+    "metrics",
+    "checks",
+    "figures",
+}
 OWN = {
     "__init__": READING | {"_version", "record", "survey"},
     "__main__": {"cli"},
     "_version": set(),
     "errors": set(),
     "format": set(),
+    "signs": set(),
     "softmax": set(),
     "selection": {"errors", "format"},
     "dump": {"_version", "errors", "format", "softmax"},
     "metrics": {"format", "softmax", "dump"},
     "checks": {"errors", "format", "metrics"},
-    "figures": {"errors", "format", "dump", "metrics"},
+    "figures": {"errors", "format", "signs", "dump", "metrics"},
     "survey": READING | {"_version"},
-    "report": {"errors", "format", "selection", "dump", "metrics", "checks", "survey", "figures"},
+    "report": {
+        "errors",
+        "format",
+        "signs",
+        "selection",
+        "dump",
+        "metrics",
+        "checks",
+        "survey",
+        "figures",
+    },
     "cli": READING | {"_version", "survey", "report"},
     "record": {"errors", "format", "dump", "metrics", "_version"},
     "reference": {"errors", "format", "dump", "metrics", "record"},

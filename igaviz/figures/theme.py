@@ -24,6 +24,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from igaviz.figures.canvas import Canvas
 from igaviz.figures.notebook import NotebookFigure
+from igaviz.signs import SIGNS
 
 DPI = 150
 FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
@@ -104,10 +105,10 @@ _PALETTES: Mapping[StyleName, Palette] = {
         LOCAL="#e69f00",
         DISTANT="#4f6d8f",
         VERDICTS={
-            "healthy": ("✔", "#00704e"),
-            "note": ("◆", "#2b62a8"),
-            "warning": ("▲", "#a85400"),
-            "error": ("✖", "#b0122b"),
+            "healthy": (SIGNS["healthy"].mark, "#00704e"),
+            "note": (SIGNS["note"].mark, "#2b62a8"),
+            "warning": (SIGNS["warning"].mark, "#a85400"),
+            "error": (SIGNS["error"].mark, "#b0122b"),
             None: ("", "#1b1f24"),
         },
         MAPS={
@@ -129,10 +130,10 @@ _PALETTES: Mapping[StyleName, Palette] = {
         LOCAL="#ffcc5c",
         DISTANT="#8fb2dc",
         VERDICTS={
-            "healthy": ("✔", "#4fd6a4"),
-            "note": ("◆", "#82b8ff"),
-            "warning": ("▲", "#ffb454"),
-            "error": ("✖", "#ff7b7b"),
+            "healthy": (SIGNS["healthy"].mark, "#4fd6a4"),
+            "note": (SIGNS["note"].mark, "#82b8ff"),
+            "warning": (SIGNS["warning"].mark, "#ffb454"),
+            "error": (SIGNS["error"].mark, "#ff7b7b"),
             None: ("", "#eef1f5"),
         },
         MAPS={

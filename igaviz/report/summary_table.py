@@ -22,7 +22,8 @@ from igaviz.report.columns import (
 from igaviz.report.summary_trends import print_markdown_trends, print_trends
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.report.values import short
-from igaviz.report.verdict_table import UNKNOWN, glyph, print_legend
+from igaviz.report.verdict_table import glyph, print_legend
+from igaviz.signs import UNKNOWN
 from igaviz.survey.row import By, Row
 from igaviz.survey.trends import Trends
 

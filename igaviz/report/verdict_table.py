@@ -12,6 +12,7 @@ from igaviz.checks import worst
 from igaviz.checks.finding import NOT_JUDGED, LayerRow, LookedAt, Severity, Verdict
 from igaviz.checks.wording import counted
 from igaviz.report.terminal import encodable, print_line, print_paragraph
+from igaviz.signs import SIGNS, UNKNOWN
 
 _STYLES = {
     Severity.HEALTHY: "green",
@@ -19,21 +20,6 @@ _STYLES = {
     Severity.WARNING: "yellow",
     Severity.ERROR: "bold red",
 }
-_GLYPHS = {
-    Severity.HEALTHY: "·",
-    Severity.NOTE: "◆",
-    Severity.WARNING: "▲",
-    Severity.ERROR: "✖",
-}
-_ASCII = {
-    Severity.HEALTHY: ".",
-    Severity.NOTE: "o",
-    Severity.WARNING: "!",
-    Severity.ERROR: "X",
-}
-UNKNOWN = "?"
-"""The sign of what was not judged."""
-
 _EVERY = (1, 2, 5, 10, 20, 50)
 _LEAST_WORDS = 5
 """Columns for the id of a check behind a row."""
@@ -41,8 +27,9 @@ _LEAST_WORDS = 5
 
 def glyph(severity: Severity, console: Console) -> tuple[str, str]:
     """The glyph of a severity and its style, in ASCII where the console has nothing else."""
-    rich = encodable("".join(_GLYPHS.values()), console)
-    return (_GLYPHS if rich else _ASCII)[severity], _STYLES[severity]
+    sign = SIGNS[str(severity)]
+    rich = encodable("".join(sign.mark for sign in SIGNS.values()), console)
+    return sign.mark if rich else sign.ascii, _STYLES[severity]
 
 
 def print_verdict_table(

@@ -7,8 +7,11 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
+from igaviz.checks import Severity
 from igaviz.figures import theme
+from igaviz.signs import SIGNS, UNKNOWN
 
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB
 SIGHT = {
@@ -91,3 +94,15 @@ def test_a_style_holds_where_it_is_named_and_nowhere_else():
     assert light == theme.PAPER
     with pytest.raises(AttributeError):
         _ = theme.PINK
+
+
+@pytest.mark.parametrize("weight", ["normal", "bold"])
+def test_signs_differ_in_shape_and_the_font_has_them(weight):
+    assert set(SIGNS) == {str(severity) for severity in Severity}
+    font = get_font(findfont(FontProperties(family=theme.FONT, weight=weight)))
+    marks = [sign.mark for sign in SIGNS.values()]
+    assert len({*marks, UNKNOWN}) == 5
+    assert all(font.get_char_index(ord(mark)) for mark in marks)
+    replacements = {sign.ascii for sign in SIGNS.values()} | {UNKNOWN}
+    assert len(replacements) == 5
+    assert all(sign.isascii() for sign in replacements)

@@ -152,7 +152,7 @@ def test_the_worst_layer_is_told_whichever_comes_first():
 def test_many_heads_fold_to_the_width():
     text = printed(diagnose(layer([63], n_heads=64, self_mass=0.9)), width=40)
     table = [line for line in text.splitlines() if line.startswith("  layer 0  ")]
-    assert "".join(line.split("  ")[2] for line in table).replace(" ", "")[:64] == "·" * 63 + "◆"
+    assert "".join(line.split("  ")[2] for line in table).replace(" ", "")[:64] == "○" * 63 + "◆"
     assert max(map(len, table)) <= 40
 
 
@@ -161,8 +161,8 @@ def test_heads_keep_their_numbers_and_gaps():
     lines = printed(diagnose(maps[:2], maps[2:])).splitlines()
     assert [line for line in lines if "head " in line or "  layer" in line] == [
         "     head  3",
-        "  layer 0  · ·",
-        "  layer 1    ·",
+        "  layer 0  ○ ○",
+        "  layer 1    ○",
     ]
 
 

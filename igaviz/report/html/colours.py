@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from igaviz.figures import theme
+from igaviz.signs import SIGNS
 
 _INKS = ("INK", "FAINT", "RULE", "PAPER", "FIELD", "ATTENTION", "BIAS", "QUERY", "LOCAL")
 _STOPS = 17
@@ -17,7 +18,7 @@ _LINES = {
 _ORDER = {"light": ("#9cc3ea", "#0b2f5e"), "dark": ("#2f5f96", "#d9ecff")}
 """Lines in an order: layers, from the first to the last."""
 
-GLYPHS = {"healthy": "✔", "note": "◆", "warning": "▲", "error": "✖"}
+GLYPHS = {severity: sign.mark for severity, sign in SIGNS.items()}
 
 
 def palettes() -> dict[str, dict[str, Any]]:
