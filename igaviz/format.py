@@ -28,6 +28,9 @@ MAP_TERMS = ("logits_before", "geo_bias", "logits_after", "attention", "pair_bia
 HEAD_TERMS = ("gamma", "log_det_min", "sigma_floor_share")
 """The data sets of a layer that hold one number per head."""
 
+GAMMA_GRADIENT = "gamma_gradient_norm"
+"""The one number of a layer and step: over heads, of the gradient that reached γ."""
+
 
 class LayerId(NamedTuple):
     """The identity of one attention call on one batch item; sorts in time order within a run."""

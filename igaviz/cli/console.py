@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -86,29 +87,49 @@ def progress(doing: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class _Bar:
+    """A bar that appears a second after work began, whether or not a piece is done by then."""
+
     def __init__(self, doing: str, unit: str) -> None:
         self.doing = doing
         self.unit = unit
         self.started = time.monotonic()
+        self.at = 0, 0
         self.shown: tuple[Any, Any] | None = None
+        self.due: threading.Timer | None = None
+        self.lock = threading.RLock()
 
     def advance(self, done: int, total: int) -> None:
         """Show that `done` of `total` is done; time counts from 0, and at the end the bar goes."""
         interrupt.check()
-        if done == 0:
-            self.started = time.monotonic()
-        seconds = time.monotonic() - self.started
-        if self.shown is None and done < total and seconds > _SECONDS_BEFORE_PROGRESS:
-            self.shown = self._show(total)
-        if self.shown is not None:
-            bar, task = self.shown
-            pace = self.unit
-            if done:
-                left = _clock((total - done) * seconds / done)
-                pace = f"{self.unit}, {done / seconds:.1f} a second, {left} left"
-            bar.update(task, completed=done, total=total, pace=pace)
-        if done >= total:
-            self.stop()
+        with self.lock:
+            if done == 0:
+                self.started = time.monotonic()
+            self.at = done, total
+            if done >= total:
+                self.stop()
+            elif self.shown is not None:
+                self._draw()
+            elif self.due is None:
+                wait = self.started + _SECONDS_BEFORE_PROGRESS - time.monotonic()
+                self.due = threading.Timer(max(wait, 0.0), self._appear)
+                self.due.daemon = True
+                self.due.start()
+
+    def _appear(self) -> None:
+        with self.lock:
+            if self.due is threading.current_thread():  # nobody has stopped it meanwhile
+                self.shown = self._show(self.at[1])
+                self._draw()
+
+    def _draw(self) -> None:
+        assert self.shown is not None
+        (bar, task), (done, total) = self.shown, self.at
+        pace = self.unit
+        if done:
+            seconds = time.monotonic() - self.started
+            left = _clock((total - done) * seconds / done)
+            pace = f"{self.unit}, {done / seconds:.1f} a second, {left} left"
+        bar.update(task, completed=done, total=total, pace=pace)
 
     def _show(self, total: int) -> tuple[Any, Any]:
         from rich.console import Console
@@ -126,9 +147,14 @@ class _Bar:
         return bar, bar.add_task(self.doing, total=total, pace=self.unit)
 
     def stop(self) -> None:
-        if self.shown is not None:
-            self.shown[0].stop()
-        self.shown, self.started = None, time.monotonic()
+        """Take the bar away, or see to it that none appears."""
+        with self.lock:
+            if self.due is not None:
+                self.due.cancel()
+            if self.shown is not None:
+                self.shown[0].stop()
+            self.due = self.shown = None
+            self.started = time.monotonic()
 
 
 def _clock(seconds: float) -> str:

@@ -29,14 +29,20 @@ from igaviz.dump.write import (
     sync_folder,
 )
 from igaviz.errors import DumpError, NothingReadableError, OutputError
-from igaviz.format import DEFAULT_PHASE, FORMAT_NAME, FORMAT_VERSION, step_group, temporary_name
+from igaviz.format import (
+    DEFAULT_PHASE,
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    GAMMA_GRADIENT,
+    step_group,
+    temporary_name,
+)
 
 Report = Callable[[Damage], None]
 Progress = Callable[[int, int], None]
 
 _TEXTS = ("module", "compute_dtype", "attention_dtype")
 _NUMBERS = ("call", "geo_bias_sign", "training")
-_GRADIENT = "gamma_gradient_norm"
 
 
 class Chosen(NamedTuple):
@@ -232,7 +238,7 @@ def _copy_item(
 def _copy_layer(source: h5py.Group, group: h5py.Group, piece: Chosen) -> None:
     attributes: dict[str, Any] = {name: guard.attribute_text(source, name) for name in _TEXTS}
     attributes.update({name: guard.attribute_number(source, name) for name in _NUMBERS})
-    attributes[_GRADIENT] = guard.numeric_attributes(source, frozenset()).get(_GRADIENT)
+    attributes[GAMMA_GRADIENT] = guard.numeric_attributes(source, frozenset()).get(GAMMA_GRADIENT)
     set_attributes(group, attributes)
     entry, heads = piece
     rows = None if heads == entry.heads else [entry.heads.index(head) for head in heads]

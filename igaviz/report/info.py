@@ -41,6 +41,7 @@ def _print_run(run: RunInfo, console: Console) -> None:
         ),
         ("lengths in", ", ".join(run.length_units) or "unknown"),
         *((f"phase {phase.phase}", _phase(phase)) for phase in run.phases),
+        *([("numbers", _few(run.numbers, 12))] if run.numbers else []),
         *_layer_rows(run.layers),
         *((f"item {item.batch}", _item(item)) for item in run.items),
     ]
@@ -99,9 +100,12 @@ def _item(item: ItemInfo) -> str:
     sizes = f"{format_numbers(item.n_residues)} residues"
     if not item.names:
         return sizes
-    shown = ", ".join(item.names[:4])
-    more = f" and {len(item.names) - 4} others" if len(item.names) > 4 else ""
-    return f"{shown}{more}: {sizes}"
+    return f"{_few(item.names, 4)}: {sizes}"
+
+
+def _few(names: tuple[str, ...], most: int) -> str:
+    more = f" and {counted(len(names) - most, 'other')}" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _bytes(count: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from igaviz.dump import Damage, Dump, Ended, LayerEntry, Run, Superseded
-from igaviz.format import HEAD_TERMS, MAP_TERMS
+from igaviz.dump import Damage, Dump, Ended, LayerEntry, Run, ScalarTrack, Superseded
+from igaviz.format import GAMMA_GRADIENT, HEAD_TERMS, MAP_TERMS
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,12 @@ class PhaseInfo:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """All that `igaviz info` says about one run."""
+    """All that `igaviz info` says about one run.
+
+    `numbers` are the names of what training noted of its steps beside the heads' metrics (loss,
+    learning rate, …), and of the gradient of γ: those of the first and the last step in the
+    scalars files of each phase and rank.
+    """
 
     name: str
     run_id: str | None
@@ -52,6 +57,7 @@ class RunInfo:
     n_bytes: int
     maps: int
     phases: tuple[PhaseInfo, ...]
+    numbers: tuple[str, ...]
     layers: tuple[LayerInfo, ...]
     items: tuple[ItemInfo, ...]
     ranks: tuple[int, ...]
@@ -71,7 +77,8 @@ class DumpInfo:
 def info(dump: Dump) -> DumpInfo:
     """What is in `dump`: runs, phases, steps, layers, heads, items, units, bytes, damage.
 
-    Reads the index, no map and no number of the scalars files.
+    Reads the index, no map, and of the scalars files the lines of their first and last steps.
+    Raises `DumpError` where a scalars file can't be read any more.
     """
     scalar_damage = (piece for run in dump.runs for piece in run.scalar_damage)
     return DumpInfo(tuple(_run_info(run) for run in dump.runs), (*dump.damaged, *scalar_damage))
@@ -102,6 +109,7 @@ def _run_info(run: Run) -> RunInfo:
             )
             for phase in phases
         ),
+        numbers=_numbers(run.scalars),
         layers=tuple(
             _layer_info(layer, [entry for entry in run.entries if entry.id.layer == layer])
             for layer in sorted({entry.id.layer for entry in run.entries})
@@ -115,6 +123,17 @@ def _run_info(run: Run) -> RunInfo:
         superseded=run.superseded,
         ended=run.ended,
     )
+
+
+def _numbers(tracks: Sequence[ScalarTrack]) -> tuple[str, ...]:
+    """The names of the numbers that stand once in a line, in the order in which they appear."""
+    names: dict[str, None] = {}
+    for track in tracks:
+        for line in track.lines({int(track.steps[0]), int(track.steps[-1])}):
+            names.update(dict.fromkeys(line.numbers))
+            if line.gamma_gradient_norm is not None:
+                names[GAMMA_GRADIENT] = None
+    return tuple(names)
 
 
 def _layer_info(layer: int, entries: Sequence[LayerEntry]) -> LayerInfo:

@@ -113,9 +113,9 @@ def measure_layers(
 
     A worker that dies on an entry makes that entry a damaged piece.
     """
-    total = sum(len(task.heads) for task in tasks)
-    done = 0
     results = measure_tasks(tasks, radius=radius, jobs=jobs)
+    if progress is not None:
+        results = _counted(results, sum(len(task.heads) for task in tasks), progress)
     for (run, phase, step, layer), group in groupby(results, key=lambda pair: pair[0].group):
         finished = list(group)
         yield LayerGroup(
@@ -127,9 +127,18 @@ def measure_layers(
             measurements=tuple(m for _, part in finished for m in part.measurements),
             damaged=tuple(piece for _, part in finished for piece in part.damaged),
         )
-        done += sum(len(task.heads) for task, _ in finished)
-        if progress is not None:
-            progress(done, total)
+
+
+def _counted(
+    results: Iterator[tuple[LayerTask, Measured]], total: int, progress: Progress
+) -> Iterator[tuple[LayerTask, Measured]]:
+    """`results`, each told to `progress` as it comes: a group may be all there is."""
+    progress(0, total)
+    done = 0
+    for task, found in results:
+        done += len(task.heads)
+        progress(done, total)
+        yield task, found
 
 
 def measure_tasks(

@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bare
 import pytest
 from rich.console import Console
 
+from igaviz.cli import console
 from igaviz.cli.main import main
 from igaviz.report.rendering import print_rendering
 from igaviz.survey.pictures import Shown
@@ -103,3 +105,27 @@ def test_of_many_pictures_the_first_are_named_and_the_others_counted():
     assert sum(line.startswith("out/step_1/layer0_grid") for line in lines) == 12
     assert sum(line.startswith("out/step_2/layer0_grid") for line in lines) == 3
     assert lines[-2:] == ["and 10 more in out/step_2", "25 pictures of 25 maps (25 healthy)"]
+
+
+def test_a_bar_appears_though_nothing_is_done_yet_and_goes_with_the_work(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(console, "_SECONDS_BEFORE_PROGRESS", 0.05)
+    with console.progress("measuring", "maps") as advance:
+        advance(0, 4)
+        assert not terminal.getvalue()
+        until = time.monotonic() + 20
+        while "0/4" not in terminal.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert "measuring" in terminal.getvalue()
+        assert "0/4" in terminal.getvalue()
+    said = terminal.getvalue()
+    with console.progress("measuring", "maps") as advance:
+        advance(0, 4)
+        advance(4, 4)
+        time.sleep(0.2)
+    assert terminal.getvalue() == said

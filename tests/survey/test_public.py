@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import bare
@@ -64,6 +65,24 @@ def test_explain_gives_the_formula_with_its_thresholds():
     assert any("0.3" in reason for reason in found.silent)
     with pytest.raises(SelectionError, match="no check"):
         igaviz.explain("zzz")
+
+
+def test_info_names_the_numbers_of_the_loop_and_the_gradient(tmp_path, capsys):
+    bare.write(tmp_path / "a.h5", layers=1, heads=2, n=9)
+    lines = [
+        {"step": 10, "numbers": {"loss": 2.0}},
+        {"step": 20, "numbers": {"never read": 1.0}},
+        {"step": 30, "numbers": {"loss": None, "learning_rate": 1e-3}, "gamma_gradient_norm": 0.1},
+    ]
+    text = "".join(json.dumps({"layer": 0, "heads": [0, 1], **line}) + "\n" for line in lines)
+    (tmp_path / "scalars.rank-00000.jsonl").write_text(text)
+    (run,) = igaviz.info(open_dump(tmp_path)).runs
+    assert run.numbers == ("loss", "learning_rate", "gamma_gradient_norm")
+    assert main(["info", str(tmp_path)]) == 0
+    assert re.search(
+        r"numbers +loss, learning_rate, gamma_gradient_norm\n", capsys.readouterr().out
+    )
+    assert not igaviz.info(open_dump(tmp_path / "a.h5")).runs[0].numbers
 
 
 def test_a_recording_that_ended_early_says_so_to_readers(tmp_path):

@@ -95,7 +95,7 @@ def test_one_picture_for_each_map_layer_step_and_run(tmp_path):
         measuring=lambda done, total: heard.append(("measuring", done, total)),
     )
     assert not drawn.failed
-    assert heard[:4] == [("measuring", done, 12) for done in (3, 6, 9, 12)]
+    assert heard[:5] == [("measuring", done, 12) for done in (0, 3, 6, 9, 12)]
     assert ("drawing", 0, len(drawn.pictures)) in heard
     assert heard[-1] == ("drawing", len(drawn.pictures), len(drawn.pictures))
     steps = ("step_000000100", "step_000000200")

@@ -50,6 +50,22 @@ def chosen(run, **texts):
     return {row.step: [r.layer for r in rows if r.step == row.step] for row in rows}, rows
 
 
+def test_progress_is_told_within_a_layer(tmp_path):
+    ca = bare.helix(12)
+
+    def more_items(file):
+        for batch in (1, 2):
+            bare.add_layer(bare.add_item(file, 100, batch, ca), 0, **bare.terms(ca, 2))
+
+    dump = open_dump(bare.write(tmp_path / "a.h5", layers=1, heads=2, n=12, change=more_items))
+    heard = []
+    rows = summary_rows(
+        dump, Choice(batch=Numbers.parse("all")), by="run", progress=lambda *at: heard.append(at)
+    )
+    assert len(list(rows)) == 1
+    assert heard == [(0, 6), (2, 6), (4, 6), (6, 6)]
+
+
 def test_steps_that_only_scalars_have(run):
     steps, (row,) = chosen(run, step="50", layer="1")
     assert steps == {50: [1]}
