@@ -17,9 +17,13 @@ STEPS = 2
 FAULTS = [recording for recording in RECORDINGS.values() if recording.name not in CONDITIONS]
 
 
+LENGTH = 30
+"""Residues of each chain: what was done to a condition shows in as few."""
+
+
 @pytest.fixture(scope="module", name="chains")
 def _chains(sample_data):
-    return load_chains(sample_data / "chains.npz")
+    return [chain.crop(0, LENGTH) for chain in load_chains(sample_data / "chains.npz")]
 
 
 def small(condition):
@@ -121,6 +125,6 @@ def test_faults_show_in_what_is_measured(maps_of, name, holds):
 
 
 def test_joined_chains_are_chains_of_their_own(chains):
-    whole = joined(chains[:2], 300)
-    assert len(whole) == 300
+    whole = joined(chains[:2], 2 * LENGTH + 20)
+    assert len(whole) == 2 * LENGTH + 20
     assert len(set((whole.residue_index // 1000).tolist())) == 3
