@@ -1,0 +1,81 @@
+"""The checks of what holds in every sound recording: D001 to D004."""
+
+from __future__ import annotations
+
+from igaviz.checks import messages, rules
+from igaviz.checks.check import Check
+from igaviz.checks.finding import Severity
+from igaviz.metrics.replay import COARSE
+
+INVARIANTS: tuple[Check, ...] = (
+    Check(
+        id="D001",
+        name="non-finite",
+        title="numbers are broken",
+        cap=Severity.ERROR,
+        scope="map",
+        invariant=True,
+        metrics=("nonfinite",),
+        thresholds={"count": 0},
+        formula="nonfinite > {count:g}",
+        meaning="The layer's numbers are broken: NaN or infinity in logits, bias or weights.",
+        remedy="Look at σ and the log-determinant of the covariances first, then at the learning "
+        "rate and at what runs in half precision.",
+        rule=rules.non_finite,
+        say=messages.non_finite,
+    ),
+    Check(
+        id="D002",
+        name="rows-not-normalised",
+        title="rows do not sum to 1",
+        cap=Severity.ERROR,
+        scope="map",
+        invariant=True,
+        metrics=("row_sum_error",),
+        thresholds={"float32": 1e-4, "float16": 2e-3, "bfloat16": 6e-3},
+        formula="row_sum_error > {float32:g} in float32, {float16:g} in float16, {bfloat16:g} in "
+        "bfloat16 (the type of the attention)",
+        meaning="What was recorded as attention is not a softmax over keys.",
+        remedy="Record the weights before dropout; don't cut the map after the softmax; check "
+        "that the last axis is the key.",
+        rule=rules.rows_not_normalised,
+        say=messages.rows_not_normalised,
+        silences=("derived",),
+    ),
+    Check(
+        id="D003",
+        name="terms-disagree",
+        title="terms do not make the attention",
+        cap=Severity.ERROR,
+        scope="map",
+        invariant=True,
+        metrics=("failed_row_share", "replay_error"),
+        thresholds={"rows": 0.05},
+        formula="more than {rows:.0%} of the judged rows differ from softmax(S + G) by more than "
+        f"their tolerance; a row whose tolerance exceeds {COARSE:g} is not judged",
+        meaning="The recorded terms don't make the recorded attention: γ is not applied, a term "
+        "is missing, or a sign is wrong. Nothing that is said about geometry can be trusted.",
+        remedy="Compare what is recorded with what the layer adds up: every term, γ applied, the "
+        "sign as `geo_bias_sign` says, before the softmax.",
+        rule=rules.terms_disagree,
+        say=messages.terms_disagree,
+        silences=("derived",),
+    ),
+    Check(
+        id="D004",
+        name="unit-suspect",
+        title="unit of length is suspect",
+        cap=Severity.WARNING,
+        scope="item",
+        metrics=("ca_step",),
+        thresholds={"within": 0.1, "spread": 0.3},
+        formula="median distance of consecutive Cα within {within:.0%} of 38 or 0.38 Å, and the "
+        "distance between its quartiles {spread:g} of it at most",
+        meaning="Å were recorded as nm or the reverse: every distance is off by a factor of ten.",
+        remedy="Give the recorder the unit of the coordinates that the layer receives; layers of "
+        "the AlphaFold family get Å ÷ 10, which is nanometer.",
+        rule=rules.unit_suspect,
+        say=messages.unit_suspect,
+        silences=("noised",),
+    ),
+)

@@ -1,0 +1,132 @@
+"""The checks of whether attention uses geometry, and how: D101 to D107."""
+
+from __future__ import annotations
+
+from igaviz.checks import messages, rules
+from igaviz.checks.check import Check
+from igaviz.checks.finding import Severity
+
+_GEOMETRY = ("small", "flow", "noise")
+
+OF_GEOMETRY: tuple[Check, ...] = (
+    Check(
+        id="D101",
+        name="gamma-too-small",
+        title="geometry has no say",
+        cap=Severity.ERROR,
+        scope="map",
+        metrics=("geometry_effect", "geo_bias_std_near", "bias_trend", "gamma"),
+        thresholds={
+            "effect": 0.08,
+            "spread": 0.05,
+            "young": 1000,
+            "young_spread": 0.015,
+            "trend": -0.8,
+        },
+        formula="geometry_effect < {effect:g} and geo_bias_std_near < {spread:g}; below {young:g} "
+        "optimiser steps < {young_spread:g} where the bias falls with distance (bias_trend < "
+        "{trend:g})",
+        meaning="γ × spread of the bias is too small for geometry to move attention. γ alone "
+        "proves nothing: small γ with a wide spread is healthy.",
+        remedy="Where γ is what is small: start it larger, give it its own learning rate, check "
+        "that it gets a gradient. Where the spread is: look at the widths of the Gaussians and at "
+        "what the overlap is divided by.",
+        rule=rules.gamma_too_small,
+        say=messages.gamma_too_small,
+        silences=(*_GEOMETRY, "early"),
+        consequence_of=("D105",),
+    ),
+    Check(
+        id="D102",
+        name="gamma-unusual",
+        title="γ outside the rule of thumb",
+        cap=Severity.NOTE,
+        scope="run",
+        metrics=("gamma",),
+        thresholds={"low": 0.5, "high": 2.0},
+        formula="γ outside {low:g}–{high:g}",
+        meaning="A rule of thumb says 0.5–2.0. Healthy networks of the reference layer learned "
+        "0.018–0.025: what counts is the effect that geometry has.",
+        remedy="Nothing, unless gamma-too-small or geometry-dominates speaks.",
+    ),
+    Check(
+        id="D103",
+        name="bias-flat",
+        title="bias is flat",
+        cap=Severity.WARNING,
+        scope="map",
+        metrics=("geo_bias_std_near",),
+        thresholds={"spread": 0.015},
+        formula="geo_bias_std_near < {spread:g}, and gamma-too-small does not fire",
+        meaning="The bias doesn't tell near pairs apart, though geometry moves attention farther "
+        "out.",
+        remedy="Look at the widths of the Gaussians: far wider than the distances between "
+        "residues, they overlap with everything alike.",
+        rule=rules.bias_flat,
+        say=messages.bias_flat,
+        silences=(*_GEOMETRY, "early"),
+        unless=("D101",),
+    ),
+    Check(
+        id="D104",
+        name="geometry-dominates",
+        title="geometry drowns content",
+        cap=Severity.ERROR,
+        scope="map",
+        metrics=("geometry_ratio_near", "content_effect"),
+        thresholds={"ratio": 5.0},
+        formula="geometry_ratio_near > {ratio:g}",
+        meaning="Geometry drowns content (Q·K + pair bias): only the nearest residues are left, "
+        "and learning slows.",
+        remedy="Start γ smaller; bound σ from below; check that the overlap is scaled by 1/√P and "
+        "not normalised to unit variance.",
+        rule=rules.geometry_dominates,
+        say=messages.geometry_dominates,
+        silences=_GEOMETRY,
+    ),
+    Check(
+        id="D105",
+        name="geometry-inverted",
+        title="geometry is inverted",
+        cap=Severity.ERROR,
+        scope="map",
+        metrics=("neighbour_shift", "bias_trend"),
+        thresholds={"shift": 0.0, "trend": 0.3},
+        formula="neighbour_shift < {shift:g} and bias_trend > {trend:g}",
+        meaning="Geometry drives attention away from neighbours.",
+        remedy="Add the overlap instead of subtracting it; where the layer does subtract it, "
+        "record `geo_bias_sign = -1`.",
+        rule=rules.geometry_inverted,
+        say=messages.geometry_inverted,
+        silences=_GEOMETRY,
+    ),
+    Check(
+        id="D106",
+        name="gamma-frozen",
+        title="γ does not move",
+        cap=Severity.NOTE,
+        scope="run",
+        metrics=("gamma",),
+        thresholds={"change": 0.01, "steps": 200},
+        formula="no head's γ changes by over {change:.0%} over {steps:g} or more optimiser steps",
+        meaning="γ moves slowly in healthy runs too: by about 1 % in the first 50 steps.",
+        remedy="Nothing, unless gamma-too-small speaks: then check that γ gets a gradient.",
+    ),
+    Check(
+        id="D107",
+        name="geometry-too-short",
+        title="geometry reaches too short",
+        cap=Severity.ERROR,
+        scope="map",
+        metrics=("geo_range",),
+        thresholds={"range": 6.0},
+        formula="geo_range < {range:g} Å",
+        meaning="Geometry reaches no further than the next residue: σ is at its floor, or γ is "
+        "too large.",
+        remedy="Look at σ (sigma-collapse, where it is recorded); widen it at the start, or start "
+        "γ smaller.",
+        rule=rules.geometry_too_short,
+        say=messages.geometry_too_short,
+        silences=_GEOMETRY,
+    ),
+)
