@@ -1,12 +1,11 @@
-"""The recorder: what is due when, and the doors that a training loop uses."""
+"""The recorder: the doors that a training loop uses."""
 
 from __future__ import annotations
 
 import inspect
 import os
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -15,17 +14,12 @@ from typing import Any, Literal, NoReturn, Self
 from torch import Tensor, nn
 
 from igaviz.errors import RecordingError
-from igaviz.format import DEFAULT_PHASE, PHASES, PROBE_PHASE
-from igaviz.record import active
+from igaviz.format import DEFAULT_PHASE
 from igaviz.record.attach import Layers
-from igaviz.record.capture import Moment
-from igaviz.record.compiled import eager_stance
 from igaviz.record.config import recorder_arguments
 from igaviz.record.families import Family
-from igaviz.record.open_step import OpenStep
 from igaviz.record.per_item import Arrays, PerItem
-from igaviz.record.probe import Probe, beside_training, make_probe
-from igaviz.record.provenance import is_distributed
+from igaviz.record.probe import Probe, make_probe
 from igaviz.record.recording import Recording
 from igaviz.record.schedule import Interval, describe, make_schedules
 from igaviz.record.settings import (
@@ -34,8 +28,8 @@ from igaviz.record.settings import (
     LengthUnit,
     WhenFull,
     make_settings,
-    whole_number,
 )
+from igaviz.record.steps import Steps
 from igaviz.record.trigger import Trigger
 
 _ABOUT_ITEMS = {field.name for field in fields(PerItem)}
@@ -100,20 +94,16 @@ class Recorder:
             queue_bytes=queue_bytes,
             when_full=when_full,
         )
-        self._maps_due, self._scalars_due = make_schedules(interval, at, scalars_interval)
+        schedules = make_schedules(interval, at, scalars_interval)
         # Path.is_file raises where a parent folder may not be searched.
         if os.path.isfile(dir):  # noqa: PTH113
             raise RecordingError(f"{dir} is a file, not a folder to record into")
         described = {**self._settings.as_json(), "interval": describe(interval), "at": [*at]}
         self._recording = Recording(Path(dir), self._settings, described)
         self._layers = Layers()
-        self._entered: set[tuple[int, str]] = set()
-        # Whether maps, and scalars, are ever due.
-        self._kinds = (interval is not None or bool(at), scalars_interval is not None)
-        self._open: list[OpenStep] = []
-        self._inside: list[ExitStack] = []
+        kinds = (interval is not None or bool(at), scalars_interval is not None)
+        self.steps = Steps(self._settings, schedules, kinds, self._layers, self._recording)
         self._probe: Probe | None = None
-        self._closed = False
 
     @classmethod
     def from_config(
@@ -185,23 +175,24 @@ class Recorder:
         whatever the schedule says.
         """
         per_item = PerItem(names, flow_time, ca_reference, residue_index, chain_index, sequence)
-        due, opened = self.begin(step, phase=phase, epoch=epoch, per_item=per_item, always=always)
+        steps = self.steps
+        due, opened = steps.begin(step, phase=phase, epoch=epoch, per_item=per_item, always=always)
         if not due:
-            with self._within(eager=False):
+            with steps.within(eager=False):
                 yield
             return
-        with self._finishing(opened), self._within(eager=True):
+        with steps.finishing(opened), steps.within(eager=True):
             yield
         if phase == DEFAULT_PHASE and self._probe is not None:
-            self._run_probe(step, epoch, self._probe)
+            steps.run_probe(step, epoch, self._probe)
 
     def note(self, **numbers: float | Tensor) -> None:
         """Nothing; adds numbers (loss, learning_rate) to the step that is open and due.
 
         A tensor is read, and so waited for, only where the step is due.
         """
-        if self._open:
-            opened = self._open[-1]
+        if self.steps.open:
+            opened = self.steps.open[-1]
             with self._recording.guard(opened.moment.step):
                 opened.note(numbers)
 
@@ -211,8 +202,8 @@ class Recorder:
         `about` is what `step` takes of them: `names`, `flow_time`, `residue_index`, …. For loops
         that enter a step before they have its batch.
         """
-        if self._open:
-            opened = self._open[-1]
+        if self.steps.open:
+            opened = self.steps.open[-1]
             with self._recording.guard(opened.moment.step):
                 _check_about(about)
                 opened.describe(about)
@@ -238,11 +229,7 @@ class Recorder:
         self._close(quiet=False)
 
     def _close(self, *, quiet: bool) -> None:
-        self._closed = True
-        for opened in [*self._open]:
-            self._drop(opened)
-        for inside in [*self._inside]:
-            inside.close()
+        self.steps.close()
         self._layers.forget()
         self._probe = None
         self._recording.close(quiet=quiet)
@@ -265,124 +252,6 @@ class Recorder:
     ) -> None:
         # What stopped training must be heard.
         self._close(quiet=error is not None)
-
-    def begin(
-        self,
-        step: int,
-        *,
-        phase: str = DEFAULT_PHASE,
-        epoch: int | None = None,
-        per_item: PerItem,
-        always: bool = False,
-    ) -> tuple[bool, OpenStep | None]:
-        """Whether the step is due, and what listens to its taps where this process records it.
-
-        For what can't wrap a step in `with recorder.step(…)`; `finish` must follow.
-        """
-        due, opened = False, None
-        if self._closed:
-            return due, opened
-        with self._recording.guard(step):
-            self._recording.start()
-        # Where that failed on this rank, the step is due still, as on all others.
-        with self._recording.guard(step):
-            maps, scalars = self._what_is_due(step, phase, always=always)
-            due = maps or scalars
-            if due and self._recording.live:
-                moment = Moment(int(step), phase, epoch, time.time())
-                opened = OpenStep(
-                    moment,
-                    self._settings,
-                    self._layers,
-                    self._recording,
-                    per_item,
-                    maps=maps,
-                    scalars=scalars,
-                )
-                self._listen(opened)
-        return due, opened
-
-    def _listen(self, opened: OpenStep) -> None:
-        self._open.append(opened)
-        try:
-            opened.listen()
-        except BaseException:
-            # Ctrl-C comes at any time: nothing of ours may stay in the model.
-            self._drop(opened)
-            raise
-
-    def finish(self, opened: OpenStep, *, quiet: bool = False) -> None:
-        """Write what `opened` has seen; `quiet` where training failed itself and must be heard."""
-        self._leave(opened)
-        if self._recording.live and (opened.seen or not quiet):
-            with self._recording.guard(opened.moment.step, quiet=quiet):
-                opened.finish()
-        opened.drop()
-        if self._settings.strict:
-            self._recording.flush(quiet=quiet)
-
-    def _leave(self, opened: OpenStep) -> None:
-        opened.leave()
-        if opened in self._open:
-            self._open.remove(opened)
-
-    def _drop(self, opened: OpenStep) -> None:
-        self._leave(opened)
-        opened.drop()
-
-    def _run_probe(self, step: int, epoch: int | None, probe: Probe) -> None:
-        """Record the probe's forward. On every rank, or a sharded model's ranks would wait."""
-        per_item = PerItem(**probe.about)
-        _, opened = self.begin(step, phase=PROBE_PHASE, epoch=epoch, per_item=per_item)
-        if opened is None and not is_distributed():
-            return
-        with (
-            active.inside_step(),
-            self._finishing(opened),
-            eager_stance(),
-            beside_training(self._layers.roots),
-            self._recording.guard(step),
-        ):
-            probe.run()
-
-    @contextmanager
-    def _within(self, *, eager: bool) -> Iterator[None]:
-        """This process is inside a step, until `close` at the latest."""
-        with ExitStack() as inside:
-            inside.enter_context(active.inside_step())
-            if eager:
-                inside.enter_context(eager_stance())
-            self._inside.append(inside)
-            inside.callback(self._inside.remove, inside)
-            yield
-
-    @contextmanager
-    def _finishing(self, opened: OpenStep | None) -> Iterator[None]:
-        if opened is None:
-            yield
-            return
-        try:
-            yield
-        except Exception:
-            # What was seen before training failed may be what explains it.
-            self.finish(opened, quiet=True)
-            raise
-        except BaseException:
-            self._drop(opened)
-            raise
-        self.finish(opened)
-
-    def _what_is_due(self, step: int, phase: str, *, always: bool) -> tuple[bool, bool]:
-        """Whether full maps are due, and whether scalars are: equal on all ranks."""
-        step = whole_number("step", step, least=0)
-        if phase not in PHASES:
-            raise RecordingError(f"no phase {phase!r}", hint=f"one of {', '.join(PHASES)}")
-        maps, scalars = self._kinds if always else (self._maps_due(step), self._scalars_due(step))
-        if maps or scalars:
-            if (step, phase) in self._entered:
-                return False, False
-            self._entered.add((step, phase))
-        return maps, scalars
 
 
 def _check_about(about: Mapping[str, Any]) -> None:

@@ -33,14 +33,14 @@ class _Shared:
         """Begin the next step where `layer` is the lowest of those that were ever called."""
         if self._lowest is None or layer == self._lowest:
             self.end_step()
-            _, self._opened = self.recorder.begin(self._steps, per_item=_NOTHING_PER_ITEM)
+            _, self._opened = self.recorder.steps.begin(self._steps, per_item=_NOTHING_PER_ITEM)
             self._steps += 1
         self._lowest = layer if self._lowest is None else min(layer, self._lowest)
 
     def end_step(self) -> None:
         """Write the step that is open, if any is."""
         if self._opened is not None:
-            self.recorder.finish(self._opened)
+            self.recorder.steps.finish(self._opened)
             self._opened = None
 
     def close(self) -> None:
