@@ -1,12 +1,16 @@
 """What the checks say of the trained networks in the committed table: the aims, held."""
 
+from pathlib import Path
+
 import pytest
 
 from igaviz.calibration import table
 from igaviz.calibration.labels import LABELS
+from igaviz.calibration.page import introduction, sections
 from igaviz.calibration.scoring import by_recording, layers, score
 from igaviz.checks import Severity, judge_layer
 from igaviz.checks.settings import Settings
+from igaviz.report.explain import checks_markdown
 
 
 @pytest.fixture(scope="module", name="rows")
@@ -38,6 +42,12 @@ def test_every_cause_was_recorded_and_is_named(tested):
     assert scores.keys() == LABELS.keys()
     unnamed = [name for name, found in scores.items() if found.named < 0.9 * found.sick]
     assert not unnamed
+
+
+def test_the_page_of_the_checks_is_current(known):
+    """If this fails, run `python -m igaviz.calibration page`."""
+    page = Path(__file__).parents[2] / "docs" / "checks.md"
+    assert page.read_text("utf-8") == checks_markdown(introduction(known), sections(known))
 
 
 def test_other_chains_test_than_choose(known):

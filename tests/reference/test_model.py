@@ -78,11 +78,11 @@ def test_steps_down_the_gradient_lower_the_error() -> None:
     model, batch = make_model(untrained=True), short_batch(24, 24)
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     start = float(backbone_error(batch.noised, batch))
-    for _ in range(60):
+    for _ in range(20):
         loss = backbone_error(model(batch)[-1], batch)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert float(backbone_error(model(batch)[-1], batch).detach()) < 0.7 * start
+    assert float(backbone_error(model(batch)[-1], batch).detach()) < 0.4 * start
     gammas = [block.attention.geo_scale.grad for block in model.blocks]
     assert all(gradient is not None and gradient.abs().max() > 0 for gradient in gammas)
