@@ -11,6 +11,7 @@ from torch import nn
 
 from igaviz.errors import RecordingError
 from igaviz.record.active import TapCall
+from igaviz.record.calls_tap import calls_tap
 from igaviz.record.capture import LayerName
 from igaviz.record.families import FAMILIES, Family, family_of
 from igaviz.record.settings import whole_number
@@ -24,8 +25,11 @@ _SEEN_THROUGH = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wra
 
 _LOOKS_LIKE_ATTENTION = re.compile(r"attention|invariantpoint|\bipa\b|\biga\b", re.IGNORECASE)
 _TAP_HINT = (
-    "call igaviz.tap(...) in the layer's forward, where logits and weights are at hand, or give "
-    "attach a family of your own (docs/recording.md)"
+    "call igaviz.tap(..., module=self) in the layer's forward, where logits and weights are at "
+    "hand; where tap is called already, but in another file than the layer's, write taps_itself = "
+    "True and a layer_idx into the layer's class, or leave attach out: taps are heard without it; "
+    "a layer that you don't want to change is described by attach(model, families=[...]) "
+    "(docs/recording.md)"
 )
 TAPS_ITSELF = "taps itself"
 
@@ -63,10 +67,12 @@ class _Model:
 class Layers:
     """The numbers and names of the layers of all attached models.
 
-    A module that taps itself says so: `taps_itself = True`, its number among its model's layers in
-    `layer_idx`, and `module=self` in its call of `tap`. Modules that are watched are numbered in
-    the order of their first calls, each call of a shared module by itself. The layers of a second
-    model are numbered on from the first one's highest.
+    A module that taps itself is known by its code, or says `taps_itself = True`. Its number among
+    its model's layers is its `layer_idx`; without that one that doesn't say so has the number that
+    it tells `tap`. Its name comes with `module=self` in its call of `tap`. Modules that are watched
+    are numbered in the order of their first calls, each call of a shared module by itself. The
+    layers of a second model are numbered on from the first one's highest, where they have a
+    `layer_idx` or are watched.
     """
 
     _models: list[_Model] = field(default_factory=list)
@@ -87,14 +93,15 @@ class Layers:
         if any(isinstance(module, nn.DataParallel) for module in model.modules()):
             raise copies_refused()
         tapping = list(_that_tap_themselves(model))
-        watched = list(_that_are_recognised(model, (*families, *FAMILIES)))
+        taps = {module for _, module in tapping}
+        watched = list(_that_are_recognised(model, (*families, *FAMILIES), taps))
         if not tapping and not watched:
             raise RecordingError(
                 f"no layer of {type(model).__name__} records itself or is recognised"
                 f"{_lookalikes(model, frozenset())}",
                 hint=_TAP_HINT,
             )
-        unknown = _lookalikes(model, {layer.module for layer in watched} | {m for _, m in tapping})
+        unknown = _lookalikes(model, {layer.module for layer in watched} | taps)
         if unknown:
             _log.warning("igaviz: not recorded%s; hint: %s", unknown, _TAP_HINT)
         self._name_tapping(
@@ -149,6 +156,11 @@ class Layers:
         return found
 
     def _name_tapping(self, fresh: Sequence[tuple[str, nn.Module]]) -> None:
+        """Where they have no `layer_idx` of their own, their number is what they tell `tap`."""
+        if not _have_numbers(fresh):
+            found = {module: (None, name) for name, module in fresh if not _says(module)}
+            self._names.update(found)
+            fresh = [(name, module) for name, module in fresh if module not in found]
         if fresh:
             self._reserve(self._models)
         start = self._next()
@@ -180,17 +192,35 @@ class Layers:
 
 
 def _that_tap_themselves(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Those that say so, and those that don't say and whose code calls `tap`."""
+    by_code = {kind: calls_tap(kind) for kind in {type(module) for module in model.modules()}}
     for name, module in _modules_of(model):
-        if getattr(module, "taps_itself", False) is True:
+        said = getattr(module, "taps_itself", None)
+        if said if isinstance(said, bool) else by_code[type(module)]:
             yield _qualified(name, module), module
 
 
-def _that_are_recognised(model: nn.Module, families: Sequence[Family]) -> Iterator[WatchedLayer]:
+def _that_are_recognised(
+    model: nn.Module, families: Sequence[Family], tapping: Set[nn.Module]
+) -> Iterator[WatchedLayer]:
     for name, module in _modules_of(model):
-        if getattr(module, "taps_itself", False) is not True:
+        if module not in tapping:
             family = family_of(module, families)
             if family is not None:
                 yield WatchedLayer(module, _qualified(name, module), family)
+
+
+def _says(module: nn.Module) -> bool:
+    """Whether it says that it taps."""
+    return getattr(module, "taps_itself", None) is True
+
+
+def _have_numbers(tapping: Sequence[tuple[str, nn.Module]]) -> bool:
+    """Whether each has a `layer_idx` of its own."""
+    numbers = {getattr(module, "layer_idx", None) for _, module in tapping}
+    return len(numbers) == len(tapping) and all(
+        isinstance(number, int) and number >= 0 for number in numbers
+    )
 
 
 def _modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -211,7 +241,14 @@ def _qualified(name: str, module: nn.Module) -> str:
 
 
 def _index(name: str, module: nn.Module) -> int:
-    return whole_number(f"layer_idx of {name}", getattr(module, "layer_idx", None), least=0)
+    try:
+        return whole_number(f"layer_idx of {name}", getattr(module, "layer_idx", None), least=0)
+    except RecordingError as error:
+        raise RecordingError(
+            str(error),
+            hint="a layer with taps_itself = True has its number among its model's layers in "
+            "self.layer_idx",
+        ) from None
 
 
 def _lookalikes(model: nn.Module, recorded: Set[nn.Module]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from igaviz.dump.write import ATTRIBUTES_OF_A_STEP
 from igaviz.errors import RecordingError
@@ -59,11 +59,13 @@ class OpenStep:
         self._scalars = (
             ScalarCapture(moment, settings, keep=scalars, echo=echo) if scalars or echo else None
         )
-        self.seen: set[int] = set()
+        self.seen: dict[int, nn.Module | str | None] = {}
+        """The layers that were recorded, by number."""
+
         self._held = 0
         self._numbers: dict[str, HostCopy | float] = {}
         self._gradients: dict[int, GammaGradient] = {}
-        self._watch = Watch(layers, self.take, self._guard)
+        self._watch = Watch(layers, self._keep, self._guard)
 
     def listen(self) -> None:
         """Begin to hear taps and to read watched layers; `leave` must follow."""
@@ -76,6 +78,21 @@ class OpenStep:
         self._watch.close()
 
     def take(self, call: TapCall) -> None:
+        """Keep what is due of a layer that taps, where it is the layer's first call in this step.
+
+        A layer that is read from outside and turns out to tap is recorded once.
+        """
+        if not self._watch.has_read_what_taps():
+            self._keep(call)
+            return
+        self._recording.warn_once(
+            "taps and is read",
+            "layer %s is read from outside and calls tap(...) as well: the tap is left out; write "
+            "taps_itself = True and a layer_idx into its class, and the tap is taken instead",
+            call.layer,
+        )
+
+    def _keep(self, call: TapCall) -> None:
         """Keep what is due of one layer, where it is the layer's first call in this step."""
         if not self._recording.live:
             return
@@ -85,8 +102,9 @@ class OpenStep:
             name = self._layers.name(call)
             self._listen_to_gamma(call, name.number)
             if call.recomputed or name.number in self.seen:
+                self._check_same_layer(call, name.number)
                 return
-            self.seen.add(name.number)
+            self.seen[name.number] = call.module
             sizes = check_call(call)
             with _outside_of_training(call):
                 items = self._batch.of(call, sizes)
@@ -170,6 +188,17 @@ class OpenStep:
         watched = call.gamma if call.gamma_source is None else call.gamma_source
         if isinstance(watched, Tensor) and watched.requires_grad and number not in self._gradients:
             self._gradients[number] = GammaGradient(watched, call.gamma_slope)
+
+    def _check_same_layer(self, call: TapCall, number: int) -> None:
+        """Say so where another layer than before taps under a `number`: it isn't recorded."""
+        first = self.seen.get(number)
+        if isinstance(first, nn.Module) and call.module not in (None, first):
+            self._recording.warn_once(
+                ("one number", number),
+                "two layers have the number %d, and only the first is recorded: give each one of "
+                "its own, tap(layer=self.layer_idx, module=self, ...)",
+                number,
+            )
 
     def _guard(self) -> AbstractContextManager[None]:
         return self._recording.guard(self.moment.step)

@@ -24,6 +24,7 @@ from igaviz.record.recording import Recording
 from igaviz.record.schedule import Interval, describe, make_schedules
 from igaviz.record.settings import (
     DEFAULT_STORE,
+    NOT_GIVEN,
     AttentionDtype,
     LengthUnit,
     WhenFull,
@@ -39,16 +40,17 @@ _ABOUT_ITEMS = {field.name for field in fields(PerItem)}
 class Recorder:
     """Records attention into the folder `dir` while a model trains.
 
-    `length_unit` is the unit of the coordinates that the layers receive. Full maps are written at
-    the steps of `interval` (every k; `{0: 50, 5000: 500}`; a function of the step) and of `at`,
-    per-head numbers every `scalars_interval` steps. `layers`, `heads` and `items` (a number, or
-    positions in the batch) choose what goes into the maps; an item of more than `max_residues` is
-    skipped and counted; at `max_bytes` in the folder recording ends. `ranks` says which ranks
-    write: one, several, or "all". `store` names the maps to keep, `attention_dtype` the type of
-    the weights on disk. `echo` prints the classic line of each layer at due steps. `trigger`
-    (metric → level, or a function of a layer's line of scalars) writes full maps of a scalar step
-    whose numbers ask for it. What waits to be written holds `queue_bytes` of memory at most; a step
-    that finds no room is dropped and counted, or waited with, as `when_full` says.
+    `length_unit`, which must be given, is the unit of the coordinates that the layers receive. Full
+    maps are written at the steps of `interval` (every k; `{0: 50, 5000: 500}`; a function of the
+    step) and of `at`, per-head numbers every `scalars_interval` steps. `layers`, `heads` and
+    `items` (a number, or positions in the batch) choose what goes into the maps; an item of more
+    than `max_residues` is skipped and counted; at `max_bytes` in the folder recording ends. `ranks`
+    says which ranks write: one, several, or "all". `store` names the maps to keep,
+    `attention_dtype` the type of the weights on disk. `echo` prints the classic line of each layer
+    at due steps. `trigger` (metric → level, or a function of a layer's line of scalars) writes full
+    maps of a scalar step whose numbers ask for it. What waits to be written holds `queue_bytes` of
+    memory at most; a step that finds no room is dropped and counted, or waited with, as `when_full`
+    says.
 
     Wrong arguments raise `RecordingError` at once. From the first `step` on nothing is raised: the
     first failure is logged with its stack, noted in `run.json`, and ends the recording. With
@@ -59,7 +61,7 @@ class Recorder:
         self,
         dir: str | os.PathLike[str],
         *,
-        length_unit: LengthUnit,
+        length_unit: LengthUnit = NOT_GIVEN,
         interval: Interval | None = None,
         at: Collection[int] = (),
         layers: Collection[int] | None = None,
@@ -110,7 +112,7 @@ class Recorder:
         cls,
         mapping_or_path: Mapping[str, Any] | str | os.PathLike[str],
         *,
-        length_unit: LengthUnit,
+        length_unit: LengthUnit = NOT_GIVEN,
     ) -> Self:
         """A recorder as a mapping or a YAML file asks for it; one that is never due if it says so.
 
@@ -128,9 +130,10 @@ class Recorder:
     def attach(self, model: nn.Module, *, families: Sequence[Family] = ()) -> dict[str, str]:
         """The layers of `model` that will be recorded: qualified name → how.
 
-        A layer that calls `tap` itself says so by `taps_itself = True` and its `layer_idx`. Others
-        are recognised by their structure as one of the known families, or of `families`, and read
-        from outside while a due step is open; they are numbered in the order of their first calls.
+        A layer that calls `tap` itself is known by its code, or says so by `taps_itself = True` and
+        its `layer_idx`. Others are recognised by their structure as one of the known families, or
+        of `families`, and read from outside while a due step is open; they are numbered in the
+        order of their first calls.
         What looks like attention and isn't recognised is logged. Raises `RecordingError` where
         nothing is recorded, and for `nn.DataParallel`.
         """

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,10 +15,12 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
+from igaviz.dump.write import StepRecord
 from igaviz.errors import OutputError, RecordingError
 from igaviz.record.background import Background
 from igaviz.record.capture import MapCapture
 from igaviz.record.host import HostCopy
+from igaviz.record.padding import unattended
 from igaviz.record.provenance import rank_and_world_size
 from igaviz.record.scalars import ScalarCapture, as_dictionary
 from igaviz.record.settings import Settings
@@ -77,6 +79,7 @@ class Recording:
         self._dropped_steps = 0
         self._empty_steps = 0
         self._unread: list[SeenStep] = []
+        self._warned: set[Hashable] = set()
         atexit.register(self.close, quiet=True)
 
     @property
@@ -133,6 +136,14 @@ class Recording:
                 max_bytes=self._settings.max_bytes,
                 settings=self._described,
             )
+            if self._writer.attempt:
+                self.warn_once(
+                    "attempt",
+                    "%s holds a recording already: this is attempt %d; what was recorded there at "
+                    "or after its first step is read no more (a new folder keeps both)",
+                    self._folder,
+                    self._writer.attempt,
+                )
 
     def hold(self, n_bytes: int) -> bool:
         """Whether `n_bytes` more may be held in memory; may wait for them."""
@@ -170,6 +181,12 @@ class Recording:
                 if self._writer is not None and not self._forked:
                     found |= as_dictionary(seen.lines(self._writer.attempt))
         return found
+
+    def warn_once(self, about: Hashable, text: str, *values: object) -> None:
+        """Log a warning, the first time that there is one `about` this."""
+        if about not in self._warned:
+            self._warned.add(about)
+            _log.warning(f"igaviz: {text}", *values)
 
     def count_skipped(self, positions: set[int], step: int) -> None:
         """Count items that were skipped, and say so the first time."""
@@ -249,10 +266,26 @@ class Recording:
         record = seen.maps.record(_values(seen.numbers), _values(seen.gamma_gradients))
         if record is None:
             return
+        self._warn_of_padding(record)
         if self._writer.write_step(record):
             self._steps += 1
         else:
             self._end_full(seen.step)
+
+    def _warn_of_padding(self, record: StepRecord) -> None:
+        """Say so where a layer gave padding as if it were residues, once for each layer."""
+        for item in record.items:
+            for layer in item.layers:
+                keys = unattended(layer)
+                if keys is not None:
+                    self.warn_once(
+                        ("padding", layer.layer),
+                        "step %d, layer %d: %d of the %d residues of item %d get no attention from "
+                        "any other: is this padding? Then pass mask=[B, N], true for valid "
+                        "residues, to tap (an additive mask belongs to no term: give "
+                        "logits_before without it)",
+                        *(record.step, layer.layer, int(keys.sum()), len(keys), item.batch),
+                    )
 
     def _count_dropped(self, step: int) -> None:
         """Count a step that found no room in the queue, and say so the first time."""

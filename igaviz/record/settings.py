@@ -15,6 +15,9 @@ LengthUnit = Literal["angstrom", "nanometer"]
 AttentionDtype = Literal["float16", "float32"]
 WhenFull = Literal["drop", "wait"]
 
+NOT_GIVEN: Any = None
+"""In the place of a default: where it is left out, `RecordingError` says what it takes."""
+
 _UNITS_MEANT = {
     **dict.fromkeys(("nm", "nanometre", "nanometers", "nanometres"), "nanometer"),
     **dict.fromkeys(("a", "å", "ang", "angstroms", "ångström", "ångstrom"), "angstrom"),
@@ -135,8 +138,9 @@ def _check_length_unit(unit: object) -> None:
         hint = f'write length_unit="{meant}"'
     else:
         names = " or ".join(f'"{name}"' for name in ANGSTROM_PER_UNIT)
-        hint = f"{names}, the unit of the coordinates that the layers receive"
-    raise RecordingError(f"length_unit is {unit!r}", hint=hint)
+        hint = f"length_unit={names}, the unit of the coordinates that the layers receive"
+    said = "length_unit is not given" if unit is NOT_GIVEN else f"length_unit is {unit!r}"
+    raise RecordingError(said, hint=hint)
 
 
 def _one_of(name: str, value: object, allowed: Collection[str]) -> None:

@@ -29,6 +29,14 @@ _FLOAT_NAMES = {
     torch.float16: "float16",
     torch.bfloat16: "bfloat16",
 }
+_GAMMA_HINT = (
+    "gamma has one value per head: gamma.flatten() of [1, H, 1, 1], gamma[0] where it is the same "
+    "for each item, gamma.expand(n_heads) of one number"
+)
+_SHAPE_HINT = (
+    "B is the number of batch items, H of heads, N of residues with padding, as in the map: "
+    "unsqueeze(0) makes a batch of one item"
+)
 _COARSENESS = ("float32", "float16", "bfloat16").index
 
 
@@ -57,7 +65,8 @@ def check_call(call: TapCall) -> Sizes:
     if given[first].ndim != len(_AXES[first]):
         raise RecordingError(
             f"tap, layer {call.layer}: {first} has shape {tuple(given[first].shape)}, "
-            "not [B, H, N, N]"
+            "not [B, H, N, N]",
+            hint=_SHAPE_HINT,
         )
     sizes = Sizes(*given[first].shape[:3])
     size_of = {"B": sizes.items, "H": sizes.heads, "N": sizes.residues, "3": 3}
@@ -66,7 +75,8 @@ def check_call(call: TapCall) -> Sizes:
         if tuple(value.shape) != expected:
             raise RecordingError(
                 f"tap, layer {call.layer}: {name} has shape {tuple(value.shape)}, "
-                f"not {expected} [{', '.join(_AXES[name])}]"
+                f"not {expected} [{', '.join(_AXES[name])}]",
+                hint=_GAMMA_HINT if name == "gamma" else _SHAPE_HINT,
             )
     return sizes
 

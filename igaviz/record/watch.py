@@ -42,7 +42,7 @@ class _Call:
     """The arguments of the call, by name."""
 
     outputs: dict[str, Any] = field(default_factory=dict)
-    softmax_seen: bool = False
+    is_recorded: bool = False
 
 
 class Watch:
@@ -79,6 +79,17 @@ class Watch:
     def close(self) -> None:
         """Leave the models as they were; nothing where that is done already."""
         self._cleanup.close()
+
+    def has_read_what_taps(self) -> bool:
+        """Whether a tap that is heard now is of a layer that was read from outside already.
+
+        One that taps before its softmax isn't read any more: a call is recorded once.
+        """
+        if not self._under_way:
+            return False
+        call = self._under_way[-1]
+        already, call.is_recorded = call.is_recorded, True
+        return already
 
     def _stand_before(self, module: nn.Module, around: _Around) -> None:
         """Let each call of `module` go through `around`.
@@ -152,9 +163,9 @@ class Watch:
     def _softmax_ran(self, logits: Tensor, weights: Tensor, axis: int) -> None:
         """Read the layer now: nothing of it was overwritten yet."""
         call = self._under_way[-1]
-        if call.softmax_seen or not _are_maps(logits, axis):
+        if call.is_recorded or not _are_maps(logits, axis):
             return
-        call.softmax_seen = True
+        call.is_recorded = True
         with self._guard(), torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
             self._take(self._tap_call(call, logits, weights, axis))
 
@@ -213,7 +224,7 @@ def _by_name(bound: inspect.BoundArguments) -> dict[str, Any]:
 
 
 def _check_read(call: _Call) -> None:
-    if not call.softmax_seen:
+    if not call.is_recorded:
         layer = call.layer
         raise RecordingError(
             f"{layer.name} ({layer.family.name}) ran without a softmax over maps, [*, N, N]",

@@ -3,11 +3,12 @@
 import h5py
 import pytest
 import torch
+from elsewhere import tell
 from torch import nn
 from torch.utils.data import Dataset
 
 from igaviz.errors import RecordingError
-from igaviz.record import Recorder, active, tap
+from igaviz.record import Recorder, active
 
 N, WIDTH = 9, 16
 
@@ -90,7 +91,7 @@ def names_of(batch):
 
 
 class ForgetsToSay(Watched):
-    """Its logits are no softmax of its own, and it taps without `taps_itself`."""
+    """It taps where attach can't see it, without `taps_itself`."""
 
     def __init__(self):
         super().__init__()
@@ -98,7 +99,7 @@ class ForgetsToSay(Watched):
 
     def forward(self, s, z, r, mask):
         weights = torch.softmax(-torch.cdist(r.get_trans(), r.get_trans())[:, None], -1)
-        tap(layer=0, attention=weights, ca=r.get_trans(), mask=mask)
+        tell(layer=0, attention=weights, ca=r.get_trans(), mask=mask)
         return s + self.linear_q(s)
 
 

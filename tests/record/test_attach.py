@@ -4,10 +4,13 @@ import pickle
 import h5py
 import pytest
 import torch
+from elsewhere import tell
 from torch import nn
 
+import igaviz
 from igaviz.errors import RecordingError
-from igaviz.record import Recorder
+from igaviz.record import Recorder, tap
+from igaviz.record.calls_tap import calls_tap
 
 
 @pytest.fixture
@@ -75,6 +78,172 @@ def test_a_model_that_records_nothing_is_refused_and_says_what_it_holds(recorder
     with pytest.raises(RecordingError, match="MultiheadAttention, not recognised") as caught:
         recorder.attach(model)
     assert "tap(" in caught.value.hint
+
+    for way in ("tap(", "taps_itself = True", "leave attach out", "families=["):
+        assert way in caught.value.hint
+
+
+def tap_in_this_file(**terms):
+    tap(**terms)
+
+
+class ByName(nn.Module):
+    def forward(self, attention):
+        tap(layer=0, attention=attention)
+
+
+class ByModule(nn.Module):
+    def forward(self, attention):
+        igaviz.tap(layer=0, attention=attention)
+
+
+class ByImport(nn.Module):
+    def forward(self, attention):
+        from igaviz import tap as record
+
+        record(layer=0, attention=attention)
+
+
+class ByMethod(nn.Module):
+    def attend(self, attention):
+        return [tap(layer=head, attention=attention) for head in range(2)]
+
+    @torch.no_grad()
+    def forward(self, attention):
+        return self.attend(attention)
+
+
+class ByFunction(nn.Module):
+    def forward(self, attention):
+        tap_in_this_file(layer=0, attention=attention)
+
+
+class ByBase(ByName):
+    pass
+
+
+def by_closure():
+    record = tap
+
+    class Layer(nn.Module):
+        def forward(self, attention):
+            record(layer=0, attention=attention)
+
+    return Layer
+
+
+class Elsewhere(nn.Module):
+    def forward(self, attention):
+        tell(layer=0, attention=attention)
+
+
+class Silent(nn.Module):
+    tap = "water"
+
+    def forward(self, attention):
+        return self.tap, attention
+
+
+@pytest.mark.parametrize(
+    "kind", [ByName, ByModule, ByImport, ByMethod, ByFunction, ByBase, by_closure()]
+)
+def test_a_layer_that_calls_tap_is_known_by_its_code(recorder, kind):
+    assert recorder.attach(nn.Sequential(kind())) == {"0": "taps itself"}
+
+
+@pytest.mark.parametrize("kind", [Elsewhere, Silent, nn.MultiheadAttention, nn.Linear])
+def test_what_calls_no_tap_is_not_taken_for_a_layer_that_does(kind):
+    assert not calls_tap(kind)
+
+
+class Own(nn.Module):
+    """A layer of one's own: it taps, and says nothing of it."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def forward(self, x, ca, mask):
+        weights = torch.softmax(-torch.cdist(ca, ca), -1)[:, None]
+        tap(layer=self.number, module=self, attention=weights, ca=ca, mask=mask)
+        return x
+
+
+def test_a_layer_of_ones_own_has_its_name_and_the_number_that_it_taps_under(
+    tmp_path, recorder, batch, shards
+):
+    model = nn.ModuleList([Own(7), Own(3)])
+    recorder.attach(model)
+    with recorder.step(0):
+        for layer in model:
+            layer(*batch())
+    assert layers_of(tmp_path / shards(tmp_path)[0]) == {7: ("0", 1), 3: ("1", 1)}
+
+
+def test_layers_of_ones_own_with_a_layer_idx_are_numbered_on_in_a_second_model(
+    tmp_path, recorder, toy, batch, shards
+):
+    models = toy(layers=2), toy(layers=1)
+    for model in models:
+        for layer in model.layers:
+            layer.taps_itself = None
+        recorder.attach(model)
+    with recorder.step(0):
+        for model in models:
+            model(*batch())
+    assert [*layers_of(tmp_path / shards(tmp_path)[0])] == [0, 1, 2]
+
+
+def test_two_layers_that_tap_under_one_number_are_said_once(
+    tmp_path, recorder, batch, shards, caplog
+):
+    model = nn.ModuleList([Own(3), Own(3)])
+    recorder.attach(model)
+    for step in range(2):
+        with recorder.step(step):
+            for layer in (*model, model[0]):
+                layer(*batch())
+    assert layers_of(tmp_path / shards(tmp_path)[0]) == {3: ("0", 1)}
+    (said,) = caplog.messages
+    assert "two layers have the number 3, and only the first is recorded" in said
+
+
+@pytest.mark.parametrize("first", ["tap", "softmax"])
+def test_a_layer_that_is_recognised_and_taps_unseen_is_recorded_once(
+    tmp_path, recorder, watched, batch, shards, caplog, first
+):
+    class Telling(type(watched(layers=1).layers[0])):
+        def forward(self, s, r, mask):
+            weights = torch.full((len(s), 4, s.shape[1], s.shape[1]), 1 / s.shape[1])
+            terms = {"layer": 5, "attention": weights, "ca": r.translation, "mask": mask}
+            if first == "tap":
+                tell(**terms)
+            result = super().forward(s, r, mask)
+            if first == "softmax":
+                tell(**terms)
+            return result
+
+    model = watched(layers=1)
+    model.layers[0] = Telling()
+    assert recorder.attach(model) == {"layers.0": "invariant Gaussian attention"}
+    for step in range(2):
+        with recorder.step(step):
+            model(*batch())
+    number = {"tap": 5, "softmax": 0}[first]
+    assert all([*layers_of(tmp_path / name)] == [number] for name in shards(tmp_path))
+    said = ["taps_itself = True and a layer_idx into its class" in text for text in caplog.messages]
+    assert said == [True] * (first == "softmax")
+
+
+def test_a_layer_that_is_recognised_and_calls_tap_is_not_read_from_outside(recorder, watched):
+    class Tapping(type(watched(layers=1).layers[0])):
+        def forward(self, s, r, mask):
+            tap(layer=0, attention=s, ca=r)
+
+    assert recorder.attach(Tapping()) == {"Tapping": "taps itself"}
+    silent = Tapping()
+    silent.taps_itself = False  # what it says counts
+    assert recorder.attach(silent) == {"Tapping": "invariant Gaussian attention"}
 
 
 def test_data_parallel_is_refused_wherever_it_stands(recorder, either):

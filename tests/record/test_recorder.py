@@ -455,6 +455,31 @@ def test_wrong_arguments_raise_at_once(tmp_path, arguments):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_without_a_unit_a_recorder_says_which_there_are(tmp_path):
+    section = {"igaviz": {"dir": str(tmp_path), "interval": 1}}
+    for make, given in ((Recorder, tmp_path), (Recorder.from_config, section)):
+        with pytest.raises(RecordingError, match="length_unit is not given") as caught:
+            make(given)
+        assert caught.value.hint.startswith('length_unit="angstrom" or "nanometer", the unit of')
+
+
+def test_a_gamma_of_another_shape_says_how_to_give_it(tmp_path):
+    recorder = Recorder(tmp_path, interval=1, **UNIT)
+    with pytest.raises(RecordingError, match="gamma has shape") as caught, recorder.step(0):
+        tap_random(gamma=torch.ones(1, 2, 1, 1))
+    assert "one value per head: gamma.flatten() of [1, H, 1, 1], gamma[0]" in caught.value.hint
+
+
+def test_a_folder_that_holds_a_recording_is_said_as_training_begins(tmp_path, caplog):
+    for attempt in range(2):
+        with Recorder(tmp_path, interval=1, **UNIT) as recorder:
+            for step in range(2):
+                with recorder.step(step):
+                    tap_random()
+        assert len(caplog.messages) == attempt
+    assert "holds a recording already: this is attempt 1" in caplog.messages[0]
+
+
 def test_a_file_is_no_folder_to_record_into(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(RecordingError, match="is a file"):

@@ -1,0 +1,87 @@
+"""Padding that a layer gave as if it were residues: said once, in the log, and by a check."""
+
+import pytest
+import torch
+from torch import nn
+
+from igaviz import diagnose, open_dump
+from igaviz.record import Recorder, tap
+
+N, VALID = 40, 25
+
+
+class Attention(nn.Module):
+    """A layer with an additive mask, of pairs or of keys, that taps right or as newcomers do."""
+
+    def __init__(self, layer_idx, how, masks, value=-1e5, heads=4):
+        super().__init__()
+        self.layer_idx, self.how, self.masks, self.value = layer_idx, how, masks, value
+        self.query_key = nn.Linear(16, 16 * heads)
+        self.scale = nn.Parameter(torch.full((heads,), -1.0))
+
+    def forward(self, x, ca, mask):
+        q, k = self.query_key(x).unflatten(-1, (2, len(self.scale), 8)).unbind(-3)
+        s = torch.einsum("bihc,bjhc->bhij", q, k) / 8**0.5
+        gamma = nn.functional.softplus(self.scale)
+        g = -gamma[:, None, None] * torch.cdist(ca, ca).square()[:, None]
+        valid = mask[:, None] if self.masks == "keys" else mask[:, None] & mask[:, :, None]
+        masked = s + self.value * ~valid[:, None]
+        a = (masked + g).softmax(-1)
+        tap(
+            layer=self.layer_idx,
+            module=self,
+            logits_before=masked if self.how == "mask in the logits" else s,
+            geo_bias=g,
+            attention=a,
+            gamma=gamma,
+            ca=ca,
+            mask=mask if self.how == "right" else None,
+        )
+        return x + torch.einsum("bhij,bjd->bid", a, x) / len(self.scale)
+
+
+def chain(n, seed=0):
+    """Cα coordinates [n, 3] in nm, 0.38 apart."""
+    steps = torch.randn(n, 3, generator=torch.Generator().manual_seed(seed))
+    return (0.38 * nn.functional.normalize(steps, dim=-1)).cumsum(0)
+
+
+def record(folder, how, masks="pairs", value=-1e5, **settings):
+    """Three steps of two layers; the second item is padded."""
+    torch.manual_seed(0)
+    layers = nn.ModuleList(Attention(i, how, masks, value) for i in range(2))
+    x, ca = torch.randn(2, N, 16), torch.stack([chain(N), chain(N, seed=1)])
+    mask = torch.ones(2, N, dtype=torch.bool)
+    mask[1, VALID:] = False
+    ca[~mask] = 0
+    with Recorder(folder, interval=1, length_unit="nanometer", **settings) as recorder:
+        recorder.attach(layers)
+        for step in range(3):
+            with recorder.step(step):
+                y = x
+                for layer in layers:
+                    y = layer(y, ca, mask)
+
+
+@pytest.mark.parametrize("masks", ["pairs", "keys"])
+@pytest.mark.parametrize("how", ["mask in the logits", "mask forgotten"])
+def test_padding_that_is_recorded_is_said_once_for_each_layer(tmp_path, caplog, how, masks):
+    record(tmp_path, how, masks)
+    assert len(caplog.messages) == 2
+    for layer, said in enumerate(caplog.messages):
+        assert f"step 0, layer {layer}: {N - VALID} of the {N} residues of item 1 get no" in said
+        assert "pass mask=[B, N]" in said
+
+
+@pytest.mark.parametrize("value", [-1e4, -6e4, -1e9, -torch.inf])
+def test_padding_is_seen_in_logits_alone_whatever_the_mask(tmp_path, caplog, value):
+    store = ("logits_before", "geo_bias")
+    record(tmp_path, "mask in the logits", "keys", value, store=store)
+    assert len(caplog.messages) == 2
+
+
+def test_a_layer_that_gives_its_mask_is_left_in_peace(tmp_path, caplog):
+    record(tmp_path, "right")
+    assert caplog.messages == []
+    findings = diagnose(open_dump(tmp_path)).findings
+    assert "D003" not in {finding.id for finding in findings}
