@@ -25,7 +25,7 @@ class Attention(nn.Module):
         gamma = nn.functional.softplus(self.scale)
         g = -gamma[:, None, None] * torch.cdist(ca, ca).square()[:, None]
         valid = mask[:, None] if self.masks == "keys" else mask[:, None] & mask[:, :, None]
-        masked = s + self.value * ~valid[:, None]
+        masked = s + torch.where(valid, 0.0, self.value)[:, None]
         a = (masked + g).softmax(-1)
         tap(
             layer=self.layer_idx,

@@ -457,9 +457,9 @@ def test_wrong_arguments_raise_at_once(tmp_path, arguments):
 
 def test_without_a_unit_a_recorder_says_which_there_are(tmp_path):
     section = {"igaviz": {"dir": str(tmp_path), "interval": 1}}
-    for make, given in ((Recorder, tmp_path), (Recorder.from_config, section)):
+    for make, first in ((Recorder, tmp_path), (Recorder.from_config, section)):
         with pytest.raises(RecordingError, match="length_unit is not given") as caught:
-            make(given)
+            make(first)
         assert caught.value.hint.startswith('length_unit="angstrom" or "nanometer", the unit of')
 
 
