@@ -54,9 +54,11 @@ INVARIANTS: tuple[Check, ...] = (
         formula="more than {rows:.0%} of the judged rows differ from softmax(S + G) by more than "
         f"their tolerance; a row whose tolerance exceeds {COARSE:g} is not judged",
         meaning="The recorded terms don't make the recorded attention: γ is not applied, a term "
-        "is missing, or a sign is wrong. Nothing that is said about geometry can be trusted.",
+        "is missing, a sign is wrong, or padding was recorded. Nothing that is said about geometry "
+        "can be trusted.",
         remedy="Compare what is recorded with what the layer adds up: every term, γ applied, the "
-        "sign as `geo_bias_sign` says, before the softmax.",
+        "sign as `geo_bias_sign` says, before the softmax. Where keys get no attention in any row, "
+        "padding was recorded: pass `mask=` to `tap`.",
         rule=rules.terms_disagree,
         say=messages.terms_disagree,
         silences=("derived",),

@@ -73,6 +73,12 @@ def terms_disagree(e: Evidence) -> str:
     share, error = e.fired[0][1].conditions
     fits = e.worst.replay.fits if e.worst.replay else None
     reading = FITS.get(fits, fits) if fits else "no other reading of the terms that was tried fits"
+    if e.worst.replay and e.worst.replay.masked_keys:
+        reading = (
+            f"it fits without {e.worst.replay.masked_keys} of {e.worst.n_residues} keys, which no "
+            "other residue attends: padding was recorded (pass `mask=` to `tap`, and it is cut "
+            "out), or a mask that is in none of the terms"
+        )
     return (
         f"softmax(S + G) misses the recorded attention on {percent(share.value or 0.0)} of rows, "
         f"by up to {number(error.value or 0.0)}; {reading}."

@@ -20,7 +20,8 @@ class Replay:
     judged: their tolerance says nothing any more. `error_of_all` is the largest deviation over
     both. `fits` names the reading of the terms that does give the recorded attention where
     softmax(S + G) doesn't: `"without geometry"`, `"geometry subtracted"`, `"geometry alone"`,
-    `"without pair bias"`, or None where none does.
+    `"without pair bias"`, `"keys masked"` (softmax(S + G) without `masked_keys` of the keys), or
+    None where none does.
     """
 
     error: float
@@ -30,6 +31,7 @@ class Replay:
     fits: str | None = None
     coarse_rows: int = 0
     error_of_all: float = 0.0
+    masked_keys: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.data import Replay
-from igaviz.metrics.groups import Doubles
+from igaviz.metrics.groups import Doubles, Indices
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.tally import joined
 from igaviz.metrics.terms import Terms
@@ -28,6 +29,9 @@ FAILING_SHARE = 0.05
 
 READINGS = ("without geometry", "geometry subtracted", "geometry alone", "without pair bias")
 """Other ways to read the terms, the likeliest mistake first."""
+
+KEYS_MASKED = "keys masked"
+"""The reading that is tried last: a mask over keys that the terms don't know."""
 
 ROUNDING = {"float32": 2.0**-25, "float16": 2.0**-12, "bfloat16": 2.0**-9}
 """The largest relative rounding error of a logit, by the type it was computed in."""
@@ -59,7 +63,7 @@ def replay(map: AttentionMap, pairs: Pairs, rows: ReplayRows) -> Replay:
     judged = rows.tolerance <= COARSE
     failed = judged & ~(rows.deviation <= rows.tolerance)
     n_judged, n_failed = int(judged.sum()), int(failed.sum())
-    fits = None
+    fits, n_keys = None, 0
     if n_failed > FAILING_SHARE * n_judged:
         for name in READINGS:
             other = _read(map, pairs, name)
@@ -69,15 +73,76 @@ def replay(map: AttentionMap, pairs: Pairs, rows: ReplayRows) -> Replay:
             if off.sum() <= FAILING_SHARE * n_judged:
                 fits = name
                 break
+        else:
+            n_keys = _keys_masked(map, pairs, judged, failed)
+            fits = KEYS_MASKED if n_keys else None
     return Replay(
         error=float(rows.deviation.max(where=judged, initial=0)),
         failed_rows=n_failed,
         judged_rows=n_judged,
         tolerance=float(rows.tolerance.max(where=judged, initial=0)),
         fits=fits,
+        masked_keys=n_keys,
         coarse_rows=len(judged) - n_judged,
         error_of_all=float(rows.deviation.max()),
     )
+
+
+def _keys_masked(map: AttentionMap, pairs: Pairs, judged: Booleans, failed: Booleans) -> int:
+    """How many keys softmax(S + G) must leave out to give A; 0 where it can't give it so.
+
+    They are those that a row which `failed` gives 0, and its terms don't. What the queries at these
+    keys give proves nothing: a mask of pairs leaves padded ones any attention. Each other row
+    fits without the keys, or as it is where it gives them anything.
+    """
+    finite = np.zeros(pairs.n_residues, dtype=bool)
+    keys = finite.copy()
+    start = 0
+    for queries, terms in _finite_blocks(map, pairs):
+        finite[queries] = True
+        rows = failed[start : start + len(queries)]
+        keys |= _lacking(terms)[rows].any(axis=0)
+        start += len(queries)
+    judged = judged & ~keys[finite]
+    if not judged.any():
+        return 0
+    without = joined(
+        [
+            _compare(terms, _softmax_without(keys, terms), map.compute_dtype)
+            for _, terms in _finite_blocks(map, pairs)
+        ]
+    )
+    off = judged & ~(without.deviation <= np.minimum(without.tolerance, COARSE))
+    return int(keys.sum()) if off.sum() <= FAILING_SHARE * judged.sum() else 0
+
+
+def _finite_blocks(map: AttentionMap, pairs: Pairs) -> Iterator[tuple[Indices, Terms]]:
+    """The terms block by block, and the queries [Q] of their rows."""
+    queries = np.arange(pairs.n_residues)
+    for groups in pairs.blocks:
+        terms = Terms.of(map, groups)
+        if terms.rows.any():
+            yield queries[groups.queries][terms.rows], terms
+
+
+def _lacking(terms: Terms) -> Booleans:
+    """[Q, N]: where softmax(S + G) is something, and the attention nothing at all."""
+    assert terms.attention is not None
+    assert terms.replayed is not None
+    lacking: Booleans = (terms.replayed > SIGNIFICANT) & (terms.attention.values == 0)
+    return lacking
+
+
+def _softmax_without(keys: Booleans, terms: Terms) -> Floats:
+    """[Q, N]: softmax(S + G), without `keys` [N] in the rows that give none of them anything."""
+    assert terms.logits is not None
+    assert terms.bias is not None
+    assert terms.attention is not None
+    left_out = ~terms.attention.values[:, keys].any(axis=1, keepdims=True) & keys
+    with np.errstate(over="ignore", invalid="ignore"):
+        return softmax(
+            np.where(left_out, np.float32(-np.inf), terms.logits.values + terms.bias.values)
+        )
 
 
 def _compare(terms: Terms, replayed: Floats, compute_dtype: str) -> ReplayRows:

@@ -286,11 +286,20 @@ def test_what_was_not_recorded_is_named():
     assert found.replay is None
 
 
+def without_some_keys(S, G):
+    """The logits where a mask of pairs leaves out the last 9 of 40 keys, but for those queries."""
+    logits = S + G
+    logits[:31, 31:] = -np.inf
+    logits[31:] = 0
+    return logits
+
+
 READINGS = {
     None: lambda S, G: S + G,
     "without geometry": lambda S, G: S,
     "geometry subtracted": lambda S, G: S - G,
     "geometry alone": lambda S, G: G,
+    "keys masked": without_some_keys,
 }
 
 
@@ -301,6 +310,15 @@ def test_replay_says_which_reading_fits(fits):
     assert replay.judged_rows == 40
     assert replay.fits == fits
     assert (replay.failed_rows > 2) == (fits is not None)
+    assert replay.masked_keys == (9 if fits == "keys masked" else 0)
+
+
+def test_one_hot_attention_is_not_taken_for_masked_keys():
+    """Each row would fit without the keys that it gives nothing: they aren't the same keys."""
+    ca, S, G, _ = example()
+    replay = measured(structure(ca), S, G, np.eye(40, dtype=np.float32)).replay
+    assert replay.failed_rows == 40
+    assert (replay.fits, replay.masked_keys) == (None, 0)
 
 
 def test_a_row_that_is_too_coarse_to_replay_leaves_the_others_judged():

@@ -71,6 +71,11 @@ def test_padding_that_is_recorded_is_said_once_for_each_layer(tmp_path, caplog, 
     for layer, said in enumerate(caplog.messages):
         assert f"step 0, layer {layer}: {N - VALID} of the {N} residues of item 1 get no" in said
         assert "pass mask=[B, N]" in said
+    if how == "mask forgotten":
+        found = [f for f in diagnose(open_dump(tmp_path)).findings if f.id == "D003"]
+        assert [finding.layer for finding in found] == [0, 1]
+        assert f"it fits without {N - VALID} of {N} keys" in found[0].message
+        assert "pass `mask=` to `tap`" in found[0].remedy
 
 
 @pytest.mark.parametrize("value", [-1e4, -6e4, -1e9, -torch.inf])
