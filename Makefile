@@ -3,14 +3,21 @@
 PYTHON ?= python3.11
 DEMO := .venv-demo
 TEST := .venv-test
+PICTURE := attention_vis/step_000001500/layer3_overview_b0_h0.png
+OPEN := $(if $(filter Darwin,$(shell uname)),open,xdg-open)
 
-.PHONY: demo test lint golden benchmarks gallery figures clean
+.PHONY: help demo test golden benchmarks gallery figures clean
+
+help: ## say what each target does
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 demo: ## draw the three figures of layer 3, all heads, from the sample data (no torch needed)
 	@echo "making the virtual environment $(DEMO) and installing igaviz with what it needs: up to a minute"
 	$(PYTHON) -m venv $(DEMO)
-	$(DEMO)/bin/pip install --quiet .
+	$(DEMO)/bin/pip install --quiet '.[html]'
 	$(DEMO)/bin/igaviz render sample_data/healthy --layer 3 --head all --force
+	@echo "these heads are healthy: look at one of them, then at what a sick run is told"
+	@echo "next: $(OPEN) $(PICTURE)"
 	@echo "next: $(DEMO)/bin/igaviz diagnose sample_data/diagonal_collapse"
 
 test: $(TEST)/installed ## lint, type check, tests
@@ -48,5 +55,5 @@ figures: $(TEST)/installed ## draw the pictures of docs/figures.md anew
 	for name in grid effect terms separation contacts; do mv *_$${name}_*.png ../../$$name.png; done
 	rm -r $(PICTURES)/new
 
-clean:
+clean: ## remove both virtual environments, the pictures and the exports
 	rm -rf $(DEMO) $(TEST) attention_vis attention_export

@@ -54,7 +54,7 @@ def clone(tmp_path_factory) -> Path:
 def test_make_demo_draws_pictures_without_torch_and_says_what_to_type_next(clone, env):
     done = run(["make", "demo", f"PYTHON={sys.executable}"], clone, env)
     assert done.returncode == 0, done.stderr
-    *before, last = done.stdout.splitlines()
+    *before, look, last = done.stdout.splitlines()
     named = [line for line in before if line.endswith(".png")]
     assert named
     assert any(re.fullmatch(r"24 pictures of 8 maps \(.+\)", line) for line in before)
@@ -62,12 +62,23 @@ def test_make_demo_draws_pictures_without_torch_and_says_what_to_type_next(clone
     assert len(pictures) == 3 * 8
     assert all(picture.stat().st_size > 10_000 for picture in pictures)
 
+    match = re.fullmatch(r"next: (?:open|xdg-open) (\S+\.png)", look)
+    assert match, look
+    assert clone / match[1] in pictures
+
     match = re.fullmatch(r"next: (\S+igaviz .+)", last)
     assert match, last
     following = run(match[1].split(), clone, env)
     assert following.returncode == 1, following.stderr
     assert "D202 diagonal-collapse" in following.stdout
     assert following.stderr == ""
+
+    # the README's page of whole runs, from what was installed
+    igaviz = match[1].split()[0]
+    page = [igaviz, "summary", "sample_data/diagonal_collapse", "--html", "attention_vis/page.html"]
+    done = run(page, clone, env)
+    assert done.returncode == 0, done.stderr
+    assert (clone / "attention_vis/page.html").stat().st_size > 1_000_000
 
     demo = clone / Path(match[1].split()[0]).parent / "python"
     torch = "import importlib.util as u; raise SystemExit(u.find_spec('torch') is not None)"
@@ -77,6 +88,14 @@ def test_make_demo_draws_pictures_without_torch_and_says_what_to_type_next(clone
     assert "igaviz.summary/1" in run([str(demo), "-I", "-c", schemas], clone.parent, env).stdout
     status = subprocess.check_output(["git", "status", "--porcelain"], cwd=clone, text=True)
     assert status == "", "what make demo leaves is ignored by git"
+
+
+def test_plain_make_says_what_each_target_does(clone, env):
+    said = run(["make"], clone, env).stdout
+    makefile = (clone / "Makefile").read_text("utf-8")
+    targets = re.findall(r"^([a-z]+):", makefile, re.M)
+    assert [line.split()[1] for line in said.splitlines()] == targets
+    assert "make demo        draw the three figures of layer 3" in said
 
 
 def test_what_make_test_would_run_is_there(clone, env):

@@ -16,6 +16,7 @@ import pytest
 import typer.main
 from typer.exceptions import TyperException
 
+from igaviz import diagnose, open_dump
 from igaviz.cli.main import app
 
 ROOT = Path(__file__).parent.parent
@@ -229,6 +230,69 @@ def test_the_python_of_the_reading_page_runs():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert re.fullmatch(r"1500 \w+ 0\.\d+\n", done.stdout)
+
+
+A_LAYER_OF_ONES_OWN = """
+import math
+import torch
+from torch import nn
+{imported}
+
+class Attention(nn.Module):
+    def __init__(self, layer_idx, width=16, heads=2):
+        super().__init__()
+        self.layer_idx = layer_idx
+        self.query_key = nn.Linear(width, 2 * width)
+        self.scale = nn.Parameter(torch.zeros(heads))
+
+    def forward(self, x, trans, mask):
+        q, k = self.query_key(x).unflatten(-1, (2, len(self.scale), -1)).unbind(-3)
+        s = torch.einsum("bihc,bjhc->bhij", q, k) / math.sqrt(q.shape[-1])
+        gamma = nn.functional.softplus(self.scale)
+        g = -gamma[:, None, None] * torch.cdist(trans, trans)[:, None]
+        a = (s + g).masked_fill(~mask[:, None, None], -1e9).softmax(-1)
+        {tap}
+        return x + torch.einsum("bhij,bjd->bid", a, x)
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(Attention(number) for number in range(4))
+
+    def forward(self, batch):
+        x, trans, mask = batch
+        for layer in self.layers:
+            x = layer(x, trans, mask)
+        return x[mask].square().mean()
+
+
+mask = torch.ones(2, 20, dtype=torch.bool)
+mask[1, 12:] = False
+model = Model()
+optimiser = torch.optim.SGD(model.parameters(), 0.01)
+loader = [(torch.randn(2, 20, 16), torch.randn(2, 20, 3), mask)] * 101
+"""
+
+
+def test_the_recording_of_the_readme_runs_with_a_layer_of_ones_own(tmp_path):
+    """Its two blocks as they stand: the one in a layer's forward, the other as the loop."""
+    loop, within = re.findall(
+        r"```python\n(from igaviz import (?:Recorder|tap).*?)```", README, re.S
+    )
+    imported, tap = within.split("\n", 1)
+    layer = A_LAYER_OF_ONES_OWN.format(imported=imported, tap=tap.strip())
+    code = layer + loop.replace("recorder.attach(model)", "print(recorder.attach(model))")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("taps itself") == 4
+    assert done.stderr == ""
+    dump = open_dump(tmp_path / "dumps/run1")
+    assert {entry.id.step for entry in dump.entries} == {0, 100}
+    assert {entry.module for entry in dump.entries} == {f"layers.{n}" for n in range(4)}
+    assert not {"D001", "D002", "D003"} & {finding.id for finding in diagnose(dump).findings}
 
 
 def test_the_python_of_the_readme_runs():

@@ -4,28 +4,48 @@ from __future__ import annotations
 
 import numpy as np
 
-from igaviz.dump.data import Booleans
+from igaviz.dump.data import Booleans, Floats
 from igaviz.dump.write import LayerRecord
 
-MASKED = -5e3
-"""Half of -1e4, the weakest of the additive masks that are common."""
+WEAKEST = -5e3
+"""Half of −1e4, the weakest of the additive masks that are common."""
+
+ALIKE = 1.5
+"""Logits under one mask differ by less than this factor; those of sick content by more."""
+
+FELT = 10.0
+"""Nats below the largest logit of its row: a key that is nearer gets attention in any type."""
 
 
-def unattended(layer: LayerRecord) -> Booleans | None:
-    """[N]: the keys that no other residue attends in any head; None where that is not one group.
+def padding_in(layer: LayerRecord) -> Booleans | None:
+    """[N]: the keys that a mask which isn't recorded leaves out; None where there are none.
 
-    They are what an additive mask in the logits is laid over in every row, or, where attention was
-    recorded, keys to which all residues but themselves give exactly 0. A mask of pairs leaves
-    padded residues their attention to each other and to all, hence "but themselves".
+    Such a mask stands in their logits, in every row and head, or shows in the attention: it is
+    exactly 0 from all residues but themselves, in every head, and its terms would have given some.
+    A mask of pairs leaves padded residues any attention, hence "but themselves".
     """
-    if layer.logits_before is not None:
-        masked: Booleans = layer.logits_before.max(axis=(0, 1)) <= MASKED
-        if masked.any():
-            return masked
-    if layer.attention is None:
+    if layer.logits_before is None:
+        return None
+    masked = _under_a_mask(layer.logits_before)
+    if masked.any():
+        return masked
+    if layer.attention is None or layer.geo_bias is None:
         return None
     given: Booleans = np.any(layer.attention != 0, axis=0)
-    left_out: Booleans = ~np.all(given, axis=0)
-    if left_out.all() or given[np.ix_(~left_out, left_out)].any():
+    unattended: Booleans = ~np.all(given, axis=0)
+    others = ~unattended
+    if not unattended.any() or not others.any() or given[np.ix_(others, unattended)].any():
         return None
-    return left_out if left_out.any() else None
+    logits = (layer.logits_before + layer.geo_bias_sign * layer.geo_bias)[:, others]
+    below = logits.max(axis=-1, keepdims=True) - logits[..., unattended]
+    felt: Booleans = np.any(below < FELT, axis=(0, 1))
+    return unattended if felt.all() else None
+
+
+def _under_a_mask(logits: Floats) -> Booleans:
+    """[N]: the keys whose logits [H, N, N] are all far below 0, and about the same."""
+    highest, lowest = logits.max(axis=(0, 1)), logits.min(axis=(0, 1))
+    with np.errstate(over="ignore"):
+        alike: Booleans = (lowest >= ALIKE * highest) | np.isneginf(highest)
+    masked: Booleans = (highest <= WEAKEST) & alike
+    return masked

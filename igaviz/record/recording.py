@@ -20,7 +20,7 @@ from igaviz.errors import OutputError, RecordingError
 from igaviz.record.background import Background
 from igaviz.record.capture import MapCapture
 from igaviz.record.host import HostCopy
-from igaviz.record.padding import unattended
+from igaviz.record.padding import padding_in
 from igaviz.record.provenance import rank_and_world_size
 from igaviz.record.scalars import ScalarCapture, as_dictionary
 from igaviz.record.settings import Settings
@@ -276,7 +276,7 @@ class Recording:
         """Say so where a layer gave padding as if it were residues, once for each layer."""
         for item in record.items:
             for layer in item.layers:
-                keys = unattended(layer)
+                keys = padding_in(layer)
                 if keys is not None:
                     self.warn_once(
                         ("padding", layer.layer),

@@ -1,11 +1,14 @@
 """Padding that a layer gave as if it were residues: said once, in the log, and by a check."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from igaviz import diagnose, open_dump
+from igaviz.dump.write import LayerRecord
 from igaviz.record import Recorder, tap
+from igaviz.record.padding import padding_in
 
 N, VALID = 40, 25
 
@@ -90,3 +93,20 @@ def test_a_layer_that_gives_its_mask_is_left_in_peace(tmp_path, caplog):
     assert caplog.messages == []
     findings = diagnose(open_dump(tmp_path)).findings
     assert "D003" not in {finding.id for finding in findings}
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e3, 1e6])
+@pytest.mark.parametrize("sharp", ["content", "geometry", "key"])
+def test_keys_that_a_sick_layer_leaves_alone_are_no_padding(scale, sharp):
+    """Attention of exactly 0 that the terms explain: one-hot rows, sinks, far residues."""
+    generator = np.random.default_rng(0)
+    content = generator.normal(size=(4, N, N)).astype(np.float32)
+    ca = chain(N).numpy()
+    bias = -np.linalg.norm(ca[:, None] - ca, axis=-1)[None].repeat(4, 0).astype(np.float32)
+    if sharp == "key":  # the same keys draw or repel everybody
+        content = generator.normal(size=(1, 1, N)).astype(np.float32).repeat(N, 1).repeat(4, 0)
+        content *= generator.uniform(0.3, 1, (4, N, 1)).astype(np.float32)
+    S = content * (1 if sharp == "geometry" else scale)
+    G = bias * (scale if sharp == "geometry" else 1)
+    attention = torch.softmax(torch.from_numpy(S + G), -1).half().numpy()
+    assert padding_in(LayerRecord(0, logits_before=S, geo_bias=G, attention=attention)) is None

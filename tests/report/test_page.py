@@ -280,7 +280,7 @@ def test_what_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch, c
     assert "can't write" in says("--html", str(tmp_path / "no" / "x.html"))
     assert "prints no rows" in says("--html", str(tmp_path / "y.html"), "--json")
     monkeypatch.setitem(__import__("sys").modules, "plotly", None)
-    assert "pip install jinja2 plotly" in says("--html", str(tmp_path / "y.html"))
+    assert "pip install '.[html]' in the clone" in says("--html", str(tmp_path / "y.html"))
     assert taken.read_text() == "mine"
 
 

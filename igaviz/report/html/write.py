@@ -48,7 +48,8 @@ def check_output(path: Path, *, force: bool) -> None:
             import_module(package)
         except ModuleNotFoundError as error:
             raise UsageError(
-                f"a page needs the package {package}", hint="pip install jinja2 plotly"
+                f"a page needs the package {package}",
+                hint="pip install '.[html]' in the clone of igaviz, or pip install jinja2 plotly",
             ) from error
     for there in (path, _beside(path)):
         if there.exists() and not force:
