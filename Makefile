@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 DEMO := .venv-demo
 TEST := .venv-test
-PICTURE := attention_vis/step_000001500/layer3_overview_b0_h0.png
+PICTURE := attention_vis/step_000001500/layer3_attention_overview_b0_h0.png
 OPEN := $(if $(filter Darwin,$(shell uname)),open,xdg-open)
 
 .PHONY: help demo test golden benchmarks gallery figures clean
