@@ -17,10 +17,11 @@ from igaviz.calibration.scoring import layers
 from igaviz.calibration.training import train_all
 from igaviz.errors import IgavizError
 from igaviz.reference.data import load_chains
-from igaviz.report.explain import checks_markdown
+from igaviz.report.explain import checks_markdown, metrics_markdown
 
 TABLE = Path("sample_data/calibration.csv.xz")
 PAGE = Path("docs/checks.md")
+METRICS_PAGE = Path("docs/metrics.md")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +63,8 @@ def _do(chosen: argparse.Namespace) -> None:
     else:
         known = layers(table.read(TABLE))
         PAGE.write_text(checks_markdown(introduction(known), sections(known)), encoding="utf-8")
-        print(PAGE)
+        METRICS_PAGE.write_text(metrics_markdown(), encoding="utf-8")
+        print(PAGE, METRICS_PAGE, sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What there is to say about one check: the data behind `igaviz explain` and docs/checks.md."""
+"""What there is to say about one check or metric: the data behind `igaviz explain`."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,10 @@ from igaviz.checks.background import BACKGROUND
 from igaviz.checks.check import Check
 from igaviz.checks.finding import Severity
 from igaviz.checks.silence import SILENCES
-from igaviz.checks.table import find_check
+from igaviz.checks.table import CHECKS, find_check
+from igaviz.errors import SelectionError
+from igaviz.metrics.formulas import FORMULAS
+from igaviz.metrics.table import METRICS
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,68 @@ class Explanation:
     remedy: str
 
 
-def explain(name: str) -> Explanation:
+@dataclass(frozen=True)
+class MetricExplanation:
+    """One metric in words: what it means, its formula, what it can be, and who uses it.
+
+    `unit` is "" for a pure number. `terms` are what must be recorded for it, none where it takes
+    whatever was; `checks` are those that look at it.
+    """
+
+    name: str
+    title: str
+    unit: str
+    meaning: str
+    formula: str
+    range: str
+    terms: tuple[str, ...]
+    checks: tuple[str, ...]
+
+
+_METRICS = {metric.name: metric for metric in METRICS}
+
+
+def explain(name: str) -> Explanation | MetricExplanation:
+    """All there is to say about the check with this id or name, or the metric with this name.
+
+    Raises `SelectionError`, saying what there is, where it is neither.
+    """
+    if _metric_name(name) in _METRICS:
+        return explain_metric(name)
+    try:
+        return explain_check(name)
+    except SelectionError as error:
+        near = difflib.get_close_matches(_metric_name(name), _METRICS, n=1)
+        hint = f"did you mean the metric {near[0]}? igaviz explain lists all" if near else None
+        raise SelectionError(f"no check and no metric {name!r}", hint=hint or error.hint) from None
+
+
+def explain_metric(name: str) -> MetricExplanation:
+    """All there is to say about the metric with this name. Raises `SelectionError`."""
+    metric = _METRICS.get(_metric_name(name))
+    if metric is None:
+        raise SelectionError(f"no metric {name!r}", hint=f"there are {', '.join(_METRICS)}")
+    formula = FORMULAS[metric.name]
+    return MetricExplanation(
+        name=metric.name,
+        title=metric.title,
+        unit=metric.unit,
+        meaning=metric.means,
+        formula=formula.text,
+        range=formula.range,
+        terms=formula.terms,
+        checks=tuple(str(check) for check in CHECKS if metric.name in check.metrics),
+    )
+
+
+def _metric_name(text: str) -> str:
+    return text.strip().lower().replace("-", "_")
+
+
+def explain_check(name: str) -> Explanation:
     """All there is to say about the check with this id or name.
 
-    Raises `SelectionError`, naming the nearest, where there is none.
+    Raises `SelectionError`, naming those like it, where there is none.
     """
     check = find_check(name)
     background = BACKGROUND[check.id]

@@ -6,14 +6,30 @@ from typing import Annotated
 
 import typer
 
+from igaviz.cli import options
+
 
 def explain(
-    check: Annotated[str, typer.Argument(help="A check, by id or name: D101, gamma-too-small.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A check, by id or name (D101, gamma-too-small), or a metric (geometry_effect); "
+            "all in a list if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    json: options.Json = False,
 ) -> int:
-    """Explain one check: what it measures, its formula and thresholds, and what to do."""
+    """Explain a check or a metric: what it measures, its formula, and what to do; or list all."""
     from igaviz.checks.explain import explain as find_words
     from igaviz.cli import console
-    from igaviz.report.explain import print_explanation
+    from igaviz.report import explain as report
 
-    print_explanation(find_words(check), console.out())
+    if json:
+        found = report.every_explanation() if name is None else [find_words(name)]
+        console.print_json(report.explanations_json(found))
+    elif name is None:
+        report.print_list(console.out())
+    else:
+        report.print_explanation(find_words(name), console.out())
     return 0

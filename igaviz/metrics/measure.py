@@ -45,13 +45,15 @@ class _Rows:
 
 # Hostile numbers overflow on the way; what comes out not finite has no value.
 @np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
-def measure(map: AttentionMap, pairs: Pairs) -> Measurement:
+def measure(map: AttentionMap, pairs: Pairs | None = None) -> Measurement:
     """All metrics of `map`, with None and a reason where one has no value.
 
-    `pairs` are the tables of the map's structure. Lengths are in Å, bias and entropy in nats.
+    `pairs` are the tables of the map's structure, made of it if left out: pass them where several
+    heads share them. Lengths are in Å, bias and entropy in nats.
     Nothing raises on non-finite, constant or tiny maps. The map is taken in blocks of queries, so
     that little more memory is held than the map and the tables.
     """
+    pairs = Pairs.of(map.structure) if pairs is None else pairs
     results: Results = dict.fromkeys((m.name for m in METRICS), Missing("not recorded"))
     results["gamma"] = Missing("gamma was not recorded") if map.gamma is None else map.gamma
     whole, finite, nonfinite = _in_blocks(map, pairs)

@@ -61,13 +61,23 @@ class Metric:
 METRICS: Final = (
     Metric("gamma", "", "γ", "the learned weight of the geometric term, as recorded"),
     Metric("geo_bias_mean", "nat", "bias mean", "mean of the geometric bias over pairs"),
-    Metric("geo_bias_std", "nat", "bias std", "its spread over all pairs; grows with the protein"),
-    Metric("geo_bias_absmax", "nat", "bias max", "its largest magnitude; grows with the protein"),
+    Metric(
+        "geo_bias_std",
+        "nat",
+        "bias std",
+        "spread of the geometric bias over all pairs; grows with the protein",
+    ),
+    Metric(
+        "geo_bias_absmax",
+        "nat",
+        "bias max",
+        "largest magnitude of the geometric bias; grows with the protein",
+    ),
     Metric(
         "geo_bias_std_near",
         "nat",
         "bias std near",
-        "median over queries of its spread over keys within 15 Å",
+        "median over queries of the bias's spread over keys within 15 Å",
     ),
     Metric(
         "geometry_ratio",
@@ -79,7 +89,7 @@ METRICS: Final = (
         "geometry_ratio_near",
         "",
         "geometry ratio near",
-        "the same over keys within 15 Å; does not grow with the protein",
+        "the geometry ratio over keys within 15 Å; does not grow with the protein",
     ),
     Metric(
         "geometry_effect", "", "geometry effect", "the share of attention that geometry moves, 0–1"
@@ -114,7 +124,7 @@ METRICS: Final = (
         "local enrichment",
         "local attention by what blind attention would give: 1 is blind",
     ),
-    Metric("local_gain", "", "local gain", "the part of that enrichment that geometry brings"),
+    Metric("local_gain", "", "local gain", "the part of the local enrichment that geometry brings"),
     Metric(
         "longrange_enrichment",
         "",
@@ -122,7 +132,10 @@ METRICS: Final = (
         "local enrichment among residues that are far apart in sequence",
     ),
     Metric(
-        "longrange_gain", "", "long-range gain", "the part of that enrichment that geometry brings"
+        "longrange_gain",
+        "",
+        "long-range gain",
+        "the part of the long-range enrichment that geometry brings",
     ),
     Metric(
         "sequence_share",
@@ -135,7 +148,10 @@ METRICS: Final = (
         "saturation", "", "saturation", "share of queries that give one key more than 0.9 of it all"
     ),
     Metric(
-        "content_saturation", "", "content saturation", "the same for the logits without geometry"
+        "content_saturation",
+        "",
+        "content saturation",
+        "the saturation that the logits would give without geometry",
     ),
     Metric("sink", "", "sink", "the most that one key draws from the mean query"),
     Metric("entropy", "nat", "entropy", "mean entropy of a query's attention"),
@@ -147,7 +163,12 @@ METRICS: Final = (
         "contact precision",
         "share of the N strongest long-range pairs that are in contact",
     ),
-    Metric("contact_lift", "", "contact lift", "that by the share among all long-range pairs"),
+    Metric(
+        "contact_lift",
+        "",
+        "contact lift",
+        "contact precision by the share of contacts among all long-range pairs: 1 is chance",
+    ),
     Metric("row_sum_error", "", "row-sum error", "how far a row's attention is from summing to 1"),
     Metric(
         "replay_error",

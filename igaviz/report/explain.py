@@ -1,15 +1,26 @@
-"""`igaviz explain`, and the page on all checks (docs/checks.md): both come from the table."""
+"""`igaviz explain`, and the pages docs/checks.md and docs/metrics.md: all come from the tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 
-from igaviz.checks.explain import Explanation, explain
+from igaviz.checks.explain import (
+    Explanation,
+    MetricExplanation,
+    explain_check,
+    explain_metric,
+)
 from igaviz.checks.table import CHECKS
 from igaviz.checks.wording import listed
+from igaviz.metrics.formulas import LEGEND
+from igaviz.metrics.table import METRICS
 from igaviz.report.terminal import print_line, print_paragraph
+
+SCHEMA = "igaviz.explain/1"
 
 PAGE_HEAD = """# The checks
 
@@ -58,19 +69,76 @@ the table. It is silent too where a number that it needs was not recorded. Silen
 `--select` and `--ignore`.
 
 Every threshold can be changed: `--set gamma-too-small.effect=0.1`. Checks go by id or name
-everywhere.
+everywhere. What the numbers mean that they look at is in [the metrics](metrics.md).
+"""
+
+METRICS_HEAD = """# The metrics
+
+This page is generated from the tables of metrics (`igaviz/metrics/table.py`,
+`igaviz/metrics/formulas.py`); `igaviz explain geometry_effect` prints one of its sections, and
+`igaviz explain` without a name lists all. They are the columns of `igaviz summary`, the numbers of
+its JSON and of the scalars files, and what [the checks](checks.md) look at.
+
+A metric is of one map. A layer's is the mean over its heads and items, a step's the mean over its
+layers. One that has no value (its terms were not recorded, no local pairs, a constant) is empty in
+tables and CSV and `null` in JSON, never 0. A row with a value that is not finite is left out of
+every mean over rows, and counted in `nonfinite`.
+
+In the formulas stand
 """
 
 
-def print_explanation(found: Explanation, console: Console) -> None:
-    """Print one check: what it measures, when it fires, where that comes from, what to do."""
-    print_line(console, (f"{found.id} {found.name}: {found.title}", "bold"))
-    print_paragraph(console, found.meaning)
-    rows = _facts(found)
+def print_explanation(found: Explanation | MetricExplanation, console: Console) -> None:
+    """Print one check or metric: what it says, its formula, and what goes with it."""
+    if isinstance(found, Explanation):
+        head, meaning, rows = (
+            f"{found.id} {found.name}: {found.title}",
+            found.meaning,
+            _facts(found),
+        )
+    else:
+        head, meaning = f"{found.name}: {found.title}", f"{_capital(found.meaning)}."
+        rows = [*_metric_facts(found), ("signs", "; ".join(_signs_in(found.formula)))]
+    print_line(console, (head, "bold"))
+    print_paragraph(console, meaning)
     width = max(len(name) for name, _ in rows) + 2
     console.print()
     for name, text in rows:
         print_paragraph(console, text, indent="  ", first=name.ljust(width))
+
+
+def print_list(console: Console) -> None:
+    """Print every check and every metric in a line."""
+    print_line(console, ("Checks", "bold"))
+    width = max(len(check.name) for check in CHECKS)
+    for check in (explain_check(check.id) for check in CHECKS):
+        severity = check.severity.split(":")[0]
+        text = f"{check.title} ({severity})"
+        print_paragraph(console, text, indent="  ", first=f"{check.id}  {check.name:<{width}}  ")
+    console.print()
+    print_line(console, ("Metrics", "bold"))
+    width = max(len(metric.name) for metric in METRICS)
+    for metric in METRICS:
+        unit = f" ({metric.unit})" if metric.unit else ""
+        lead = f"{metric.name:<{width}}  "
+        print_paragraph(console, f"{metric.means}{unit}", indent="  ", first=lead)
+    console.print()
+    print_line(console, "igaviz explain NAME says all about one of them.")
+
+
+def explanations_json(found: Sequence[Explanation | MetricExplanation]) -> dict[str, object]:
+    """`igaviz explain --json`: {"schema", "checks": [...], "metrics": [...]}, plain data."""
+    return {
+        "schema": SCHEMA,
+        "checks": [asdict(one) for one in found if isinstance(one, Explanation)],
+        "metrics": [asdict(one) for one in found if isinstance(one, MetricExplanation)],
+    }
+
+
+def every_explanation() -> list[Explanation | MetricExplanation]:
+    """What there is to say about each check and each metric."""
+    checks = [explain_check(check.id) for check in CHECKS]
+    return [*checks, *(explain_metric(metric.name) for metric in METRICS)]
 
 
 def _facts(found: Explanation) -> list[tuple[str, str]]:
@@ -90,12 +158,31 @@ def _facts(found: Explanation) -> list[tuple[str, str]]:
     return rows
 
 
+def _metric_facts(found: MetricExplanation) -> list[tuple[str, str]]:
+    return [
+        ("formula", found.formula),
+        ("range", found.range),
+        ("unit", found.unit or "none"),
+        ("needs", ", ".join(found.terms) or "whatever was recorded"),
+        ("checks", ", ".join(found.checks) or "none looks at it"),
+    ]
+
+
+def _signs_in(formula: str) -> list[str]:
+    """What the letters and words stand for that `formula` uses."""
+    return [
+        f"{sign}: {words}".replace("`", "")
+        for sign, words in LEGEND
+        if any(re.search(rf"(?<![a-zA-Z]){word}(?![a-zA-Z])", formula) for word in sign.split(", "))
+    ]
+
+
 def checks_markdown(calibration: str, distributions: Mapping[str, str]) -> str:
     """The page docs/checks.md: how verdicts come about, all checks in a table, each in full.
 
     `calibration` is a part of its own; `distributions`, by check id, end the checks' sections.
     """
-    found = [explain(check.id) for check in CHECKS]
+    found = [explain_check(check.id) for check in CHECKS]
     lines = [PAGE_HEAD, "| check | says | fires when | severity |", "|---|---|---|---|"]
     for check in found:
         link = f"[{check.id}](#{check.id.lower()}-{check.name}) `{check.name}`"
@@ -103,8 +190,29 @@ def checks_markdown(calibration: str, distributions: Mapping[str, str]) -> str:
     lines += ["", calibration.rstrip()]
     for check in found:
         lines += ["", f"## {check.id} {check.name}", ""]
-        lines += [f"**{check.title[:1].upper()}{check.title[1:]}.**", check.meaning, ""]
+        lines += [f"**{_capital(check.title)}.**", check.meaning, ""]
         lines += [f"- *{name}*: {text}" for name, text in _facts(check)]
         if check.id in distributions:
             lines.append(distributions[check.id])
     return "\n".join(lines) + "\n"
+
+
+def metrics_markdown() -> str:
+    """The page docs/metrics.md: all metrics in a table, each in full."""
+    found = [explain_metric(metric.name) for metric in METRICS]
+    lines = [METRICS_HEAD, "| sign | what it is |", "|---|---|"]
+    lines += [f"| {sign} | {words} |" for sign, words in LEGEND]
+    lines += ["", "| metric | unit | what it says | checks |", "|---|---|---|---|"]
+    for metric in found:
+        ids = (check.split(" ", 1) for check in metric.checks)
+        links = ", ".join(f"[{id_}](checks.md#{id_.lower()}-{name})" for id_, name in ids)
+        name = f"[`{metric.name}`](#{metric.name})"
+        lines.append(f"| {name} | {metric.unit or '–'} | {metric.meaning} | {links or '–'} |")
+    for metric in found:
+        lines += ["", f"## {metric.name}", "", f"**{_capital(metric.meaning)}.**", ""]
+        lines += [f"- *{name}*: {text}" for name, text in _metric_facts(metric)]
+    return "\n".join(lines) + "\n"
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"

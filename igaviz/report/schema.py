@@ -8,7 +8,17 @@ from typing import Any
 
 from igaviz.errors import UsageError
 
-VERBS = ("compare", "diagnose", "export", "info", "merge", "render", "summary", "verify")
+VERBS = (
+    "compare",
+    "diagnose",
+    "explain",
+    "export",
+    "info",
+    "merge",
+    "render",
+    "summary",
+    "verify",
+)
 """The verbs that print JSON."""
 
 

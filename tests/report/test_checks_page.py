@@ -1,5 +1,6 @@
-"""docs/checks.md is what the table says."""
+"""docs/checks.md and docs/metrics.md are what the tables say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ from igaviz.checks import CHECKS
 from igaviz.checks.background import BACKGROUND
 from igaviz.checks.silence import SILENCES
 from igaviz.checks.telling import TELLING
+from igaviz.dump import open_dump, read_maps
+from igaviz.metrics import METRICS, measure
+from igaviz.metrics.formulas import FORMULAS
+from igaviz.report.explain import metrics_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
 
@@ -31,3 +36,30 @@ def test_the_order_of_telling_has_every_check_that_finds_something_and_causes_fi
 def test_ids_are_in_order_and_names_unique():
     assert [check.id for check in CHECKS] == sorted({check.id for check in CHECKS})
     assert len({check.name for check in CHECKS}) == len(CHECKS)
+
+
+def test_every_metric_is_on_its_page_with_unit_meaning_and_formula():
+    """If this fails, run `python -m igaviz.calibration page`."""
+    page = (PAGE.parent / "metrics.md").read_text("utf-8")
+    assert page == metrics_markdown()
+    assert list(FORMULAS) == [metric.name for metric in METRICS]
+    sections = {part.split("\n")[0]: part for part in page.split("\n## ")[1:]}
+    assert list(sections) == [metric.name for metric in METRICS]
+    for metric in METRICS:
+        said = sections[metric.name].lower()
+        assert metric.means.lower() in said
+        assert f"*unit*: {(metric.unit or 'none').lower()}\n" in said
+        assert FORMULAS[metric.name].text.lower() in said
+
+
+def test_the_terms_that_a_metric_needs_are_those_without_which_it_has_no_value(sample_data):
+    """Each term left out of a real map empties what names it as needed, and nothing else."""
+    entry = open_dump(sample_data / "healthy").entries[-1]
+    found = next(read_maps(entry, entry.heads[:1]))
+    whole = measure(found)
+    for term in ("gamma", "logits_before", "geo_bias", "attention"):
+        values = measure(replace(found, **{term: None})).values
+        lost = {name for name, value in whole.values.items() if value is not None} - {
+            name for name, value in values.items() if value is not None
+        }
+        assert lost == {name for name, formula in FORMULAS.items() if term in formula.terms}

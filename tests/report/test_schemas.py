@@ -10,6 +10,7 @@ import h5py
 import jsonschema
 import pytest
 
+from igaviz.checks import CHECKS
 from igaviz.cli.main import main
 from igaviz.errors import UsageError
 from igaviz.metrics import METRICS
@@ -74,7 +75,7 @@ COMMANDS = {
 
 
 # comparisons take two: test_compare.py
-@pytest.mark.parametrize("verb", sorted({*VERBS} - {"compare"}))
+@pytest.mark.parametrize("verb", sorted({*VERBS} - {"compare", "explain"}))
 @pytest.mark.parametrize(
     "name", ["healthy", "sick", "collapsed", "damaged", "torn", "tiny", "masked"]
 )
@@ -121,6 +122,15 @@ def test_lines_of_json_are_rows(dumps, capsys):
         jsonschema.validate(json.loads(line), row)
 
 
-def test_explain_prints_no_json():
-    with pytest.raises(UsageError, match="no JSON of 'explain'"):
-        json_schema("explain")
+@pytest.mark.parametrize(("names", "counts"), [([], None), (["D101"], (1, 0)), (["sink"], (0, 1))])
+def test_what_is_explained_is_valid(names, counts, capsys):
+    assert main(["explain", *names, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    jsonschema.validate(found, SCHEMAS["explain"])
+    sizes = counts or (len(CHECKS), len(METRICS))
+    assert (len(found["checks"]), len(found["metrics"])) == sizes
+
+
+def test_a_verb_that_there_is_not_has_no_schema():
+    with pytest.raises(UsageError, match="no JSON of 'explode'"):
+        json_schema("explode")

@@ -10,6 +10,7 @@ import bare
 import pytest
 
 import igaviz
+import igaviz.checks
 from igaviz.cli.main import VERBS, main
 from igaviz.dump import open_dump
 from igaviz.errors import NothingReadableError, SelectionError
@@ -83,6 +84,33 @@ def test_info_names_the_numbers_of_the_loop_and_the_gradient(tmp_path, capsys):
         r"numbers +loss, learning_rate, gamma_gradient_norm\n", capsys.readouterr().out
     )
     assert not igaviz.info(open_dump(tmp_path / "a.h5")).runs[0].numbers
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("D2", "there are D201, D202, D203, D204, D205, D206, D207, D208, D209, D210, D211;"),
+        ("999", "there are D001, D002, .*, D211;"),
+        ("D1000", "there are D101, D102, .*, D107;"),
+        ("gamma-to-small", r"did you mean gamma-too-small \(D101\)\?"),
+        ("sequence_shere", r"did you mean the metric sequence_share\?"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_those_like_it(typed, hint):
+    with pytest.raises(SelectionError, match="no check and no metric") as caught:
+        igaviz.explain(typed)
+    assert re.match(hint, caught.value.hint)
+
+
+def test_a_metric_is_explained_and_all_are_listed(capsys):
+    found = igaviz.explain("Geometry-Effect")
+    assert found.formula == "mean_i of ½ Σ_j |A_ij − softmax(S)_ij|"
+    assert found.checks == ("D101 gamma-too-small",)
+    assert main(["explain"]) == 0
+    listed = capsys.readouterr().out
+    names = [*(name for check in igaviz.checks.CHECKS for name in (check.id, check.name))]
+    names += [metric.name for metric in igaviz.metrics.METRICS]
+    assert all(re.search(rf"(?m)^  (\S+  )?{re.escape(name)} ", listed) for name in names)
 
 
 def test_a_recording_that_ended_early_says_so_to_readers(tmp_path):

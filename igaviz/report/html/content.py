@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from igaviz.checks import Severity, worst
-from igaviz.checks.explain import explain
+from igaviz.checks.explain import explain_check
 from igaviz.checks.finding import NOT_JUDGED, LayerRow
 from igaviz.checks.wording import listed, number
 from igaviz.report.diagnosis import headline
@@ -104,7 +104,7 @@ def _tally(rows: list[LayerRow]) -> list[tuple[str, int]]:
 
 def _finding(group: Group, heads: Heads, page: Page) -> dict[str, Any]:
     finding = group.worst
-    told = explain(group.check.id)
+    told = explain_check(group.check.id)
     names = [(run.run, run.phase) for run in page.runs]
     return {
         "severity": str(group.severity),
