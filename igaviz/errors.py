@@ -59,6 +59,15 @@ class NothingReadableError(IgavizError):
 class OutputError(IgavizError):
     """A result that can't be written, or would overwrite what is there."""
 
+    @classmethod
+    def unwritable(cls, path: object, error: Exception) -> OutputError:
+        """The one that says why nothing can be written to `path`, or below it."""
+        reason = getattr(error, "strerror", None) or str(error)
+        return cls(
+            f"{path}: can't write there ({reason.lower()})",
+            hint="look at the folder, its free space and its permissions",
+        )
+
 
 class RecordingError(IgavizError, ValueError):
     """Wrong arguments to the recorder; with `strict=True` also the first failure of a recording."""

@@ -8,15 +8,21 @@ chain before a slash where there are several: `A/57`.
 
 from __future__ import annotations
 
+import math
+import operator
 import re
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from igaviz.errors import SelectionError, UsageError
 from igaviz.format import chain_label
 
 K = TypeVar("K", bound=Hashable)
+
+Selected = str | int | Iterable[int]
+"""What a selection can be given as: text of the grammar, a number, several."""
 
 GRAMMAR = "write 3, 0,2-4, all, first, last or 1000:5000:500"
 RESIDUE_GRAMMAR = "write 57, 10-50 or 0:50, and A/57 where there are several chains"
@@ -68,6 +74,17 @@ class Numbers:
         pieces = [piece.strip() for piece in text.split(",")]
         return cls(text, tuple(_parse_part(piece, text, what) for piece in pieces))
 
+    @classmethod
+    def of(cls, selected: Selected, what: str = "number") -> Numbers:
+        """The same of a text, a number, or several numbers. Raises as `parse` does."""
+        if isinstance(selected, str):
+            return cls.parse(selected, what)
+        numbers = selected if isinstance(selected, Iterable) else (selected,)
+        try:
+            return cls.parse(",".join(str(operator.index(number)) for number in numbers), what)
+        except TypeError:
+            raise UsageError(f"{selected!r} is no selection of {what}s", hint=GRAMMAR) from None
+
     def among(self, available: Sequence[int]) -> frozenset[int]:
         """Those of `available` (ascending) that are chosen; none is no error."""
         return frozenset(number for part in self.parts for number in part.of(available))
@@ -81,11 +98,16 @@ class Numbers:
             return frozenset(available)
         return self.among(sorted(available))
 
-    def choose(self, groups: Mapping[K, Collection[int]], what: str) -> dict[K, tuple[int, ...]]:
+    def choose(
+        self,
+        groups: Mapping[K, Collection[int]],
+        what: str,
+        say: Callable[[], str] | None = None,
+    ) -> dict[K, tuple[int, ...]]:
         """The chosen numbers of each group (a run, say), ascending; empty groups are left out.
 
-        Raises `SelectionError`, saying what there is, where a part of the selection meets nothing
-        in any group.
+        Raises `SelectionError`, saying what there is (in the words of `say` where that is given),
+        where a part of the selection meets nothing in any group.
         """
         ordered = {key: sorted(set(numbers)) for key, numbers in groups.items()}
         chosen: dict[K, set[int]] = {key: set() for key in ordered}
@@ -97,7 +119,8 @@ class Numbers:
                 met = met or bool(found)
             if not met:
                 there = sorted({n for numbers in ordered.values() for n in numbers})
-                raise SelectionError(f"no {what} {part.text}: {_there_is(there, what)}")
+                words = say() if say and there else _there_is(there, what)
+                raise SelectionError(f"no {what} {part.text}: {words}")
         return {key: tuple(sorted(numbers)) for key, numbers in chosen.items() if numbers}
 
 
@@ -120,7 +143,7 @@ def _there_is(numbers: Sequence[int], what: str) -> str:
     return f"there are {what}s {format_numbers(numbers)}"
 
 
-def format_numbers(numbers: Iterable[int], most: int = 12) -> str:
+def format_numbers(numbers: Iterable[int], most: int = 12, apart: str = ",") -> str:
     """`numbers` as text that the grammar reads back: neighbours joined, long lists cut in words.
 
     Where that is long, equal distances are joined too, as `25:1475:25`.
@@ -130,8 +153,41 @@ def format_numbers(numbers: Iterable[int], most: int = 12) -> str:
     if len(texts) > most:
         texts = [_span_text(*span) for span in _spans(ordered)]
     if len(texts) <= most:
-        return ",".join(texts)
-    return f"{','.join(texts[:4])} … {texts[-1]} ({len(ordered)} of them)"
+        return ",".join(texts).replace(",", apart)
+    return f"{','.join(texts[:4])} … {texts[-1]} ({len(ordered)} of them)".replace(",", apart)
+
+
+def format_time_line(mapped: Collection[int], numbered: Collection[int]) -> str:
+    """Which steps have maps, and which of the others have numbers alone, in words.
+
+    Numbers at equal distances are said as such, whichever of them have maps as well.
+    """
+    alone = sorted(set(numbered) - set(mapped))
+    maps = f"maps at steps {format_numbers(mapped, apart=', ')}" if mapped else "no maps"
+    if not alone:
+        return maps
+    first, last, stride = _even(alone, set(mapped))
+    if stride:
+        return f"{maps}; numbers every {stride} from {first} to {last}"
+    return f"{maps}; numbers alone at steps {format_numbers(alone, apart=', ')}"
+
+
+def _even(alone: Sequence[int], mapped: Collection[int]) -> tuple[int, int, int]:
+    """(first, last, distance) of the equal distances that `alone` is of, but for `mapped`.
+
+    The distance is 0 where there are none.
+    """
+    stride = math.gcd(*(b - a for a, b in pairwise(alone)))
+    first, last = alone[0], alone[-1]
+    steps = (last - first) // stride + 1 if stride else 0
+    if stride < 2 or not 3 <= steps <= len(alone) + len(mapped):
+        return first, last, 0
+    even = set(range(first, last + 1, stride)) <= {*alone, *mapped}
+    while first - stride in mapped:
+        first -= stride
+    while last + stride in mapped:
+        last += stride
+    return first, last, stride if even else 0
 
 
 def _spans(ordered: Sequence[int], most_stride: int | None = None) -> list[tuple[int, int, int]]:
@@ -206,7 +262,8 @@ class Residues:
 
 
 def _span_name(chain: str | None, first: int, last: int) -> str:
-    numbers = str(first) if first == last else f"{first}:{last}"
+    between = ":" if first < 0 else "-"  # -3:10, as -3-10 is hard to read
+    numbers = str(first) if first == last else f"{first}{between}{last}"
     return f"{chain}/{numbers}" if chain else numbers
 
 

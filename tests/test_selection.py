@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from igaviz.errors import SelectionError, UsageError
-from igaviz.selection import Numbers, Residues, format_numbers
+from igaviz.selection import Numbers, Residues, format_numbers, format_time_line
 
 numbers = st.sets(st.integers(0, 400), min_size=1, max_size=30)
 
@@ -43,6 +45,24 @@ def test_equal_distances_are_joined_where_the_list_is_long():
     assert format_numbers(range(25, 1500, 25)) == "25:1475:25"
     assert format_numbers({*range(25, 1500, 25)} - {100}) == "25:75:25,125:1475:25"
     assert format_numbers([0, 2, 4]) == "0,2,4"
+
+
+def test_steps_with_maps_and_with_numbers_alone_are_told_apart():
+    words = format_time_line({100, 1500}, set(range(30, 1501, 30)))
+    assert words == "maps at steps 100, 1500; numbers every 30 from 30 to 1500"
+    assert format_time_line({5}, {5}) == "maps at steps 5"
+    assert format_time_line(set(), {1, 2, 7}) == "no maps; numbers alone at steps 1, 2, 7"
+
+
+@given(numbers, numbers)
+def test_what_is_said_of_numbers_is_so(mapped, numbered):
+    words = format_time_line(mapped, numbered)
+    every = re.search(r"numbers every (\d+) from (\d+) to (\d+)", words)
+    if every:
+        stride, first, last = map(int, every.groups())
+        said = set(range(first, last + 1, stride))
+        assert numbered - mapped <= said <= numbered | mapped
+    assert ("numbers" in words) == bool(numbered - mapped)
 
 
 @given(numbers)
@@ -100,5 +120,5 @@ def test_an_ambiguous_residue_names_the_ways_to_write_it():
 
 
 def test_a_residue_that_is_not_there_says_what_is():
-    with pytest.raises(SelectionError, match=r"no residue C/1: there are residues A/-2:7, B/5:6"):
+    with pytest.raises(SelectionError, match=r"no residue C/1: there are residues A/-2:7, B/5-6"):
         Residues.parse("C/1").positions(RESIDUES, CHAINS)

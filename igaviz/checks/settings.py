@@ -54,7 +54,7 @@ class Settings:
         ignore: Iterable[str] = (),
         settings: Iterable[str] = (),
         fail_on: str | None = None,
-        file: Path | None = None,
+        file: str | Path | None = None,
     ) -> Settings:
         """Settings from what is typed: ids or names (commas allowed), and `name.threshold=value`.
 
@@ -74,10 +74,10 @@ class Settings:
         )
 
     @classmethod
-    def read(cls, path: Path) -> Settings:
+    def read(cls, path: str | Path) -> Settings:
         """The settings in a TOML file. Raises as `of` does, naming the file."""
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
             return cls._from_table(data)
         except OSError as error:
             raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error

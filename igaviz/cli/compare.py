@@ -25,6 +25,7 @@ def compare(
             metavar="RUN",
             help="Two runs, A and B, or one for two of its steps.",
             show_default=False,
+            parser=options.given_path,
         ),
     ],
     layer: options.Layer = "all",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igaviz.errors import UsageError
+
 if TYPE_CHECKING:
     from igaviz.dump import Dump
     from igaviz.survey.plan import Choice
@@ -27,10 +29,20 @@ class FailOn(StrEnum):
     NEVER = "never"
 
 
+def given_path(text: str) -> Path:
+    """The path that `text` writes. Raises `UsageError` for none, which would be the folder `.`."""
+    if not text:
+        raise UsageError("an empty path", hint="write . for the current folder")
+    return Path(text)
+
+
 DumpPaths = Annotated[
     list[Path],
     typer.Argument(
-        metavar="DUMP", help="A shard, a folder of shards, or several.", show_default=False
+        metavar="DUMP",
+        help="A shard, a folder of shards, or several.",
+        show_default=False,
+        parser=given_path,
     ),
 ]
 Layer = Annotated[str, typer.Option(help="Layers: 3, 0,2-4, all.")]

@@ -3,7 +3,7 @@
 from igaviz.dump.data import AttentionMap, Damage, LayerEntry, Structure
 from igaviz.dump.maps import read_maps
 from igaviz.dump.restarts import Superseded
-from igaviz.dump.run import Dump, Run, describe, open_dump
+from igaviz.dump.run import Dump, Run, describe, named_apart, open_dump
 from igaviz.dump.run_file import Ended
 from igaviz.dump.scalars import ScalarLine
 from igaviz.dump.track import ScalarTrack
@@ -20,6 +20,7 @@ __all__ = [
     "Structure",
     "Superseded",
     "describe",
+    "named_apart",
     "open_dump",
     "read_maps",
 ]

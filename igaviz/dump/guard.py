@@ -76,7 +76,7 @@ def _why_not_hdf5(path: Path, error: OSError) -> str:
         return _plain(again)
     if signature == b"\x89HDF\r\n\x1a\n":
         return "truncated or damaged: HDF5 can't open it"
-    return "not an HDF5 file"
+    return "no dump: not an HDF5 file"
 
 
 def _plain(error: OSError) -> str:

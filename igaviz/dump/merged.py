@@ -280,7 +280,7 @@ def _published(path: Path, *, overwrite: bool) -> Iterator[Path]:
             hint="where none is running, remove it or add --force",
         ) from error
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise OutputError.unwritable(path, error) from error
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -291,7 +291,7 @@ def _published(path: Path, *, overwrite: bool) -> Iterator[Path]:
         temporary.replace(path)
         sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # HDF5 raises both where the disk is full
-        raise _unwritable(path, error) from error
+        raise OutputError.unwritable(path, error) from error
     finally:
         if temporary.exists() and os.path.samestat(ours, temporary.stat()):
             temporary.unlink()
@@ -301,11 +301,3 @@ def _refuse_existing(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not (overwrite and path.is_file()):
         hint = "overwrite it with --force" if path.is_file() else "name a file"
         raise OutputError(f"{path}: already there", hint=hint)
-
-
-def _unwritable(path: Path, error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return OutputError(
-        f"{path}: can't write there ({reason.lower()})",
-        hint="look at the folder, its free space and its permissions",
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
@@ -11,16 +10,15 @@ from pathlib import Path
 
 from igaviz.dump.data import Damage, LayerEntry
 from igaviz.dump.index import ShardIndex, try_to_index
+from igaviz.dump.listing import Listing, list_paths, where_to_look
+from igaviz.dump.repeats import first_lines, first_records, repeat
 from igaviz.dump.restarts import Restarts, Superseded
-from igaviz.dump.run_file import Ended, recordings_that_ended
+from igaviz.dump.run_file import Ended
+from igaviz.dump.run_names import called_after, unique_names
 from igaviz.dump.scalar_index import ScalarIndex, index_scalars
 from igaviz.dump.scalars import ScalarLine
 from igaviz.dump.track import ScalarTrack, scalar_tracks
 from igaviz.errors import DumpError, NothingReadableError
-from igaviz.format import SHARD_SUFFIX, LayerId, parse_scalars_name
-
-_FOLDERS_NAMED = 4
-"""Folders that a hint names."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while shards are opened."""
@@ -33,7 +31,7 @@ class Run:
     `entries` are in the order run, phase, step, rank, batch item, layer. `scalars` are the lines
     of the scalars files by phase and rank, and `scalar_damage` what can be seen to be wrong with
     them without reading their numbers. `superseded` says what restarts left out, `ended` which
-    recordings ended before their training.
+    recordings ended before their training, `path` is the place that the run is called after.
     """
 
     name: str
@@ -48,6 +46,14 @@ class Run:
     created: str | None
     creator: str | None
     ended: tuple[Ended, ...] = ()
+    path: Path = Path()
+
+    def called(self, name: str) -> Run:
+        """The run under another name."""
+        if name == self.name:
+            return self
+        entries = (replace(entry, id=entry.id._replace(run=name)) for entry in self.entries)
+        return replace(self, name=name, entries=tuple(entries))
 
     def scalar_lines(
         self,
@@ -102,24 +108,6 @@ class Dump:
         return tuple(sorted({entry.id.batch for entry in self.entries}))
 
 
-@dataclass(frozen=True)
-class Place:
-    """One given path: the shards and the scalars files (with their ranks) below it, by name."""
-
-    path: Path
-    shards: tuple[Path, ...]
-    scalars: tuple[tuple[Path, int], ...] = ()
-    ended: tuple[Ended, ...] = ()
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What lies at the given paths; nothing of it is opened yet."""
-
-    places: tuple[Place, ...]
-    damaged: tuple[Damage, ...]
-
-
 @dataclass
 class _Source:
     """One given path: what was read of the shards and scalars files below it."""
@@ -128,6 +116,10 @@ class _Source:
     scalars: tuple[ScalarIndex, ...]
     ended: tuple[Ended, ...]
     indexes: list[ShardIndex] = field(default_factory=list)
+
+    @property
+    def entries(self) -> Iterator[LayerEntry]:
+        return chain.from_iterable(index.entries for index in self.indexes)
 
     @property
     def run_ids(self) -> set[str]:
@@ -142,7 +134,8 @@ def open_dump(*paths: str | Path, progress: Progress | None = None) -> Dump:
     """What is in the given shards and folders of shards, as runs; no map is read yet.
 
     A folder is one run (not recursive); paths that share a `run_id` are one run. What can't be
-    read is in `damaged`. Raises `NothingReadableError` where no shard and no scalars file can be.
+    read is in `damaged`. Raises `NothingReadableError` where no shard and no scalars file can be,
+    `UsageError` for what is no path.
     """
     return open_listing(list_paths(*paths), progress=progress)
 
@@ -181,16 +174,19 @@ def open_listing(
     runs = _assemble(sources, damaged)
     unread = [*damaged, *chain.from_iterable(run.scalar_damage for run in runs)]
     if unread and not any(run.entries or run.scalars for run in runs):
-        hint = _runs_below(place.path for place in listing.places)
+        hint = where_to_look([place.path for place in listing.places if not place.shards])
         raise NothingReadableError([describe(piece) for piece in unread], hint=hint)
     return Dump(tuple(runs), tuple(damaged), tuple(warnings))
 
 
-def list_paths(*paths: str | Path) -> Listing:
-    """What lies at the paths, each real place once; folders are not searched recursively."""
-    damaged: list[Damage] = []
-    places = tuple(_list_place(path, damaged) for path in _distinct(paths))
-    return Listing(places, tuple(damaged))
+def named_apart(*dumps: Dump) -> tuple[Dump, ...]:
+    """The dumps, their runs called so that those of different places have different names."""
+    paths = list(dict.fromkeys(run.path for dump in dumps for run in dump.runs))
+    names = dict(zip(paths, unique_names(paths), strict=True))
+    return tuple(
+        replace(dump, runs=tuple(run.called(names[run.path]) for run in dump.runs))
+        for dump in dumps
+    )
 
 
 def describe(piece: Damage) -> str:
@@ -206,124 +202,47 @@ def _with_hint(error: DumpError) -> str:
     return f"{error.reason}; {error.hint}" if error.hint else error.reason
 
 
-def _distinct(paths: Iterable[str | Path]) -> list[Path]:
-    """The given paths, each real place once."""
-    found = {os.path.realpath(path): Path(path) for path in reversed(tuple(paths))}
-    return list(reversed(found.values()))
-
-
-def _list_place(path: Path, damaged: list[Damage]) -> Place:
-    if not path.is_dir():
-        return Place(path, (path,))
-    try:
-        names = sorted(entry.name for entry in os.scandir(path))
-    except OSError as error:
-        damaged.append(Damage(str(path), "", f"the folder can't be read ({error.strerror})"))
-        return Place(path, ())
-    ranks = [(path / name, parse_scalars_name(name)) for name in names]
-    place = Place(
-        path,
-        tuple(path / name for name in names if _is_shard(name)),
-        tuple((file, rank) for file, rank in ranks if rank is not None and file.is_file()),
-        recordings_that_ended(path),
-    )
-    if not place.shards and not place.scalars:
-        why = "".join(f"; its recording ended: {ended.reason}" for ended in place.ended[-1:])
-        damaged.append(Damage(str(path), "", f"no shard (.h5) in this folder{why}"))
-    return place
-
-
-def _runs_below(paths: Iterable[Path]) -> str | None:
-    """A hint that names the folders with shards one level below the given ones, if there are."""
-    found = [
-        below.path
-        for path in paths
-        if path.is_dir()
-        for below in sorted(_entries_of(path), key=lambda entry: entry.name)
-        if below.is_dir() and any(_is_shard(entry.name) for entry in _entries_of(below.path))
-    ]
-    if not found:
-        return None
-    named = " ".join(found[:_FOLDERS_NAMED])
-    more = len(found) - _FOLDERS_NAMED
-    others = f" and {more} more" if more > 0 else ""
-    return f"a folder is one run; name those below it: {named}{others}"
-
-
-def _entries_of(folder: str | Path) -> list[os.DirEntry[str]]:
-    try:
-        return list(os.scandir(folder))
-    except OSError:
-        return []  # a folder that can't be read has nothing to name
-
-
-def _is_shard(name: str) -> bool:
-    return name.endswith(SHARD_SUFFIX) and not name.startswith(".")
-
-
 def _assemble(sources: Sequence[_Source], damaged: list[Damage]) -> list[Run]:
     groups: list[list[_Source]] = []
     for source in sources:
         same = [group for group in groups if any(source.run_ids & s.run_ids for s in group)]
         merged = [*chain.from_iterable(same), source]
         groups = [group for group in groups if group not in same] + [merged]
-    names = _unique_names([_common_path(group) for group in groups])
-    return [_one_run(name, group, damaged) for name, group in zip(names, groups, strict=True)]
-
-
-def _common_path(group: Sequence[_Source]) -> Path:
-    paths = {Path(os.path.realpath(source.path)) for source in group}
-    if len(paths) == 1:
-        return paths.pop()
-    return Path(os.path.commonpath(paths))
-
-
-def _unique_names(paths: Sequence[Path]) -> list[str]:
-    """The last part of each path, with as many parts before it as it takes to differ."""
-    names = [path.name or str(path) for path in paths]
-    depth = 1
-    while len(set(names)) < len(names) and depth < max(len(path.parts) for path in paths):
-        depth += 1
-        names = [
-            "/".join(path.parts[-depth:]).lstrip("/") if names.count(name) > 1 else name
-            for name, path in zip(names, paths, strict=True)
-        ]
+    paths = [
+        called_after(
+            [source.path for source in group],
+            repeated=len(group) > 1 and repeat(source.entries for source in group),
+        )
+        for group in groups
+    ]
     return [
-        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in n) for n in names
+        _one_run(name, path, group, damaged)
+        for name, path, group in zip(unique_names(paths), paths, groups, strict=True)
     ]
 
 
-def _one_run(name: str, group: Sequence[_Source], damaged: list[Damage]) -> Run:
+def _one_run(name: str, path: Path, group: Sequence[_Source], damaged: list[Damage]) -> Run:
     indexes = [index for source in group for index in source.indexes]
-    scalars = [index for source in group for index in source.scalars]
+    of_lines: list[Damage] = []
+    scalars = first_lines([index for source in group for index in source.scalars], of_lines)
     entries = [entry for index in indexes for entry in index.entries]
     restarts = Restarts.of(entries, scalars)
     kept = [
         replace(entry, id=entry.id._replace(run=name)) for entry in entries if restarts.keeps(entry)
     ]
-    kept = _without_repeats(sorted(kept, key=lambda entry: (entry.id, entry.path)), damaged)
+    ordered = sorted(kept, key=lambda entry: entry.id)  # of equal ones the first given first
     return Run(
         name=name,
         run_id=next((index.run_id for index in indexes if index.run_id), None),
         shards=tuple(str(index.path) for index in indexes),
-        entries=tuple(kept),
+        entries=first_records(ordered, damaged),
         scalars=scalar_tracks(scalars, restarts),
-        scalar_damage=tuple(piece for index in scalars for piece in index.damaged),
+        scalar_damage=(*of_lines, *(piece for index in scalars for piece in index.damaged)),
         attempts=restarts.attempts,
         superseded=restarts.superseded(entries, scalars),
         n_bytes=sum(i.n_bytes for i in indexes) + sum(i.n_bytes for i in scalars),
         created=min((index.created for index in indexes if index.created), default=None),
         creator=next((index.creator for index in indexes if index.creator), None),
         ended=tuple(ended for source in group for ended in source.ended),
+        path=path,
     )
-
-
-def _without_repeats(entries: Sequence[LayerEntry], damaged: list[Damage]) -> list[LayerEntry]:
-    """Each identity once; a second record of it is named as damage."""
-    seen: dict[LayerId, LayerEntry] = {}
-    for entry in entries:
-        other = seen.setdefault(entry.id, entry)
-        if other is not entry:
-            reason = f"the same maps as in {other.path}:{other.group}; skipped"
-            damaged.append(Damage(entry.path, entry.group, reason))
-    return list(seen.values())

@@ -1,10 +1,10 @@
-"""What the run files beside shards say of recordings that ended before their training did."""
+"""What the run files beside shards say of recordings that have no more, or nothing at all."""
 
 from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,24 @@ def recordings_that_ended(folder: Path) -> tuple[Ended, ...]:
     return tuple(found)
 
 
-def _ended_in(path: Path, rank: int) -> Iterator[Ended]:
+def why_nothing(folder: Path, ended: Sequence[Ended]) -> str:
+    """The end of a sentence that says why `folder` holds no shard, as far as its run files know."""
+    if ended:
+        return f"; its recording ended: {ended[-1].reason}"
+    empty = sum(
+        _natural(entry.get("empty_steps")) or 0
+        for path in sorted(folder.glob("run*.json"))
+        if parse_run_json_name(path.name) is not None
+        for entry in _attempts_in(path)
+    )
+    if not empty:
+        return ""
+    steps = "1 step was" if empty == 1 else f"{empty:,} steps were"
+    return f"; {steps} due and nothing was tapped: is tap(...) called within recorder.step?"
+
+
+def _attempts_in(path: Path) -> Iterator[dict[str, Any]]:
+    """What a run file says of each attempt; nothing where it can't be read."""
     try:
         facts = path.lstat()
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MOST_BYTES:
@@ -47,8 +64,13 @@ def _ended_in(path: Path, rank: int) -> Iterator[Ended]:
     except (OSError, ValueError, RecursionError):
         return
     attempts = content.get("attempts") if isinstance(content, dict) else None
-    for entry in attempts if isinstance(attempts, list) else ():
-        off = entry.get("off") if isinstance(entry, dict) else None
+    attempts = attempts if isinstance(attempts, list) else []
+    yield from (entry for entry in attempts if isinstance(entry, dict))
+
+
+def _ended_in(path: Path, rank: int) -> Iterator[Ended]:
+    for entry in _attempts_in(path):
+        off = entry.get("off")
         if isinstance(off, dict):
             yield Ended(
                 rank=rank,

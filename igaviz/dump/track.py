@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ import numpy as np
 
 from igaviz.dump.data import Damage, Integers
 from igaviz.dump.restarts import Restarts
-from igaviz.dump.scalar_index import ScalarIndex
+from igaviz.dump.scalar_index import MAX_NAMED, ScalarIndex
 from igaviz.dump.scalars import MAX_LINE, ScalarLine, parse_line
 from igaviz.errors import DumpError
 
@@ -57,8 +57,9 @@ class ScalarTrack:
         """The lines of `steps` (None: of all) in time order, streamed.
 
         Lines that don't fit, and a second one of the same step and layer, are skipped and handed
-        to `report`.
+        to `report`: ten of each file, and how many more there are.
         """
+        tell = _Tally(report)
         seen: set[int] = set()
         last: int | None = None
         for number, raw, block in self._raw_lines(steps):
@@ -78,8 +79,8 @@ class ScalarTrack:
                 seen.add(line.layer)
                 yield line
                 continue
-            if report is not None:
-                report(Damage(path, f"line {number}", reason))
+            tell.add(path, number, reason)
+        tell.rest()
 
     def _raw_lines(
         self, steps: Container[int] | None
@@ -104,6 +105,26 @@ class ScalarTrack:
                             for i in range(block[_LINES])
                         ]
         return list(chain.from_iterable(found[place] for place in range(len(blocks))))
+
+
+class _Tally:
+    """Lines that are skipped: of each file some are named, and the others counted."""
+
+    def __init__(self, report: Report | None) -> None:
+        self.report = report
+        self.counts: Counter[str] = Counter()
+
+    def add(self, path: str, number: int, reason: str) -> None:
+        """Line `number` of the file at `path` is skipped."""
+        self.counts[path] += 1
+        if self.report is not None and self.counts[path] <= MAX_NAMED:
+            self.report(Damage(path, f"line {number}", reason))
+
+    def rest(self) -> None:
+        """Say how many were not named."""
+        for path, count in self.counts.items():
+            if self.report is not None and count > MAX_NAMED:
+                self.report(Damage(path, "", f"{count - MAX_NAMED:,} more lines like these"))
 
 
 @contextmanager

@@ -221,9 +221,7 @@ def publish(path: Path, data: bytes) -> None:
         aside.write_bytes(data)
         aside.replace(path)
     except OSError as error:
-        raise OutputError(
-            f"{path}: {error.strerror or error}", hint="choose another folder with --out"
-        ) from error
+        raise OutputError.unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)

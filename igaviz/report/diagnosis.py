@@ -248,6 +248,6 @@ def _print_skipped(diagnosis: Diagnosis, console: Console) -> None:
 def _print_damaged(diagnosis: Diagnosis, console: Console) -> None:
     if not diagnosis.damaged:
         return
-    pieces = counted(len(diagnosis.damaged), "damaged piece")
+    pieces = counted(len(diagnosis.damaged), "piece")
     console.print()
     print_paragraph(console, f"{pieces} left out, named on stderr.", style="bold red")

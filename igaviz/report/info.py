@@ -9,7 +9,7 @@ from rich.console import Console
 
 from igaviz.checks.wording import counted
 from igaviz.report.terminal import print_line
-from igaviz.selection import format_numbers
+from igaviz.selection import format_numbers, format_time_line
 from igaviz.survey.info import DumpInfo, ItemInfo, LayerInfo, PhaseInfo, RunInfo
 
 SCHEMA = "igaviz.info/1"
@@ -25,7 +25,7 @@ def print_info(info: DumpInfo, console: Console) -> None:
     for run in info.runs:
         _print_run(run, console)
     if info.damaged:
-        pieces = counted(len(info.damaged), "damaged piece")
+        pieces = counted(len(info.damaged), "piece")
         print_line(console, (f"{pieces} left out, named on stderr.", "bold red"))
 
 
@@ -68,10 +68,7 @@ def _print_run(run: RunInfo, console: Console) -> None:
 
 
 def _phase(phase: PhaseInfo) -> str:
-    maps = f"maps at steps {format_numbers(phase.steps)}" if phase.steps else "no maps"
-    if not phase.scalar_steps:
-        return maps
-    return f"{maps}; numbers alone at steps {format_numbers(phase.scalar_steps)}"
+    return format_time_line(phase.steps, phase.scalar_steps)
 
 
 def _layer_rows(layers: tuple[LayerInfo, ...]) -> list[tuple[str, str]]:

@@ -106,7 +106,7 @@ def print_table(
     if left_out:
         print_paragraph(console, f"Not shown at this width: {', '.join(left_out)}.", style="dim")
     if damaged:
-        pieces = counted(len(damaged), "damaged piece")
+        pieces = counted(len(damaged), "piece")
         print_line(console, (f"{pieces} left out, named on stderr.", "bold red"))
 
 
@@ -130,7 +130,7 @@ def print_markdown(
             print_markdown_trends(trends.found(*line), trends.fired(*line))
             trends.forget(*line)
     if damaged:
-        print(f"{counted(len(damaged), 'damaged piece')} left out:\n")
+        print(f"{counted(len(damaged), 'piece')} left out:\n")
         for piece in damaged:
             print(f"- {markdown_text(' '.join(filter(None, (piece.path, piece.where))))}: ", end="")
             print(markdown_text(piece.reason))

@@ -39,7 +39,7 @@ def verification_json(found: Verification) -> dict[str, object]:
 def print_verification(found: Verification, console: Console) -> None:
     """Print each damaged piece and each broken invariant, then what was looked at."""
     for piece in found.damaged:
-        print_line(console, (f"damaged  {describe(piece)}", "red"))
+        print_line(console, (f"skipped  {describe(piece)}", "red"))
     for problem in found.problems:
         number = "" if problem.value is None else f" ({problem.metric} {problem.value:.3g})"
         told = f"{problem.id}     {problem.path}:{problem.where}: {problem.words}{number}"
@@ -58,6 +58,6 @@ def print_verification(found: Verification, console: Console) -> None:
     else:
         print_paragraph(
             console,
-            f"not whole: {counted(len(found.damaged), 'damaged piece')}, "
+            f"not whole: {counted(len(found.damaged), 'piece')} skipped, "
             f"{counted(len(found.problems), 'map')} with a broken invariant; {looked_at} read",
         )

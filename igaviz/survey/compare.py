@@ -16,13 +16,14 @@ from igaviz.checks import (
     judge_layer,
 )
 from igaviz.checks.finding import HEALTHY
-from igaviz.dump import Damage, Dump, LayerEntry
+from igaviz.dump import Damage, Dump, LayerEntry, named_apart
 from igaviz.errors import SelectionError
 from igaviz.format import DEFAULT_PHASE, PROBE_PHASE
 from igaviz.metrics import Measurement, Value
 from igaviz.metrics.combine import combine
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.selection import Numbers, format_numbers
+from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measured import Progress, measure_layers
 from igaviz.survey.plan import Choice, LayerTask, plan
 from igaviz.survey.workers import Jobs
@@ -124,6 +125,7 @@ class Comparison:
         return fail_on is not None and any(turn.after >= fail_on for turn in self.sick)
 
 
+@takes_dumps
 def compare(
     a: Dump,
     b: Dump | None = None,
@@ -142,6 +144,8 @@ def compare(
     layer is judged from all of its recorded heads, whichever are chosen. Raises `SelectionError`
     where a side is not one run at one step, or where they share no layer.
     """
+    if b is not None:
+        a, b = named_apart(a, b)
     pair = plan_pair(a, b, choice)
     total = sum(len(t.entry.heads) for t in (*pair.a, *pair.b))
     damaged = [*a.damaged, *(b.damaged if b is not None else ())]

@@ -8,11 +8,13 @@ from itertools import chain
 from igaviz.checks import Baseline, Diagnosis, LayerVerdict, Settings, conclude, judge_layer
 from igaviz.dump import Damage, Dump
 from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measured import Progress, measure_layers
 from igaviz.survey.plan import Choice, plan
 from igaviz.survey.workers import Jobs
 
 
+@takes_dumps
 def diagnose(
     dump: Dump,
     choice: Choice = Choice(),  # noqa: B008 (frozen)

@@ -84,7 +84,7 @@ class _Looked:
 def draw_differences(
     comparison: Comparison,
     *,
-    out: Path,
+    out: str | Path,
     style: Style = Style(),  # noqa: B008 (frozen)
     force: bool = False,
     jobs: Jobs = 1,
@@ -97,6 +97,7 @@ def draw_differences(
     Raises `OutputError` where a picture exists already and `force` is not set, or where `out`
     can't be written.
     """
+    out = Path(out)
     pairs, lonely = _pairs(comparison, out)
     check_output(out, [path for pair in pairs for _, path in pair.task.wanted], force)
     left_out = Counter({_ONE_SIDED: lonely} if lonely else {})

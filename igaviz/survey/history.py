@@ -14,6 +14,7 @@ from igaviz.format import MapId
 from igaviz.metrics import Measurement
 from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.lines import as_measurements, thinned
 from igaviz.survey.measured import Progress, measure_layers
 from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan_time_lines
@@ -25,6 +26,7 @@ MOST_STEPS = 400
 """Steps with numbers alone that a time line shows: more than a picture has room for are thinned."""
 
 
+@takes_dumps
 def histories(
     dump: Dump,
     choice: Choice = Choice(),  # noqa: B008 (frozen)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from igaviz.dump import Damage, Dump, Ended, LayerEntry, Run, ScalarTrack, Superseded
 from igaviz.format import GAMMA_GRADIENT, HEAD_TERMS, MAP_TERMS
+from igaviz.survey.arguments import takes_dumps
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class DumpInfo:
     damaged: tuple[Damage, ...]
 
 
+@takes_dumps
 def info(dump: Dump) -> DumpInfo:
     """What is in `dump`: runs, phases, steps, layers, heads, items, units, bytes, damage.
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from igaviz._version import __version__
 from igaviz.dump import Damage, Dump
 from igaviz.dump.index import ShardIndex
-from igaviz.dump.run import Listing, describe, open_listing
-from igaviz.dump.run import Place as GivenPlace
+from igaviz.dump.listing import Listing
+from igaviz.dump.listing import Place as GivenPlace
+from igaviz.dump.run import describe, open_listing
 from igaviz.errors import DumpError, NothingReadableError, UsageError
 from igaviz.selection import format_numbers
 from igaviz.survey.known import Measured, of_task

@@ -9,6 +9,7 @@ from igaviz.dump import Damage, Dump, open_dump
 from igaviz.dump.merged import Chosen, write_merged
 from igaviz.errors import OutputError, SelectionError
 from igaviz.format import SHARD_SUFFIX
+from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measured import Progress
 from igaviz.survey.plan import EVERYTHING, Choice, plan
 
@@ -36,11 +37,12 @@ class Merged:
     damaged: tuple[Damage, ...]
 
 
+@takes_dumps
 def merge(
     dump: Dump,
     choice: Choice = EVERYTHING,
     *,
-    out: Path = DEFAULT_OUT,
+    out: str | Path = DEFAULT_OUT,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Merged:
@@ -53,6 +55,7 @@ def merge(
     one of the shards, is no name of a shard, or can't be written; `NothingReadableError` where no
     chosen map is whole.
     """
+    out = Path(out)
     _check_out(dump, out)
     tasks = plan(dump, choice)
     _check_one({task.entry.id.run for task in tasks}, "run", _RUNS)

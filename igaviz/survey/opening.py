@@ -8,7 +8,8 @@ from pathlib import Path
 
 from igaviz.dump import Dump
 from igaviz.dump.index import ShardIndex, try_to_index
-from igaviz.dump.run import Progress, list_paths, open_listing
+from igaviz.dump.listing import list_paths
+from igaviz.dump.run import Progress, open_listing
 from igaviz.errors import DumpError
 from igaviz.survey.workers import Jobs, Workers, run_tasks
 

@@ -18,6 +18,7 @@ from igaviz.metrics import METRICS, Measurement, Value
 from igaviz.metrics.combine import combine
 from igaviz.metrics.course import Course, CourseBuilder, Scale, scale_of
 from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.lines import as_measurements, thinned
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.page_pictures import Known, draw_worst
@@ -70,11 +71,12 @@ class Page:
     drawable: int
 
 
+@takes_dumps
 def page(
     dump: Dump,
     choice: Choice = Choice(),  # noqa: B008 (frozen)
     *,
-    folder: Path,
+    folder: str | Path,
     pictured: int = PICTURED_HEADS,
     radius: float = LOCAL_RADIUS,
     jobs: Jobs = 1,
@@ -88,7 +90,7 @@ def page(
     `MOST_NUMBERS`; every map is diagnosed. Pictures are drawn on this machine, whoever measures.
     Raises `SelectionError` for an empty selection.
     """
-    settings = Settings()
+    folder, settings = Path(folder), Settings()
     scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
     lines = [line for line in plan_time_lines(dump, choice, scalars=scalars) if _there(line)]
     runs = [_Growing(line, steps) for line, steps in zip(lines, _kept(lines), strict=True)]

@@ -14,7 +14,8 @@ from pathlib import Path
 from igaviz._version import __version__
 from igaviz.dump import Damage
 from igaviz.dump.index import ShardIndex
-from igaviz.dump.run import Listing, describe, list_paths
+from igaviz.dump.listing import Listing, list_paths
+from igaviz.dump.run import describe
 from igaviz.errors import DumpError, NothingReadableError
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey import codec

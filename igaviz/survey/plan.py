@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from igaviz.dump import Dump, LayerEntry, Run, ScalarTrack
 from igaviz.errors import SelectionError
 from igaviz.format import DEFAULT_PHASE
-from igaviz.selection import Numbers
+from igaviz.selection import Numbers, Selected, format_time_line
 
 ALL_PHASES = "all"
 _ALL = Numbers.parse("all")
@@ -29,24 +29,25 @@ class Choice:
     def of(
         cls,
         *,
-        layer: str = "all",
-        head: str = "all",
-        batch: str = "all",
-        step: str = "all",
-        rank: str = "all",
+        layer: Selected = "all",
+        head: Selected = "all",
+        batch: Selected = "all",
+        step: Selected = "all",
+        rank: Selected = "all",
         phase: str | None = None,
     ) -> Choice:
-        """The selection that the texts write, as the command line's options do: `0,2-4`, `last`.
+        """The selection that is written as the command line's options are: `"0,2-4"`, `"last"`.
 
-        Raises `UsageError` where one isn't of the grammar.
+        A number or several, `3` or `[0, 3]`, will do. Raises `UsageError` where one isn't of the
+        grammar.
         """
         return cls(
             phase=phase,
-            step=Numbers.parse(step, "step"),
-            rank=Numbers.parse(rank, "rank"),
-            batch=Numbers.parse(batch, "batch item"),
-            layer=Numbers.parse(layer, "layer"),
-            head=Numbers.parse(head, "head"),
+            step=Numbers.of(step, "step"),
+            rank=Numbers.of(rank, "rank"),
+            batch=Numbers.of(batch, "batch item"),
+            layer=Numbers.of(layer, "layer"),
+            head=Numbers.of(head, "head"),
         )
 
     @property
@@ -225,7 +226,11 @@ def _in_step(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
         track.name: {step for lines in track.scalars for step in lines.steps.tolist()}
         for track in tracks
     }
-    steps = numbers.choose({name: there[name] | of_lines[name] for name in there}, "step")
+    steps = numbers.choose(
+        {name: there[name] | of_lines[name] for name in there},
+        "step",
+        lambda: f"there are {_time_line_words(there.values(), of_lines.values())}",
+    )
     narrowed = []
     for track in tracks:
         chosen = frozenset(steps.get(track.name, ()))
@@ -243,6 +248,10 @@ def _in_step(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
             )
         )
     return narrowed
+
+
+def _time_line_words(mapped: Iterable[set[int]], numbered: Iterable[set[int]]) -> str:
+    return format_time_line(set().union(*mapped), set().union(*numbered))
 
 
 def _in_layer(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:

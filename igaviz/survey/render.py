@@ -16,6 +16,7 @@ from igaviz.figures import FIGURES
 from igaviz.figures.painter import unfinished
 from igaviz.metrics.heads import metric_names
 from igaviz.selection import Numbers
+from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.asked import asked, tasks_of
 from igaviz.survey.measured import Progress
 from igaviz.survey.part import Part
@@ -74,13 +75,14 @@ def _meant(name: str) -> str:
     return f"{f'did you mean {near[0]}? ' if near else ''}there are {', '.join(names)}, and all"
 
 
+@takes_dumps
 def render(
     dump: Dump,
     choice: Choice = DEFAULT_CHOICE,
     *,
     over_steps: Choice = EVERY_STEP,
     part: Part | None = None,
-    out: Path = DEFAULT_OUT,
+    out: str | Path = DEFAULT_OUT,
     style: Style = Style(),  # noqa: B008 (frozen)
     force: bool = False,
     jobs: Jobs = 1,
@@ -96,6 +98,7 @@ def render(
     for an empty selection, `OutputError` where a picture exists already and `force` is not set, or
     where `out` can't be written, `UsageError` for a metric that there is not.
     """
+    out = Path(out)
     _check_metric(style)
     namer = Namer(dump, out, style)
     wanted = asked(dump, choice, over_steps, style, part)
@@ -164,10 +167,7 @@ def check_output(out: Path, paths: Sequence[Path], force: bool) -> None:
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(
-            f"{out}: can't write there ({reason})", hint="choose another --out"
-        ) from error
+        raise OutputError.unwritable(out, error) from error
 
 
 def check_residues(tasks: Sequence[LayerTask], style: Style) -> None:

@@ -11,10 +11,12 @@ from igaviz.checks import Settings, Severity, badness, map_verdicts
 from igaviz.checks.cases import judge_maps, layer_cases
 from igaviz.checks.finding import NOT_JUDGED, Verdict
 from igaviz.dump import Damage, Dump, ScalarLine
+from igaviz.errors import UsageError
 from igaviz.format import MapId
 from igaviz.metrics import METRICS, Measurement
 from igaviz.metrics.combine import combine
 from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.lines import as_measurements, thinned
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
@@ -37,6 +39,7 @@ class _Layer:
     heads: Sequence[Row]
 
 
+@takes_dumps
 def summary_rows(
     dump: Dump,
     choice: Choice = Choice(),  # noqa: B008 (frozen)
@@ -55,9 +58,11 @@ def summary_rows(
     nor other radii, and are left out for a selection by item or a radius other than 8 Å. Maps
     and lines that can't be read are handed to `report`. `by` says what a row is of; `each_layer`
     is called with the row of every layer at every step, whatever `by` is: `Trends().add` is one.
-    Raises `SelectionError`, before the first row, where a part of the selection is neither in the
-    shards nor in the scalars.
+    Raises, before the first row, `SelectionError` where a part of the selection is neither in the
+    shards nor in the scalars, `UsageError` for another `by`.
     """
+    if by not in _SUMS:
+        raise UsageError(f"no rows by {by!r}", hint=f"by is one of {', '.join(_SUMS)}")
     tell = report or _ignore
     scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
     time_lines = plan_time_lines(dump, choice, scalars=scalars)

@@ -10,6 +10,7 @@ from igaviz.dump import Damage, Dump
 from igaviz.format import MapId
 from igaviz.metrics import Measurement
 from igaviz.metrics.table import LOCAL_RADIUS
+from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import EVERYTHING, plan
 from igaviz.survey.workers import Jobs
@@ -46,6 +47,7 @@ class Verification:
         return not self.damaged and not self.problems
 
 
+@takes_dumps
 def verify(dump: Dump, *, jobs: Jobs = 1, progress: Progress | None = None) -> Verification:
     """Whether `dump` is whole: structure, types, checksums, finite numbers, row sums, replay.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
 import bare
 import h5py
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from refused import REFUSED, N, instead_of_attention
 
-from igaviz.dump import open_dump, read_maps
+from igaviz.dump import named_apart, open_dump, read_maps
 from igaviz.errors import NothingReadableError, SelectionError
 
 
@@ -130,6 +132,7 @@ def test_paths_that_share_a_run_id_are_one_run_and_names_are_made_unique(tmp_pat
         )
     dump = open_dump(*(tmp_path / f / "dump" for f in "abc"))
     assert [(run.run_id, len(run.shards)) for run in dump.runs] == [("one", 2), ("two", 1)]
+    assert dump.runs[0].name == tmp_path.name  # which holds both of its folders
     two = open_dump(tmp_path / "a" / "dump", tmp_path / "c" / "dump")
     assert [run.name for run in two.runs] == ["a/dump", "c/dump"]
 
@@ -167,12 +170,44 @@ def test_a_restart_takes_over_from_its_first_step(tmp_path):
 
 
 def test_the_same_map_twice_is_named_and_read_once(tmp_path):
-    bare.write(tmp_path / "a.h5")
-    bare.write(tmp_path / "b.h5")
-    dump = open_dump(tmp_path)
-    assert len(dump.entries) == 2
-    assert len(dump.damaged) == 2
-    assert "the same maps as in" in dump.damaged[0].reason
+    """One line for each file, and the first that is given is the one that is read."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    bare.write(folder / "a.h5", steps=(100, 200))
+    bare.write(folder / "b.h5", steps=(100, 200))
+    bare.write(folder / "c.h5", steps=(200, 300))
+    dump = open_dump(folder)
+    assert len(dump.entries) == 6
+    assert [(Path(piece.path).name, piece.where, piece.reason) for piece in dump.damaged] == [
+        ("b.h5", "", f"the same maps as in {folder / 'a.h5'}"),
+        ("c.h5", "", f"2 of its 4 records of layers are also in {folder / 'a.h5'}"),
+    ]
+
+
+def test_a_copy_beside_its_run_leaves_the_run_its_name_and_is_said_once(tmp_path, sample_data):
+    given = tmp_path / "run"
+    shutil.copytree(sample_data / "healthy", given)
+    shutil.copytree(given, tmp_path / "a_copy")
+    whole = open_dump(given).runs[0]
+    dump = open_dump(given, tmp_path / "a_copy")
+    (run,) = dump.runs
+    assert (run.name, run.entries) == ("run", whole.entries)
+    assert len(dump.damaged) == len(whole.shards)
+    assert all(Path(piece.path).parent.name == "a_copy" for piece in dump.damaged)
+    (scalars,) = run.scalar_damage
+    assert scalars.reason == f"the same lines as in {given / 'scalars.rank-00000.jsonl'}"
+    reported: list = []
+    assert len(list(run.scalar_lines(run.scalars[0].phase, report=reported.append))) > 100
+    assert reported == []
+
+
+def test_runs_of_two_dumps_are_told_apart(tmp_path):
+    for name in "ab":
+        (tmp_path / name / "run").mkdir(parents=True)
+        bare.write(tmp_path / name / "run" / "x.h5")
+    apart = named_apart(*(open_dump(tmp_path / name / "run") for name in "ab"))
+    assert [dump.runs[0].name for dump in apart] == ["a/run", "b/run"]
+    assert [dump.entries[0].id.run for dump in apart] == ["a/run", "b/run"]
 
 
 @pytest.mark.parametrize("kind", REFUSED)

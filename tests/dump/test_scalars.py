@@ -93,6 +93,11 @@ def test_many_damaged_lines_are_counted(tmp_path):
     damage = only_run(tmp_path / "run").scalar_damage
     assert len(damage) == 11
     assert "490 more" in damage[-1].reason
+    repeated: list = []
+    run = only_run(write(tmp_path / "again", *[line(1)] * 500))
+    assert len(list(run.scalar_lines("train", report=repeated.append))) == 1
+    assert len(repeated) == 11
+    assert "489 more" in repeated[-1].reason
 
 
 def test_a_file_that_changes_under_the_reader_is_said(tmp_path):

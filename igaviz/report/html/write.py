@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import shutil
@@ -51,13 +52,17 @@ def check_output(path: Path, *, force: bool) -> None:
                 f"a page needs the package {package}",
                 hint="pip install '.[html]' in the clone of igaviz, or pip install jinja2 plotly",
             ) from error
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder", hint="name a file, such as report.html")
     for there in (path, _beside(path)):
         if there.exists() and not force:
             raise OutputError(f"{there}: already there", hint="overwrite with --force")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder", hint="name a file, such as report.html")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path.parent}: can't write there", hint="choose another folder")
+    try:
+        os.stat(f"{path.parent}/.")  # noqa: PTH116 (Path drops the dot, which asks for a folder)
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise OutputError.unwritable(path, error) from error
 
 
 def write_page(
@@ -80,8 +85,7 @@ def write_page(
             shutil.copyfile(picture.path, target)
         n_bytes = _publish(text, path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"{path}: can't be written ({reason})") from error
+        raise OutputError.unwritable(path, error) from error
     inside = len(page.rendering.pictures) - len(linked)
     return PageFile(path, n_bytes, inside, tuple(target for _, target in linked))
 

@@ -1,0 +1,93 @@
+"""What people pass from Python at first: taken where it is clear, answered where it is not."""
+
+from __future__ import annotations
+
+import bare
+import numpy as np
+import pytest
+
+import igaviz
+from igaviz.errors import OutputError, UsageError
+from igaviz.survey.page import page
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return bare.write(tmp_path_factory.mktemp("a") / "x.h5", steps=(100, 200), layers=2, heads=2)
+
+
+@pytest.mark.parametrize(
+    "verb", ["info", "render", "diagnose", "summary_rows", "verify", "merge", "histories"]
+)
+def test_a_path_where_a_dump_belongs_says_how_to_open_it(verb, path):
+    with pytest.raises(UsageError, match=rf"dump of {verb}\(\) is a str") as caught:
+        getattr(igaviz, verb)(str(path))
+    assert "igaviz.open_dump(path)" in caught.value.hint
+
+
+def test_every_dump_of_a_comparison_is_looked_at(path):
+    dump = igaviz.open_dump(path)
+    with pytest.raises(UsageError, match="b of compare"):
+        igaviz.compare(dump, path)
+    with pytest.raises(UsageError, match="a of compare"):
+        igaviz.compare(a=[dump])
+    with pytest.raises(UsageError, match="dump of page"):
+        page(path, folder=".")
+    assert igaviz.compare(dump, None).layers
+    with pytest.raises(TypeError, match="missing"):
+        igaviz.diagnose()
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ((["a", "b"],), "write open_dump(*paths)"),
+        ((3,), "name a shard"),
+        ((), "name a shard"),
+        (("",), "write . for the current folder"),
+    ],
+)
+def test_what_is_no_path(given, hint):
+    with pytest.raises(UsageError, match="path") as caught:
+        igaviz.open_dump(*given)
+    assert caught.value.hint.startswith(hint)
+
+
+def test_rows_of_what_there_is_not_name_those_there_are(path):
+    with pytest.raises(UsageError, match="no rows by 'layers'") as caught:
+        igaviz.summary_rows(igaviz.open_dump(path), by="layers")
+    assert caught.value.hint == "by is one of head, layer, step, run"
+
+
+def test_numbers_are_selections(path):
+    of = igaviz.Choice.of
+    assert of(layer=3, head=[0, 2], step=np.int64(100)) == of(layer="3", head="0,2", step="100")
+    rows = list(igaviz.summary_rows(igaviz.open_dump(path), of(layer=1, step=range(100, 101))))
+    assert [(row.step, row.layer) for row in rows] == [(100, 1)] * 2
+    for wrong in (1.5, None, ["x"], -1, []):
+        with pytest.raises(UsageError, match="is no selection of layers"):
+            of(layer=wrong)
+
+
+def test_paths_are_texts_too(path, tmp_path):
+    dump = igaviz.open_dump(str(path))
+    style = igaviz.Style(figures=("distance_statistics",), dpi=30)
+    drawn = igaviz.render(
+        dump, igaviz.Choice.of(layer=0, head=0, step="last"), out=str(tmp_path / "o"), style=style
+    )
+    assert drawn.pictures[0].path.is_file()
+    merged = igaviz.merge(dump, out=str(tmp_path / "one.h5"))
+    assert merged.path == tmp_path / "one.h5"
+    compared = igaviz.compare(dump, choice=igaviz.Choice.of(layer=0, head=0))
+    assert igaviz.draw_differences(compared, out=str(tmp_path / "d")).pictures
+    (tmp_path / "checks.toml").write_text('ignore = ["D101"]')
+    assert igaviz.Settings.of(file=str(tmp_path / "checks.toml")).ignore == {"D101"}
+    with pytest.raises(OutputError, match=r"can't write there \(no such file or directory\)"):
+        igaviz.merge(dump, out=tmp_path / "none" / "x.h5")
+
+
+def test_a_map_is_measured_without_more_ado(path):
+    dump = igaviz.open_dump(path)
+    found = next(igaviz.read_maps(dump.entries[0]))
+    pairs = igaviz.metrics.Pairs.of(found.structure)
+    assert igaviz.measure(found).values == igaviz.measure(found, pairs).values
