@@ -31,6 +31,7 @@ def write(given: Joined, path: Path, *, figures: int) -> int:
     with (
         tempfile.TemporaryDirectory(prefix="igaviz-") as folder,
         console.progress("measuring", "maps") as advance,
+        console.progress("reading", "steps of scalars") as reading,
         console.progress("drawing", "pictures") as drawing,
     ):
         gathered = page(
@@ -41,6 +42,7 @@ def write(given: Joined, path: Path, *, figures: int) -> int:
             radius=given.radius,
             jobs=given.jobs,
             progress=advance,
+            reading=reading,
             drawing=drawing,
         )
         written = write_page(

@@ -22,6 +22,9 @@ WIDE: Final = 100.0
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
 
+DEEPEST: Final = 1e8
+"""A log scale begins no further below its end: what is less is 0 to whoever looks at it."""
+
 _EDGES: Final = (1.0, 99.0)
 """Percentiles between which a scale runs, so that one outlier doesn't flatten it."""
 
@@ -125,7 +128,7 @@ def scale_of(arrays: Iterable[Floats]) -> Scale:
         return Scale(0.0, 1.0, log=False)
     low, high = (float(edge) for edge in np.percentile(values, _EDGES))
     if low > 0 and high > 1 and high / low >= WIDE and values.min() >= 0:
-        return Scale(low, high, log=True)
+        return Scale(max(low, high / DEEPEST), high, log=True)
     if low < 0 < high:
         reach = max(-low, high)
         return Scale(-reach, reach, log=False)
@@ -135,6 +138,8 @@ def scale_of(arrays: Iterable[Floats]) -> Scale:
 
 
 def _coded(value: Value) -> float:
+    if type(value) is float and -_LARGEST <= value <= _LARGEST:
+        return value
     if value == BEYOND:
         return math.inf
     if value is None or isinstance(value, str) or not math.isfinite(value):

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, groupby
+from itertools import chain, count, groupby
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from igaviz.checks import Diagnosis, LayerVerdict, Settings, Verdict, conclude, judge_layer
+from igaviz.checks import (
+    Diagnosis,
+    LayerVerdict,
+    Settings,
+    Severity,
+    Verdict,
+    conclude,
+    judge_layer,
+)
+from igaviz.checks.finding import NOT_JUDGED
 from igaviz.checks.judge import map_verdicts
 from igaviz.dump import Damage, Dump, Run
 from igaviz.metrics import METRICS, Measurement, Value
@@ -56,6 +65,29 @@ class PageRun:
     folder: str
     creator: str | None
 
+    def severities(self) -> npt.NDArray[np.int64]:
+        """How many heads have each severity at each step [T, 4], from healthy to error."""
+        judged = [None if v in (None, NOT_JUDGED) else v.severity for v in self.words]
+        counts = [
+            np.isin(self.verdicts, [place for place, s in enumerate(judged) if s == severity])
+            for severity in Severity
+        ]
+        return np.stack(counts, axis=-1).sum(axis=(1, 2))
+
+    def sick_since(self) -> int | None:
+        """The step from which on a head is sick, at each step that is shown, to the last.
+
+        The last is the last step with maps, which the diagnosis speaks of, where there are any.
+        None where no head is sick there. A warning or an error is sick.
+        """
+        sick = self.severities()[:, Severity.WARNING :].any(axis=1)
+        mapped = np.flatnonzero(self.course.from_maps)
+        last = int(mapped[-1]) if len(mapped) else len(sick) - 1
+        if not sick[last]:
+            return None
+        well = np.flatnonzero(~sick[:last])
+        return int(self.course.steps[well[-1] + 1 if len(well) else 0])
+
 
 @dataclass(frozen=True, eq=False)
 class Page:
@@ -81,6 +113,7 @@ def page(
     radius: float = LOCAL_RADIUS,
     jobs: Jobs = 1,
     progress: Progress | None = None,
+    reading: Progress | None = None,
     drawing: Progress | None = None,
 ) -> Page:
     """The chosen runs as a page shows them; pictures of the worst `pictured` heads go to `folder`.
@@ -88,6 +121,7 @@ def page(
     One pass over the maps gives the diagnosis, the numbers and the verdicts; the scalars files
     give the steps between. Of long runs steps are left out evenly, so that the numbers stay below
     `MOST_NUMBERS`; every map is diagnosed. Pictures are drawn on this machine, whoever measures.
+    `progress` hears of maps measured, `reading` of steps of scalars files, `drawing` of pictures.
     Raises `SelectionError` for an empty selection.
     """
     folder, settings = Path(folder), Settings()
@@ -108,9 +142,7 @@ def page(
 
     before = chain(dump.damaged, *(run.scalar_damage for run in dump.runs))
     diagnosis = conclude(verdicts(), settings, damaged=chain(before, damaged))
-    of_lines: list[Damage] = []
-    for run in runs:
-        run.add_scalars(settings, of_lines.append)
+    of_lines = _add_lines(runs, settings, reading)
     finished = tuple(run.finished() for run in runs)
     known = [run.known for run in runs]
     return Page(
@@ -120,6 +152,22 @@ def page(
         rendering=draw_worst(dump, known, pictured, folder, radius, Workers.of(jobs).jobs, drawing),
         drawable=sum(len(heads) for heads in known),
     )
+
+
+def _add_lines(
+    runs: Sequence[_Growing], settings: Settings, reading: Progress | None
+) -> list[Damage]:
+    """Give each run the lines of its scalars files; what of them is damaged."""
+    damaged: list[Damage] = []
+    total = sum(len(run.steps & run.line.steps) for run in runs)
+    done = count()
+    for run in runs:
+        for _ in run.add_scalars(settings, damaged.append):
+            if reading is not None:
+                reading(next(done), total)
+    if reading is not None:
+        reading(total, total)
+    return damaged
 
 
 def _there(line: TimeLine) -> bool:
@@ -181,18 +229,20 @@ class _Growing:
             if place not in self.known or known.badness > self.known[place].badness:
                 self.known[place] = known
 
-    def add_scalars(self, settings: Settings, report: Callable[[Damage], None]) -> None:
-        """Take the lines of the scalars files, at steps and layers that have no maps."""
+    def add_scalars(self, settings: Settings, report: Callable[[Damage], None]) -> Iterator[int]:
+        """Take the lines of the scalars files, at steps and layers without maps, step by step."""
         line = self.line
         entries = tuple(e for e in line.run.entries if e.id.phase == line.phase)
         steps = self.steps & line.steps
         lines = line.run.scalar_lines(line.phase, steps, report) if steps else ()
-        for (step, layer), same in groupby(lines, key=lambda found: (found.step, found.layer)):
-            if (step, layer) in self.measured or layer not in line.heads:
-                continue
-            found = [m for one in same for m in as_measurements(one, line, entries)]
-            if found:
-                self._add(found, judge_layer(found, settings), from_maps=False)
+        for step, of_step in groupby(lines, key=lambda found: found.step):
+            yield step
+            for layer, same in groupby(of_step, key=lambda found: found.layer):
+                if (step, layer) in self.measured or layer not in line.heads:
+                    continue
+                found = [m for one in same for m in as_measurements(one, line, entries)]
+                if found:
+                    self._add(found, judge_layer(found, settings), from_maps=False)
 
     def _add(
         self, measurements: Sequence[Measurement], verdict: LayerVerdict, *, from_maps: bool
@@ -201,7 +251,11 @@ class _Growing:
         for m in measurements:
             by_head[m.id.head].append(m.values)
         shown = set(by_head) if from_maps else set(self.line.heads[verdict.layer])
-        heads = {head: combine(found) for head, found in sorted(by_head.items()) if head in shown}
+        heads = {
+            head: found[0] if len(found) == 1 else combine(found)
+            for head, found in sorted(by_head.items())
+            if head in shown
+        }
         self.builder.add(verdict.step, verdict.layer, heads, from_maps=from_maps)
         for head in heads:
             self.verdicts[verdict.step, verdict.layer, head] = verdict.heads[head]

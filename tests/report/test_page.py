@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from itertools import pairwise
 
 import bare
 import numpy as np
 import pytest
 
+from igaviz.checks import Severity, Verdict
+from igaviz.checks.finding import NOT_JUDGED
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
 from igaviz.figures import theme
@@ -21,6 +25,9 @@ EVIL = "<script>alert(1)<"  # a folder's name can't hold a slash: `</script>` ne
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+
+
+REST = 300  # ms after which charts have followed
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +67,7 @@ def tab(browser, file):
     opened.on("dialog", lambda dialog: (opened.said.append("dialog"), dialog.dismiss()))
     opened.on("request", lambda request: opened.asked.append(request.url))
     opened.goto(file.as_uri())
-    opened.wait_for_selector(".main-svg")
+    opened.wait_for_selector("#compare .main-svg")
     yield opened
     assert opened.said == []
     assert [url for url in opened.asked if not url.startswith("data:")] == [file.as_uri()]
@@ -71,10 +78,12 @@ def text(tab, selector):
 
 
 def test_names_from_dumps_stay_text(tab, file):
-    assert tab.locator(".run").all_inner_texts() == [EVIL, "script>&amp;sick"]
+    assert tab.locator(".run").all_inner_texts() == ["script>&amp;sick", EVIL]  # the sick one first
     assert tab.locator("body script").count() == 2 + 2 * 2 + 2
     assert EVIL in text(tab, "footer .command")
-    assert any(EVIL in name for name in tab.locator("#compare .legendtext").all_text_contents())
+    assert any(EVIL in name for name in tab.locator("#lines li").all_text_contents())
+    hover = "document.querySelector('#compare .plot').data.map((line) => line.hovertemplate)"
+    assert not any("<script" in said for said in tab.evaluate(hover))
     source = file.read_text("utf-8")
     assert EVIL not in source
     assert "unsafe-eval" not in source
@@ -95,6 +104,11 @@ def test_the_policy_forbids_scripts_and_network(tab):
 def test_the_sick_run_is_shown_first(tab):
     assert text(tab, "h1").endswith("1 of 2 runs is sick: script>&amp;sick")
     assert tab.locator("#run").input_value() == "1"
+    assert tab.locator(".since").all_inner_texts() == ["since step 200"]  # γ may begin at 0
+    strip = tab.locator(".strip").first
+    assert strip.get_attribute("aria-label").endswith("from step 100 to 300: sick since step 200")
+    assert strip.locator("rect.error").count() == 1
+    assert not tab.locator(".strip").nth(1).locator("rect.error").count()
 
 
 def test_the_slider_and_the_arrows_change_the_step(tab):
@@ -111,6 +125,10 @@ def test_the_slider_and_the_arrows_change_the_step(tab):
     assert tab.locator("#step").get_attribute("aria-valuetext") == "step 100, maps"
     tab.click("#after")
     tab.click("#after")
+    assert tab.locator("#after").is_disabled()
+    tab.wait_for_timeout(REST)
+    assert text(tab, "#live").startswith("Step 300, layer ")
+    assert tab.evaluate("document.querySelector('#courses .plot').layout.shapes[0].x0") == 300
 
 
 def test_a_head_is_chosen_by_keyboard_and_by_click(tab):
@@ -125,6 +143,9 @@ def test_a_head_is_chosen_by_keyboard_and_by_click(tab):
     assert text(tab, "#head h3") == "Layer 1, head 1"
     label = tab.locator(":focus").get_attribute("aria-label")
     assert label.startswith("layer 1, head 1: error, D1")
+    assert text(tab, "#said") == label
+    tab.keyboard.press("Home")
+    assert tab.locator(":focus").get_attribute("aria-label").startswith("layer 1, head 0: error")
     assert "igaviz render" in text(tab, "#head .draw code")
     tab.locator('.cell[data-row="0"][data-column="0"]').click()
     tab.locator(".enlarge").first.click()
@@ -175,9 +196,88 @@ def test_dark_and_light(tab):
     tab.emulate_media(color_scheme="light")
 
 
+CONTRASTS = """() => {
+  const parts = (colour) => (colour.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const under = (found) => {
+    for (let at = found; at; at = at.parentElement) {
+      const [r, g, b, alpha = 1] = parts(getComputedStyle(at).backgroundColor);
+      if (alpha === 1) return [r, g, b];
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const found = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || !found.checkVisibility()) continue;
+    if (found.closest('script, :disabled')) continue;
+    const style = getComputedStyle(found);
+    const svg = found.closest('svg');
+    const [a, b] = [light(parts(svg ? style.fill : style.color)), light(under(found))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) low.push([texts.currentNode.data.slice(0, 40), contrast]);
+  }
+  return low;
+}"""
+
+
+@pytest.mark.parametrize("metric", ["verdict", "entropy", "geo_bias_mean"])
+def test_text_stands_out_in_both_themes(tab, metric):
+    tab.select_option("#metric", metric)
+    tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    for _ in range(2):
+        tab.wait_for_timeout(REST)
+        assert tab.evaluate(CONTRASTS) == []
+        tab.click("#theme")
+    tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = false; })")
+
+
+def test_every_control_is_reached_by_tab_and_shows_it(tab):
+    first = "document.querySelector('a, button, input, select, [tabindex]')"
+    tab.evaluate(f"{first}.focus()")
+    reached = [tab.evaluate(f"{first}.className")]
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        found = tab.evaluate(
+            """() => { const e = document.activeElement, s = getComputedStyle(e);
+            const outlined = s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 1;
+            return [e.id || e.className, outlined]; }"""
+        )
+        reached.append(found[0])
+        assert found[1], found
+        if found[0].startswith("cell"):
+            break
+    assert reached[0] == "skip"
+    assert reached[-1].startswith("cell")
+    assert {"theme", "run", "metric", "step", "before"} <= set(reached)
+    order = tab.evaluate("[...document.querySelectorAll('h1, h2, h3')].map((h) => +h.tagName[1])")
+    assert order[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(order))
+
+
+def test_paper_is_light_says_what_it_shows_and_cuts_nothing(tab):
+    tab.select_option("#metric", "entropy")
+    tab.emulate_media(color_scheme="dark", media="print")
+    tab.set_viewport_size({"width": 695, "height": 1000})
+    tab.wait_for_timeout(REST)
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert text(tab, "#shown").endswith("(train), entropy, nat, step 300, maps")
+    assert not tab.locator("#step, #run, #metric, #theme, .show").filter(visible=True).count()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 695
+    wide = "[...document.querySelectorAll('.plot')].map((p) => [p.clientWidth, p.layout.width])"
+    assert all(drawn <= there for there, drawn in tab.evaluate(wide))
+    tab.emulate_media(color_scheme="light", media="screen")
+    tab.set_viewport_size({"width": 1400, "height": 1000})
+    tab.wait_for_timeout(REST)
+    assert all(drawn is None for _, drawn in tab.evaluate(wide))
+
+
 def test_a_narrow_screen_never_scrolls_sideways(tab):
     tab.set_viewport_size({"width": 400, "height": 800})
-    tab.wait_for_timeout(200)
+    tab.wait_for_timeout(REST)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 400
     tab.set_viewport_size({"width": 1400, "height": 1000})
 
@@ -248,6 +348,7 @@ def test_ten_runs_of_two_hundred_steps_stay_below_30_mb(tmp_path):
 
 def test_float16_keeps_numbers_of_any_size():
     import base64
+    import zlib
 
     builder = CourseBuilder()
     values = [1e-7, 0.25, 3.5e33, 0.0]
@@ -258,13 +359,79 @@ def test_float16_keeps_numbers_of_any_size():
     scales = {name: scale_of([found]) for name, found in course.numbers.items()}
     run = PageRun("x", "train", course, np.zeros(1, np.uint8), (None,), 2, (), "", None)
     made = Page((run,), None, scales, None, 0)
-    stored = np.frombuffer(base64.b64decode(numbers_base64(run, made)), "<f2").astype(float)
+    low_high = np.frombuffer(zlib.decompress(base64.b64decode(numbers_base64(run, made))), np.uint8)
+    stored = np.ascontiguousarray(low_high.reshape(2, -1).T).view("<f2").ravel().astype(float)
     by_name = dict(zip(course.numbers, stored.reshape(len(course.numbers), -1), strict=True))
     assert factor(course, "local_global_ratio", scales["local_global_ratio"]) == 0  # logarithms
     decoded = 10 ** by_name["local_global_ratio"][:4]
     assert decoded == pytest.approx(values, rel=0.04, abs=0)  # of 33.5 half a unit is 1/64
     assert by_name["geo_range"][4] == np.inf
     assert by_name["gamma"][4] * factor(course, "gamma", scales["gamma"]) == pytest.approx(-7e4)
+
+
+def test_a_run_is_sick_since_its_last_fully_healthy_step():
+    well, note, bad = (Verdict(Severity[name], None, "") for name in ("HEALTHY", "NOTE", "ERROR"))
+    builder = CourseBuilder()
+    for step in range(6):
+        heads = {0: {"gamma": 1.0}, 1: {"gamma": 1.0}}
+        builder.add(10 * step, 0, heads, from_maps=step in (0, 4))
+
+    def run(*first):
+        verdicts = np.array([[[found, 2]] for found in first], np.uint8)
+        words = None, well, note, bad, NOT_JUDGED
+        return PageRun("x", "", builder.course(), verdicts, words, 6, (), "", None)
+
+    assert run(1, 3, 1, 3, 3, 1).sick_since() == 30  # the last step with maps is the fifth
+    assert run(3, 3, 3, 3, 3, 3).sick_since() == 0
+    assert run(3, 3, 3, 3, 2, 3).sick_since() is None
+    assert run(1, 0, 4, 1, 3, 1).severities().tolist()[:5] == [
+        *([1, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 1]),
+    ]
+
+
+def odd_dumps(folder):
+    """Runs unlike those that the page was thought of for."""
+    for name in ("one", "numbers", "broken"):
+        (folder / name).mkdir()
+    bare.write(folder / "one/a.h5", layers=1, heads=1)
+    line = {"phase": "train", "attempt": 0, "layer": 0, "maps": 1, "heads": [0, 1]}
+    lines = [line | {"step": step, "gamma": [1e-9 * step, None]} for step in (1, 2, 3)]
+    text = "\n".join(map(json.dumps, lines)) + "\n"
+    (folder / "numbers/scalars.rank-00000.jsonl").write_text(text)
+
+    def spoil(file):
+        file["steps/000000100/batch/0/layers/0/logits_before"][0, 3, 4] = np.nan
+
+    bare.write(folder / "broken/a.h5", heads=24, layers=1, n=12, change=spoil)
+    (folder / "broken/b.h5").write_bytes(b"no shard")
+    return [folder / name for name in ("one", "numbers", "broken")]
+
+
+EACH_METRIC = """() => { const s = document.getElementById('metric');
+for (const o of s.options) { s.value = o.value; s.dispatchEvent(new Event('change')); } }"""
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_odd_runs_have_a_page_without_an_error(tmp_path, browser, runs):
+    dump = open_dump(*odd_dumps(tmp_path)[:runs])
+    gathered = page(dump, folder=tmp_path / "drawn", pictured=1)
+    written = write_page(gathered, tmp_path / "x.html", command="", made="")
+    opened = browser.new_page(viewport={"width": 400, "height": 800})
+    said = []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.goto(written.path.as_uri())
+    opened.wait_for_selector("#courses .main-svg")
+    for place, run in enumerate(gathered.runs):
+        opened.select_option("#run", str(place))
+        opened.evaluate(EACH_METRIC)
+        assert opened.locator("#step").is_visible() == (len(run.course.steps) > 1)
+        assert ("No maps" in text(opened, "#figures")) == (run.run == "numbers")
+    opened.wait_for_timeout(REST)
+    assert said == []
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 400
+    assert ("b.h5" in opened.locator("main").inner_text()) == (runs == 3)
+    opened.close()
 
 
 def test_what_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch, capsys):

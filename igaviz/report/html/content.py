@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from igaviz.checks import Severity, worst
 from igaviz.checks.explain import explain_check
-from igaviz.checks.finding import NOT_JUDGED, LayerRow
-from igaviz.checks.wording import listed, number
+from igaviz.checks.finding import NOT_JUDGED, Finding, LayerRow
+from igaviz.checks.telling import telling
+from igaviz.checks.wording import number
+from igaviz.metrics import METRICS
 from igaviz.report.diagnosis import headline
 from igaviz.report.grouped import Group, Heads, grouped, head_counts, numbers, places
 from igaviz.report.html.colours import GLYPHS
@@ -26,24 +31,34 @@ OVERVIEW = (
 
 
 _NAMED = 4
+"""Sick runs that the headline names."""
+
+_TOLD = 4
+"""Runs with one finding that are told of at once; the others are a click away."""
+
+_STRIP = 1000.0
+"""The width and the height of the strip of verdicts, in units of its own."""
 
 
 def content(page: Page) -> dict[str, Any]:
     """What the template shows."""
     text, severity = headline(page.diagnosis)
     heads = head_counts(page.diagnosis.layers)
-    several = len(page.runs) > 1
     runs = [_run(place, run, page) for place, run in enumerate(page.runs)]
+    title, named = _title(text, runs)
     return {
         "headline": text,
-        "title": _title(text, runs),
+        "title": title,
+        "named": named,
         "severity": "none" if severity is None else str(severity),
         "glyphs": GLYPHS,
         "columns": [title for _, title in OVERVIEW],
         "runs": runs,
-        "findings": [_finding(g, heads, page) for g in grouped(page.diagnosis.findings)],
-        "history": [_finding(g, heads, page) for g in grouped(page.diagnosis.history)],
-        "several": several,
+        "worst_first": sorted(runs, key=lambda run: -_ORDER.index(run["severity"])),
+        "findings": _findings(page.diagnosis.findings, heads, page),
+        "history": _findings(page.diagnosis.history, heads, page),
+        "several": len(page.runs) > 1,
+        "metrics": [metric for metric in METRICS if metric.name in page.scales],
         "skipped": page.diagnosis.skipped,
         "damaged": page.diagnosis.damaged,
         "failed": page.rendering.failed,
@@ -52,16 +67,19 @@ def content(page: Page) -> dict[str, Any]:
     }
 
 
-def _title(text: str, runs: list[dict[str, Any]]) -> str:
+_ORDER = ("none", *map(str, Severity))
+
+
+def _title(text: str, runs: list[dict[str, Any]]) -> tuple[str, list[str]]:
     """How many of several runs are sick, and which; the headline of a single one."""
     judged = [run for run in runs if run["severity"] != "none"]
     if len(judged) < 2:
-        return text
+        return text, []
     sick = list(dict.fromkeys(r["name"] for r in judged if r["severity"] in ("warning", "error")))
     if not sick:
-        return f"None of {len(judged)} runs is sick"
-    named = listed(sick[:_NAMED]) + (" and others" if len(sick) > _NAMED else "")
-    return f"{len(sick)} of {len(judged)} runs {'is' if len(sick) == 1 else 'are'} sick: {named}"
+        return f"None of {len(judged)} runs is sick", []
+    named = sick[:_NAMED] + ["others"] * (len(sick) > _NAMED)
+    return f"{len(sick)} of {len(judged)} runs {'is' if len(sick) == 1 else 'are'} sick", named
 
 
 def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
@@ -77,6 +95,9 @@ def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
         "words": verdict.words if rows else "numbers alone",
         "check": verdict.check,
         "tally": _tally(rows),
+        "strip": _strip(run),
+        "since": run.sick_since(),
+        "first": steps[0],
         "steps": f"{steps[0]:,}–{steps[-1]:,}" if len(steps) > 1 else f"{steps[0]:,}",
         "shown": len(steps),
         "recorded": run.recorded,
@@ -91,6 +112,29 @@ def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
     }
 
 
+def _strip(run: PageRun) -> list[tuple[str, float, float, float, float]]:
+    """Rectangles: severity, left, top, width, height; one column for each stretch of like steps.
+
+    A column's heads are all of it, the worst at the bottom; it lasts until the next recorded step.
+    """
+    counts, steps = run.severities(), run.course.steps
+    changed = np.flatnonzero((np.diff(counts, axis=0) != 0).any(axis=1)) + 1
+    starts = [0, *changed.tolist()]
+    last = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
+    edges = [*(int(steps[start]) for start in starts), int(steps[-1]) + last]
+    scale = _STRIP / (edges[-1] - edges[0])
+    found = []
+    for start, left, right in zip(starts, edges, edges[1:], strict=False):
+        below = _STRIP
+        for severity in reversed(Severity):
+            height = _STRIP * int(counts[start, severity]) / max(int(counts[start].sum()), 1)
+            below -= height
+            if height:
+                placed = scale * (left - edges[0]), below, scale * (right - left), height
+                found.append((str(severity), *(round(part, 1) for part in placed)))
+    return found
+
+
 def _last(run: PageRun, name: str) -> str:
     value = run.course.last(name)
     return number(value) if value == value else "–"
@@ -102,15 +146,39 @@ def _tally(rows: list[LayerRow]) -> list[tuple[str, int]]:
     return [(str(s), counts[s]) for s in reversed(Severity) if counts[s]]
 
 
-def _finding(group: Group, heads: Heads, page: Page) -> dict[str, Any]:
+def _findings(findings: Iterable[Finding], heads: Heads, page: Page) -> list[dict[str, Any]]:
+    """What each check found, in all runs: the most severe first, then the most telling."""
+    by_check: dict[str, list[Group]] = {}
+    for group in grouped(findings):
+        by_check.setdefault(group.check.id, []).append(group)
+    ordered = sorted(by_check.values(), key=lambda of: (-of[0].severity, telling(of[0].check.id)))
+    return [_finding(groups, heads, page) for groups in ordered]
+
+
+def _finding(groups: list[Group], heads: Heads, page: Page) -> dict[str, Any]:
+    check = groups[0].check
+    told = explain_check(check.id)
+    runs = [_found(group, heads, page) for group in groups]
+    return {
+        "severity": str(groups[0].severity),
+        "id": check.id,
+        "name": check.name,
+        "title": check.title,
+        "runs": runs[:_TOLD],
+        "further": runs[_TOLD:],
+        "meaning": told.meaning,
+        "remedy": told.remedy,
+        "formula": told.formula,
+        "origin": told.origin,
+        "example": told.example,
+    }
+
+
+def _found(group: Group, heads: Heads, page: Page) -> dict[str, Any]:
+    """What a check found in one run."""
     finding = group.worst
-    told = explain_check(group.check.id)
     names = [(run.run, run.phase) for run in page.runs]
     return {
-        "severity": str(group.severity),
-        "id": group.check.id,
-        "name": group.check.name,
-        "title": group.check.title,
         "run": finding.run,
         "phase": finding.phase,
         "step": finding.step,
@@ -119,11 +187,6 @@ def _finding(group: Group, heads: Heads, page: Page) -> dict[str, Any]:
             for severity, found in group.by_severity()
         ],
         "message": finding.message,
-        "meaning": told.meaning,
-        "remedy": told.remedy,
-        "formula": told.formula,
-        "origin": told.origin,
-        "example": told.example,
         "place": names.index((finding.run, finding.phase)),
         "layer": finding.layer,
         "head": finding.heads[0] if finding.heads else None,

@@ -1,18 +1,18 @@
-"""What the page's script reads: plain data, and every head's numbers as base64 float16."""
+"""What the page's script reads: plain data, and every head's numbers as float16."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
-from collections.abc import Iterable
+import zlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from igaviz.checks import Severity
-from igaviz.checks.finding import LayerRow
+from igaviz.checks import Verdict
+from igaviz.checks.finding import NOT_JUDGED
 from igaviz.metrics import METRICS
 from igaviz.metrics.course import Course, Scale
 from igaviz.report.html.colours import GLYPHS, palettes
@@ -39,22 +39,10 @@ def page_data(page: Page) -> dict[str, Any]:
             if m.name in page.scales
         ],
         "trajectories": list(TRAJECTORIES),
-        "first": _first(page),
         "runs": [_run(run, page) for run in page.runs],
         "glyphs": GLYPHS,
         "palettes": palettes(),
     }
-
-
-def _first(page: Page) -> int:
-    """The place of the run that is shown first: the first of the worst."""
-    worst = max(page.diagnosis.layers, key=_badness, default=None)
-    names = [(run.run, run.phase) for run in page.runs]
-    return 0 if worst is None else names.index((worst.run, worst.phase))
-
-
-def _badness(row: LayerRow) -> int:
-    return max((verdict.severity for _, verdict in row.heads), default=Severity.HEALTHY)
 
 
 def _scale(scale: Scale) -> dict[str, Any]:
@@ -74,12 +62,16 @@ def _run(run: PageRun, page: Page) -> dict[str, Any]:
         "metrics": list(course.numbers),
         "factors": [factor(course, name, page.scales[name]) for name in course.numbers],
         "words": [
-            None if v is None else {"severity": str(v.severity), "check": v.check, "words": v.words}
+            None if v is None else {"severity": _severity(v), "check": v.check, "words": v.words}
             for v in run.words
         ],
         "byLayer": {name: _rounded(course.by_layer(name).T) for name in TRAJECTORIES},
         "ofRun": {name: _rounded(course.of_run(name)) for name in course.numbers},
     }
+
+
+def _severity(verdict: Verdict) -> str:
+    return "none" if verdict == NOT_JUDGED else str(verdict.severity)
 
 
 def factor(course: Course, name: str, scale: Scale) -> float:
@@ -92,18 +84,20 @@ def factor(course: Course, name: str, scale: Scale) -> float:
 
 
 def numbers_base64(run: PageRun, page: Page) -> str:
-    """The numbers [M, T, L, H] of a run as float16, little-endian; `factor` takes them back.
+    """The numbers [M, T, L, H] of a run as float16; `factor` takes them back.
 
-    NaN is no value, infinity the word `beyond`, minus infinity a logarithm of 0.
+    First the lower bytes of all, then the upper ones, which are much alike, deflated. NaN is no
+    value, infinity the word `beyond`, minus infinity a logarithm of 0.
     """
-    return _base64(
-        _half(run.course, name, page.scales[name]).tobytes() for name in run.course.numbers
-    )
+    course = run.course
+    found = [_half(course, name, page.scales[name]).ravel() for name in course.numbers]
+    pairs = np.concatenate(found or [np.empty(0, "<f2")]).view(np.uint8).reshape(-1, 2)
+    return _deflated(pairs.T.tobytes())
 
 
 def verdicts_base64(run: PageRun) -> str:
-    """The verdicts [T, L, H] of a run, a byte each."""
-    return _base64([run.verdicts.tobytes()])
+    """The verdicts [T, L, H] of a run, a byte each, deflated."""
+    return _deflated(run.verdicts.tobytes())
 
 
 def _half(course: Course, name: str, scale: Scale) -> npt.NDArray[np.float16]:
@@ -114,8 +108,8 @@ def _half(course: Course, name: str, scale: Scale) -> npt.NDArray[np.float16]:
     return (found / factor(course, name, scale)).astype("<f2")
 
 
-def _base64(parts: Iterable[bytes]) -> str:
-    return base64.b64encode(b"".join(parts)).decode("ascii")
+def _deflated(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data)).decode("ascii")
 
 
 def _rounded(values: npt.NDArray[np.float32]) -> Any:  # noqa: ANN401 (lists as deep as the array)

@@ -1,31 +1,69 @@
 // Courses over the steps, drawn by plotly, each with its numbers as a table behind it.
-function chartBox(parent, title) {
-  const plot = element('div', { className: 'plot', role: 'img', 'aria-label': `${title} over the steps; the numbers are in the table below` });
-  const details = element('details', {}, element('summary', {}, 'Numbers'));
-  parent.append(element('div', { className: 'chart' }, element('h3', {}, title), plot, details));
-  return { plot, details };
+const boxes = new Map();
+
+function chartBox(parent, key) {
+  if (!boxes.has(key)) {
+    const made = {
+      title: element('h3'), plot: element('div', { className: 'plot', role: 'img' }),
+      details: element('details', {}, element('summary', {}, 'Numbers')),
+    };
+    parent.append(element('div', { className: 'chart' }, made.title, made.plot, made.details));
+    boxes.set(key, made);
+  }
+  return boxes.get(key);
+}
+
+function nameChart(box, title) {
+  box.title.textContent = title;
+  box.plot.setAttribute('aria-label', `${title} over the steps; the numbers are in the table below`);
 }
 
 function titleOf(metric) {
   return `${metric.title}${metric.unit ? `, ${metric.unit}` : ''}`;
 }
 
-// Decades are told apart where what is drawn spans many.
-function spansDecades(metric, traces) {
+const DEEPEST = 1e8; // as in the scales of colours: what is less is 0 to whoever looks at it
+
+// Decades are told apart where what is drawn spans some: from the least to the largest, else null.
+function decadesOf(metric, traces) {
   const known = traces.flatMap((trace) => trace.y).filter((y) => y > 0);
-  return metric.scale.log && Math.max(...known) > 50 * Math.min(...known);
+  if (!metric.scale.log || !known.length) return null;
+  const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
+  return high > 50 * low ? [Math.max(low, high / DEEPEST), high] : null;
 }
 
-function layoutOf(metric, palette, step, log) {
+// Numbers below the least decade run along the foot of the chart; their own value is what is said.
+function onDecades(traces, decades) {
+  if (!decades) return traces;
+  return traces.map((trace) => ({ ...trace, y: trace.y.map((y) => (y === null ? y : Math.max(y, decades[0]))) }));
+}
+
+function powerOf(exponent) {
+  if (exponent >= -2 && exponent <= 3) return String(10 ** Math.max(exponent, 0) / 10 ** Math.max(-exponent, 0));
+  return `10<sup>${String(exponent).replace('-', '−')}</sup>`;
+}
+
+function decadeAxis([low, high]) {
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const every = Math.ceil((last - first) / 6);
+  const exponents = Array.from({ length: last - first + 1 }, (_, i) => first + i).filter((e) => (last - e) % every === 0);
+  return { type: 'log', range: [Math.log10(low) - 0.1, Math.log10(high) + 0.1], tickvals: exponents.map((e) => 10 ** e), ticktext: exponents.map(powerOf) };
+}
+
+function stepMark(step, palette) {
+  return { type: 'line', x0: step, x1: step, yref: 'paper', y0: 0, y1: 1, line: { color: palette.inks.faint, width: 1, dash: 'dot' } };
+}
+
+function layoutOf(metric, palette, decades) {
   const { ink, faint, rule } = palette.inks;
-  const axis = { gridcolor: rule, linecolor: faint, zeroline: false, tickfont: { color: faint, size: 12 }, automargin: true };
+  const axis = { gridcolor: rule, linecolor: faint, zeroline: false, tickfont: { color: faint, size: 12 } };
+  const linear = { rangemode: metric.scale.low < 0 ? 'normal' : 'tozero', nticks: 6, exponentformat: 'power', minexponent: 4 };
   return {
-    margin: { l: 52, r: 12, t: 10, b: 36 }, showlegend: false, hovermode: 'closest',
+    margin: { l: 62, r: 14, t: 10, b: 40 }, showlegend: false, hovermode: 'closest',
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
     font: { family: 'system-ui, "DejaVu Sans", sans-serif', size: 12, color: ink },
-    xaxis: { ...axis, title: { text: 'step', font: { color: faint }, standoff: 4 }, showgrid: false, tickformat: ',' },
-    yaxis: { ...axis, type: log ? 'log' : 'linear', exponentformat: 'power', ...(log ? { dtick: 1 } : {}), rangemode: log || metric.scale.low < 0 ? 'normal' : 'tozero', nticks: 6 },
-    shapes: step === null ? [] : [{ type: 'line', x0: step, x1: step, yref: 'paper', y0: 0, y1: 1, line: { color: faint, width: 1, dash: 'dot' } }],
+    xaxis: { ...axis, title: { text: 'step', font: { color: faint }, standoff: 4 }, showgrid: false, tickformat: ',', nticks: 7, tickangle: 0 },
+    yaxis: { ...axis, ...(decades ? decadeAxis(decades) : linear) },
   };
 }
 
@@ -49,52 +87,85 @@ function fillWhenOpened(details, make) {
   fill();
 }
 
-const boxes = new Map();
+function lineOf(run, values, name, line, label) {
+  return {
+    x: run.steps, y: values, customdata: values, name, line, mode: run.steps.length > 1 ? 'lines' : 'markers', marker: { size: 9 },
+    hovertemplate: `${label}, step %{x:,}: %{customdata:.3g}<extra></extra>`,
+  };
+}
+
+// What the charts of one run's layers show, beside the step.
+let coursesShown = '';
 
 function drawCourses(state, palette) {
   const run = data.runs[state.run];
-  const L = run.layers.length;
-  for (const name of data.trajectories.filter((metric) => metricByName.has(metric))) {
-    const metric = metricByName.get(name);
-    if (!boxes.has(name)) boxes.set(name, chartBox(document.getElementById('courses'), titleOf(metric)));
-    const box = boxes.get(name);
-    const traces = run.layers.map((layer, row) => ({
-      x: run.steps, y: run.byLayer[name][row], name: `layer ${layer}`, mode: run.steps.length > 1 ? 'lines' : 'markers',
-      line: { color: `rgb(${mixed(palette.order, L > 1 ? row / (L - 1) : 1)})`, width: row === state.row ? 3 : 1.6 },
-      hovertemplate: `layer ${layer}, step %{x:,}: %{y:.3g}<extra></extra>`,
-    }));
-    if (state.row !== null) {
-      const own = run.steps.map((_, t) => valueOf(state.run, name, t, state.row, state.column));
-      traces.push({ x: run.steps, y: own.map((v) => (Number.isFinite(v) ? v : null)), name: 'head', mode: run.steps.length > 1 ? 'lines' : 'markers',
-        line: { color: palette.inks.query, width: 2.2, dash: 'dash' }, hovertemplate: 'the head, step %{x:,}: %{y:.3g}<extra></extra>' });
-    }
-    Plotly.react(box.plot, traces, layoutOf(metric, palette, run.steps[state.step], spansDecades(metric, traces)), CONFIG);
-    fillWhenOpened(box.details, () => tableOf(['step', ...run.layers.map((layer) => `layer ${layer}`)],
-      run.steps.map((step, t) => [step.toLocaleString('en'), ...run.layers.map((_, row) => run.byLayer[name][row][t])])));
+  const step = run.steps[state.step];
+  const shown = data.trajectories.filter((name) => metricByName.has(name));
+  const key = [state.run, state.row, state.column, palette.inks.paper].join(' ');
+  if (key === coursesShown) {
+    for (const name of shown) Plotly.relayout(boxes.get(name).plot, { shapes: [stepMark(step, palette)] });
+    return;
   }
-  const head = state.row === null ? '' : ` Dashed: layer ${run.layers[state.row]}, head ${run.heads[state.column]}.`;
-  document.getElementById('courses-note').textContent = `${run.name}: each layer's median over its heads, pale for layer ${run.layers[0]} to strong for layer ${run.layers[L - 1]}.${head}`;
+  coursesShown = key;
+  for (const name of shown) drawCourse(state, palette, metricByName.get(name));
+  const [first, last] = [run.layers[0], run.layers[run.layers.length - 1]];
+  const order = first === last ? `layer ${first}` : `pale for layer ${first} to strong for layer ${last}`;
+  document.getElementById('courses-note').textContent = `${run.name}: each layer's median over its heads, ${order}. `
+    + `Dashed: layer ${run.layers[state.row]}, head ${run.heads[state.column]}. Dotted: the step that is shown above.`;
+}
+
+function drawCourse(state, palette, metric) {
+  const run = data.runs[state.run];
+  const { name } = metric;
+  const L = run.layers.length;
+  const box = chartBox(document.getElementById('courses'), name);
+  nameChart(box, titleOf(metric));
+  const traces = run.layers.map((layer, row) => lineOf(run, run.byLayer[name][row], `layer ${layer}`,
+    { color: `rgb(${mixed(palette.order, L > 1 ? row / (L - 1) : 1)})`, width: row === state.row ? 3 : 1.6 }, `layer ${layer}`));
+  const own = run.steps.map((_, t) => valueOf(state.run, name, t, state.row, state.column));
+  traces.push(lineOf(run, own.map((v) => (Number.isFinite(v) ? v : null)), 'head', { color: palette.inks.query, width: 2.2, dash: 'dash' }, 'the head'));
+  const decades = decadesOf(metric, traces);
+  const layout = { ...layoutOf(metric, palette, decades), shapes: [stepMark(run.steps[state.step], palette)] };
+  Plotly.react(box.plot, onDecades(traces, decades), layout, CONFIG);
+  fillWhenOpened(box.details, () => tableOf(['step', ...run.layers.map((layer) => `layer ${layer}`)],
+    run.steps.map((step, t) => [step.toLocaleString('en'), ...run.layers.map((_, row) => run.byLayer[name][row][t])])));
+}
+
+const DASHES = [['solid', ''], ['dash', '7 4'], ['dot', '2 3'], ['dashdot', '7 3 2 3']];
+
+// How the line of each run looks: colours first, then dashes.
+function runLine(place, palette) {
+  const { lines } = palette;
+  return { colour: lines[place % lines.length], dash: DASHES[Math.floor(place / lines.length) % DASHES.length] };
 }
 
 function drawComparison(state, palette) {
   const parent = document.getElementById('compare');
   if (!parent) return;
   const metric = metricByName.get(state.metric) ?? metricByName.get('geometry_effect') ?? data.metrics[0];
-  parent.replaceChildren();
-  const box = chartBox(parent, titleOf(metric));
-  const dashes = ['solid', 'dash', 'dot', 'dashdot'];
-  const traces = data.runs.map((run, place) => ({
-    x: run.steps, y: run.ofRun[metric.name] ?? run.steps.map(() => null), name: plain(`${run.name} (${run.phase})`), mode: run.steps.length > 1 ? 'lines' : 'markers',
-    line: { color: palette.lines[place % palette.lines.length], width: 2.2, dash: dashes[Math.floor(place / palette.lines.length) % 4] },
-    hovertemplate: `${plain(run.name)}, step %{x:,}: %{y:.3g}<extra></extra>`,
-  }));
-  const layout = { ...layoutOf(metric, palette, null, spansDecades(metric, traces)), showlegend: true, legend: { orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0, font: { size: 13 } } };
-  layout.margin.t = 40;
-  Plotly.newPlot(box.plot, traces, layout, CONFIG);
+  const box = chartBox(parent, 'compare');
+  nameChart(box, titleOf(metric));
+  const traces = data.runs.map((run, place) => {
+    const { colour, dash } = runLine(place, palette);
+    return lineOf(run, run.ofRun[metric.name] ?? run.steps.map(() => null), plain(run.name), { color: colour, width: place === state.run ? 4 : 1.8, dash: dash[0] }, plain(run.name));
+  });
+  const decades = decadesOf(metric, traces);
+  Plotly.react(box.plot, onDecades(traces, decades), layoutOf(metric, palette, decades), CONFIG);
   fillWhenOpened(box.details, () => tableOf(['run', 'first', 'middle', 'last'], data.runs.map((run) => {
     const values = run.ofRun[metric.name] ?? [null];
     return [`${run.name} (${run.phase})`, values[0], values[values.length >> 1], values[values.length - 1]];
   })));
+  document.getElementById('lines').replaceChildren(...data.runs.map((run, place) => element('li',
+    { className: place === state.run ? 'shown' : '' }, swatch(runLine(place, palette)), ` ${run.name} (${run.phase})`)));
+}
+
+function swatch({ colour, dash }) {
+  const drawn = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const line = document.createElementNS('http://www.w3.org/2000/svg', 'line');
+  for (const [name, value] of Object.entries({ width: 30, height: 10, 'aria-hidden': 'true' })) drawn.setAttribute(name, value);
+  for (const [name, value] of Object.entries({ x1: 0, x2: 30, y1: 5, y2: 5, stroke: colour, 'stroke-width': 3, 'stroke-dasharray': dash[1] })) line.setAttribute(name, value);
+  drawn.append(line);
+  return drawn;
 }
 
 // Plotly reads tags and templates in names: a run's name has to stay text.

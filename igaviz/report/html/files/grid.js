@@ -28,14 +28,14 @@ function shareOf(scale, value) {
 }
 
 function paintVerdict(cell, verdict, palette) {
-  const colour = verdict ? palette.verdicts[verdict.severity] : palette.inks.rule;
-  cell.textContent = verdict ? data.glyphs[verdict.severity] : '';
-  const sick = verdict && (verdict.severity === 'error' || verdict.severity === 'warning');
+  const severity = verdict?.severity ?? 'none';
+  const colour = palette.verdicts[severity] ?? palette.inks.faint;
+  cell.textContent = verdict ? data.glyphs[severity] ?? '·' : '';
+  const sick = severity === 'error' || severity === 'warning';
   const base = channels(palette.inks.paper);
   const rgb = channels(colour).map((part, i) => Math.round(part * (sick ? 1 : 0.14) + base[i] * (sick ? 0 : 0.86)));
   cell.style.background = `rgb(${rgb})`;
   cell.style.color = sick ? inkOn(rgb) : colour;
-  return verdict ? `${verdict.severity}${verdict.check ? `, ${verdict.check} ${verdict.words}` : ''}` : 'not recorded';
 }
 
 function paintMetric(cell, metric, value, palette) {
@@ -43,87 +43,140 @@ function paintMetric(cell, metric, value, palette) {
   const rgb = mixed(stopsOf(metric.scale, palette), shareOf(metric.scale, Number.isNaN(value) ? 0 : value));
   cell.style.background = `rgb(${rgb})`;
   cell.style.color = Number.isNaN(value) ? '' : inkOn(rgb);
-  return `${metric.title} ${short(value)} ${Number.isFinite(value) ? metric.unit : ''}`;
 }
+
+// What a cell says to who can't see its colour, or doesn't know what it stands for.
+function sayCell(state, row, column) {
+  const run = data.runs[state.run];
+  const metric = metricByName.get(state.metric);
+  const said = wordsOf(verdictOf(state.run, state.step, row, column));
+  const name = `layer ${run.layers[row]}, head ${run.heads[column]}`;
+  if (!metric) return `${name}: ${said}`;
+  const value = valueOf(state.run, metric.name, state.step, row, column);
+  const unit = Number.isFinite(value) && metric.unit ? ` ${metric.unit}` : '';
+  return `${name}: ${metric.title} ${Number.isNaN(value) ? 'not recorded' : short(value) + unit}; ${said}`;
+}
+
+function wordsOf(verdict) {
+  if (!verdict) return 'not recorded';
+  if (verdict.severity === 'none') return verdict.words;
+  return verdict.check ? `${verdict.severity}, ${verdict.check} ${verdict.words}` : verdict.severity;
+}
+
+let cells = [];
 
 function buildGrid(state, choose) {
   const run = data.runs[state.run];
+  const pictured = new Set(pictures.filter((p) => p.run === state.run).map((p) => `${p.layer} ${p.head}`));
   const table = element('table', { className: 'grid' });
   table.append(element('caption', { className: 'quiet' }, 'One button per head: rows are layers, columns are heads.'));
   const top = element('tr', {}, element('th', { scope: 'col' }, 'layer \\ head'));
   for (const head of run.heads) top.append(element('th', { scope: 'col' }, String(head)));
   table.append(element('thead', {}, top));
   const body = element('tbody');
-  run.layers.forEach((layer, row) => {
-    const line = element('tr', {}, element('th', { scope: 'row' }, String(layer)));
-    run.heads.forEach((head, column) => {
+  cells = run.layers.map((layer, row) => {
+    const made = run.heads.map((head, column) => {
       const cell = element('button', { type: 'button', className: 'cell', tabIndex: -1 });
       Object.assign(cell.dataset, { row, column });
+      cell.classList.toggle('pictured', pictured.has(`${layer} ${head}`));
       cell.addEventListener('click', () => choose(row, column));
-      line.append(element('td', {}, cell));
+      for (const event of ['mouseenter', 'focus']) cell.addEventListener(event, () => pointAt(state, row, column));
+      return cell;
     });
-    body.append(line);
+    body.append(element('tr', {}, element('th', { scope: 'row' }, String(layer)), ...made.map((cell) => element('td', {}, cell))));
+    return made;
   });
   table.append(body);
   table.addEventListener('keydown', (event) => moveFocus(event, run));
+  table.addEventListener('mouseleave', () => pointAt(state, state.row, state.column));
   document.getElementById('grid').replaceChildren(table);
+  fitGrid();
+}
+
+// Cells too narrow for a number show it below the grid alone, when they are pointed at.
+function fitGrid() {
+  const holder = document.getElementById('grid');
+  const heads = cells[0].length;
+  holder.classList.toggle('compact', (holder.clientWidth - 78) / heads < 36);
+  holder.classList.toggle('tiny', cells.length > 16 || (holder.clientWidth - 78) / heads < 18);
+  thinLabels(holder, heads);
+}
+
+// Of many heads every second, fifth or tenth is numbered: as many as there is room for.
+function thinLabels(holder, heads) {
+  const room = (holder.clientWidth - 78) / heads;
+  const every = [1, 2, 5, 10, 20, 50].find((n) => n * room >= 17) ?? 100;
+  holder.querySelectorAll('thead th').forEach((label, place) => {
+    label.classList.toggle('thinned', place > 0 && (place - 1) % every !== 0);
+  });
+}
+
+function pointAt(state, row, column) {
+  document.getElementById('said').textContent = sayCell(state, row, column);
 }
 
 function cellAt(row, column) {
-  return document.querySelector(`.cell[data-row="${row}"][data-column="${column}"]`);
+  return cells[row]?.[column];
 }
 
 function moveFocus(event, run) {
-  const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-  if (!by || !event.target.classList.contains('cell')) return;
+  if (!event.target.classList.contains('cell')) return;
+  const [rows, columns] = [run.layers.length - 1, run.heads.length - 1];
+  let [row, column] = [Number(event.target.dataset.row), Number(event.target.dataset.column)];
+  if (event.key === 'ArrowUp') row -= 1;
+  else if (event.key === 'ArrowDown') row += 1;
+  else if (event.key === 'ArrowLeft') column -= 1;
+  else if (event.key === 'ArrowRight') column += 1;
+  else if (event.key === 'Home') [row, column] = [event.ctrlKey ? 0 : row, 0];
+  else if (event.key === 'End') [row, column] = [event.ctrlKey ? rows : row, columns];
+  else return;
   event.preventDefault();
-  const row = Math.min(Math.max(Number(event.target.dataset.row) + by[0], 0), run.layers.length - 1);
-  const column = Math.min(Math.max(Number(event.target.dataset.column) + by[1], 0), run.heads.length - 1);
   event.target.tabIndex = -1;
-  const next = cellAt(row, column);
+  const next = cellAt(Math.min(Math.max(row, 0), rows), Math.min(Math.max(column, 0), columns));
   next.tabIndex = 0;
   next.focus();
 }
 
 function paintGrid(state, palette) {
-  const run = data.runs[state.run];
   const metric = metricByName.get(state.metric);
-  const holder = document.getElementById('grid');
-  holder.classList.toggle('compact', (holder.clientWidth - 78) / run.heads.length < 34);
-  holder.classList.toggle('signs', !metric);
+  document.getElementById('grid').classList.toggle('signs', !metric);
   const focused = document.activeElement?.closest?.('.cell');
-  for (const cell of holder.querySelectorAll('.cell')) {
-    const [row, column] = [Number(cell.dataset.row), Number(cell.dataset.column)];
+  cells.forEach((line, row) => line.forEach((cell, column) => {
     const verdict = verdictOf(state.run, state.step, row, column);
     const value = metric ? valueOf(state.run, metric.name, state.step, row, column) : 0;
-    let said = paintVerdict(cell, verdict, palette);
-    if (metric) said = `${paintMetric(cell, metric, value, palette)}; ${said}`;
+    if (metric) paintMetric(cell, metric, value, palette);
+    else paintVerdict(cell, verdict, palette);
     cell.classList.toggle('gone', metric ? Number.isNaN(value) : !verdict);
-    const name = `layer ${run.layers[row]}, head ${run.heads[column]}: ${said}`;
-    cell.setAttribute('aria-label', name);
-    cell.title = name;
+    const picture = cell.classList.contains('pictured') ? '; figures in this page' : '';
+    cell.setAttribute('aria-label', sayCell(state, row, column) + picture);
     const chosen = row === state.row && column === state.column;
     cell.setAttribute('aria-pressed', String(chosen));
     if (!focused) cell.tabIndex = chosen ? 0 : -1;
-  }
-  paintLegend(metric, palette);
-  document.getElementById('means').textContent = metric
-    ? `${metric.title}${metric.unit ? `, ${metric.unit}` : ''}: ${metric.means.replaceAll('`', '')}. Mean over the batch items.`
-    : 'The verdict on each head: the worst check that it shows, as severe as the share of its layer\'s heads makes it.';
+  }));
+  pointAt(state, state.row, state.column);
 }
 
-function paintLegend(metric, palette) {
+function paintLegend(state, palette) {
+  const metric = metricByName.get(state.metric);
   const legend = document.getElementById('legend');
-  if (!metric) {
-    legend.replaceChildren(...Object.entries(data.glyphs).map(([severity, glyph]) => {
-      const sign = element('span', {}, `${glyph} ${severity}`);
-      sign.style.color = palette.verdicts[severity];
-      return sign;
-    }));
-    return;
-  }
+  const marked = element('span', { className: 'marked' }, element('span', { className: 'mark' }), ' has figures here');
+  document.getElementById('means').textContent = metric
+    ? `${titleOf(metric)}: ${metric.means.replaceAll('`', '')}. Mean over the batch items.`
+    : 'The verdict on each head: the worst check that it shows, as severe as the share of its layer\'s heads makes it.';
+  const shown = metric ? rampOf(metric.scale, palette) : Object.entries(data.glyphs).map(([severity, glyph]) => {
+    const sign = element('span', {}, `${glyph} ${severity}`);
+    sign.style.color = palette.verdicts[severity];
+    return sign;
+  });
+  legend.replaceChildren(...shown, ...(document.querySelector('.cell.pictured') ? [marked] : []));
+}
+
+function rampOf(scale, palette) {
   const ramp = element('span', { className: 'ramp' });
-  ramp.style.background = `linear-gradient(to right, ${stopsOf(metric.scale, palette).join(', ')})`;
-  const wide = metric.scale.log ? ', log scale' : '';
-  legend.replaceChildren(short(metric.scale.low), ramp, short(metric.scale.high), `one scale for all runs and steps${wide}; beyond it the end's colour`);
+  ramp.style.background = `linear-gradient(to right, ${stopsOf(scale, palette).join(', ')})`;
+  const wide = scale.log ? ', log scale' : '';
+  return [
+    element('span', { className: 'ends' }, short(scale.low), ramp, short(scale.high)),
+    element('span', {}, `one scale for all runs and steps${wide}; beyond it the end's colour`),
+  ];
 }

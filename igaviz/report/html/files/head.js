@@ -1,27 +1,39 @@
 // The head that is chosen: its verdict, its numbers, its figures.
 const FIRST_VALUES = ['gamma', 'geometry_effect', 'content_effect', 'geometry_ratio', 'geo_range', 'local_mass', 'saturation', 'entropy'];
 
+
 function showHead(state) {
-  const panel = document.getElementById('head');
   const run = data.runs[state.run];
-  if (state.row === null) {
-    panel.replaceChildren(element('p', { className: 'faint' }, 'Choose a head: its numbers and figures come here.'));
-    return;
-  }
   const [layer, head] = [run.layers[state.row], run.heads[state.column]];
   const verdict = verdictOf(state.run, state.step, state.row, state.column);
   const severity = verdict?.severity ?? 'none';
-  panel.replaceChildren(
+  const judged = verdict && severity !== 'none';
+  const all = document.querySelector('#numbers details')?.open ?? false;
+  const numbers = element('details', { open: all }, element('summary', {}, 'All numbers'),
+    valueList(state, data.metrics.filter((metric) => !FIRST_VALUES.includes(metric.name))));
+  const parts = [
     element('h3', {}, `Layer ${layer}, head ${head}`),
     element('p', {},
-      element('span', { className: `badge ${severity}` }, `${data.glyphs[severity] ?? '·'} ${verdict ? severity : 'not recorded'}`),
+      element('span', { className: `badge ${severity}` }, judged ? `${data.glyphs[severity]} ${severity}` : `· ${wordsOf(verdict)}`),
       verdict?.check ? ` ${verdict.check} ${verdict.words}` : '',
       element('span', { className: 'faint' }, ` at step ${run.steps[state.step].toLocaleString('en')}`)),
     valueList(state, data.metrics.filter((metric) => FIRST_VALUES.includes(metric.name))),
-    element('details', {}, element('summary', {}, 'All numbers'),
-      valueList(state, data.metrics.filter((metric) => !FIRST_VALUES.includes(metric.name)))),
-    ...figuresOf(state, layer, head),
-  );
+    numbers,
+  ];
+  document.getElementById('numbers').replaceChildren(...parts);
+  showFigures(state, layer, head);
+}
+
+// Figures stay while the step alone changes: they are of one step.
+let figuresShown = '';
+
+function showFigures(state, layer, head) {
+  const found = figuresOf(state, layer, head);
+  const key = found.length ? `${state.run} ${layer} ${head}` : '';
+  if (key && key === figuresShown) return;
+  figuresShown = key;
+  const drawn = found.length ? found.map((picture) => figure(picture, layer, head)) : [howToDraw(state, layer, head)];
+  document.getElementById('figures').replaceChildren(...drawn);
 }
 
 function valueList(state, metrics) {
@@ -33,15 +45,15 @@ function valueList(state, metrics) {
 }
 
 function figuresOf(state, layer, head) {
-  const found = pictures.filter((p) => p.run === state.run && p.layer === layer && p.head === head);
-  if (!found.length) return [howToDraw(state, layer, head)];
-  return found.map((picture) => {
-    const text = `${picture.figure}, step ${picture.step.toLocaleString('en')}, item ${picture.batch}`;
-    const image = element('img', { src: picture.address, alt: `${text}, layer ${layer}, head ${head}: ${picture.verdict}`, loading: 'lazy' });
-    const open = element('button', { type: 'button', className: 'enlarge', 'aria-label': `Enlarge: ${text}` }, image);
-    open.addEventListener('click', () => enlarge(image));
-    return element('figure', {}, open, element('figcaption', {}, text));
-  });
+  return pictures.filter((p) => p.run === state.run && p.layer === layer && p.head === head);
+}
+
+function figure(picture, layer, head) {
+  const text = `${picture.figure}, step ${picture.step.toLocaleString('en')}, item ${picture.batch}`;
+  const image = element('img', { src: picture.address, alt: `${text}, layer ${layer}, head ${head}: ${picture.verdict}` });
+  const open = element('button', { type: 'button', className: 'enlarge', 'aria-label': `Enlarge: ${text}` }, image);
+  open.addEventListener('click', () => enlarge(image));
+  return element('figure', {}, open, element('figcaption', {}, text));
 }
 
 function howToDraw(state, layer, head) {

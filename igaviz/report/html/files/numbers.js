@@ -1,22 +1,24 @@
-// The data of the page: numbers are decoded when they are asked for, run by run.
+// The data of the page: the numbers of each run are inflated once, before it is shown.
 const data = JSON.parse(document.getElementById('data').textContent);
 const pictures = JSON.parse(document.getElementById('pictures').textContent);
 const metricByName = new Map(data.metrics.map((metric) => [metric.name, metric]));
-const decoded = new Map();
+const halves = Float64Array.from({ length: 65536 }, (_, bits) => half(bits));
 
-function bytesOf(id) {
+async function inflated(id) {
   const text = atob(document.getElementById(id).textContent.trim());
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
-  return bytes;
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-function arraysOf(run) {
-  if (!decoded.has(run)) {
-    const numbers = bytesOf(`numbers-${run}`);
-    decoded.set(run, { numbers: new DataView(numbers.buffer), verdicts: bytesOf(`verdicts-${run}`) });
-  }
-  return decoded.get(run);
+// Stored are the lower bytes of all numbers, then the upper ones.
+async function load(run, place) {
+  const bytes = await inflated(`numbers-${place}`);
+  const count = bytes.length / 2;
+  run.numbers = new Uint16Array(count);
+  for (let i = 0; i < count; i += 1) run.numbers[i] = bytes[i] | (bytes[count + i] << 8);
+  run.verdicts = await inflated(`verdicts-${place}`);
 }
 
 function half(bits) {
@@ -35,7 +37,7 @@ function valueOf(run, metric, step, row, column) {
   if (m < 0) return NaN;
   const [L, H] = [found.layers.length, found.heads.length];
   const place = ((m * found.steps.length + step) * L + row) * H + column;
-  const stored = half(arraysOf(run).numbers.getUint16(2 * place, true));
+  const stored = halves[found.numbers[place]];
   if (!found.factors[m]) return stored === Infinity ? stored : 10 ** stored;
   return stored * found.factors[m];
 }
@@ -43,7 +45,7 @@ function valueOf(run, metric, step, row, column) {
 function verdictOf(run, step, row, column) {
   const found = data.runs[run];
   const place = (step * found.layers.length + row) * found.heads.length + column;
-  return found.words[arraysOf(run).verdicts[place]];
+  return found.words[found.verdicts[place]];
 }
 
 function short(value) {
