@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from igaviz.survey.info import info
     from igaviz.survey.join_parts import join_parts
     from igaviz.survey.merge import merge
+    from igaviz.survey.page import page
     from igaviz.survey.part import Part
     from igaviz.survey.part_lines import part_lines
     from igaviz.survey.pictures import Style
@@ -53,6 +54,7 @@ __all__ = [
     "merge",
     "metrics",
     "open_dump",
+    "page",
     "part_lines",
     "read_maps",
     "render",
@@ -81,6 +83,7 @@ _HOME = {
     "measure": "igaviz.metrics",
     "merge": "igaviz.survey.merge",
     "open_dump": "igaviz.dump",
+    "page": "igaviz.survey.page",
     "part_lines": "igaviz.survey.part_lines",
     "read_maps": "igaviz.dump",
     "render": "igaviz.survey.render",

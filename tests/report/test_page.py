@@ -224,7 +224,7 @@ CONTRASTS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("metric", ["verdict", "entropy", "geo_bias_mean"])
+@pytest.mark.parametrize("metric", ["verdict", "geometry_effect", "geo_bias_mean"])
 def test_text_stands_out_in_both_themes(tab, metric):
     tab.select_option("#metric", metric)
     tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")

@@ -52,7 +52,10 @@ def test_functions_and_verbs_say_the_same(dump, capsys):
     assert [f["message"] for f in printed["findings"]] == [f.message for f in found.findings] != []
     assert said("info")["runs"][0]["maps"] == igaviz.info(opened).runs[0].maps == 16
     assert said("verify")["maps"] == igaviz.verify(opened).maps == 16
+    shown = igaviz.page(opened, choice, folder=dump.parent, pictured=0).runs[0].course
+    assert (shown.steps.tolist(), shown.layers, shown.heads) == ([200], (1,), (0, 1, 2, 3))
     rows = list(igaviz.summary_rows(opened, choice))
+    assert shown.numbers["entropy"].ravel() == pytest.approx([r.values["entropy"] for r in rows])
     assert [(row.step, row.layer, row.head) for row in rows] == [(200, 1, h) for h in range(4)]
     printed = said("summary", "--step", "last", "--layer", "1")["rows"]
     assert [row["entropy"] for row in printed] == [row.values["entropy"] for row in rows]

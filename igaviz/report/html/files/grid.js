@@ -12,9 +12,10 @@ function mixed(stops, share) {
   return a.map((part, i) => Math.round(part + (b[i] - part) * (place - low)));
 }
 
+// Black or white, whichever stands out more: at a luminance of 0.179 both have a contrast of 4.58.
 function inkOn(rgb) {
-  const [r, g, b] = rgb.map((part) => (part / 255) ** 2.2);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.3 ? '#12161b' : '#ffffff';
+  const [r, g, b] = rgb.map((part) => part / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? '#000000' : '#ffffff';
 }
 
 function stopsOf(scale, palette) {
