@@ -67,12 +67,13 @@ class PageRun:
 
     def severities(self) -> npt.NDArray[np.int64]:
         """How many heads have each severity at each step [T, 4], from healthy to error."""
-        judged = [None if v in (None, NOT_JUDGED) else v.severity for v in self.words]
+        judged = [None if v is None or v == NOT_JUDGED else v.severity for v in self.words]
         counts = [
             np.isin(self.verdicts, [place for place, s in enumerate(judged) if s == severity])
             for severity in Severity
         ]
-        return np.stack(counts, axis=-1).sum(axis=(1, 2))
+        summed: npt.NDArray[np.int64] = np.stack(counts, axis=-1).sum(axis=(1, 2))
+        return summed
 
     def sick_since(self) -> int | None:
         """The step from which on a head is sick, at each step that is shown, to the last.
@@ -80,7 +81,7 @@ class PageRun:
         The last is the last step with maps, which the diagnosis speaks of, where there are any.
         None where no head is sick there. A warning or an error is sick.
         """
-        sick = self.severities()[:, Severity.WARNING :].any(axis=1)
+        sick = self.severities()[:, Severity.WARNING :].sum(axis=1) > 0
         mapped = np.flatnonzero(self.course.from_maps)
         last = int(mapped[-1]) if len(mapped) else len(sick) - 1
         if not sick[last]:

@@ -112,8 +112,8 @@ def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
     }
 
 
-def _strip(run: PageRun) -> list[tuple[str, float, float, float, float]]:
-    """Rectangles: severity, left, top, width, height; one column for each stretch of like steps.
+def _strip(run: PageRun) -> list[tuple[str, tuple[float, ...]]]:
+    """Rectangles: severity; left, top, width, height; one column for each stretch of like steps.
 
     A column's heads are all of it, the worst at the bottom; it lasts until the next recorded step.
     """
@@ -123,16 +123,20 @@ def _strip(run: PageRun) -> list[tuple[str, float, float, float, float]]:
     last = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
     edges = [*(int(steps[start]) for start in starts), int(steps[-1]) + last]
     scale = _STRIP / (edges[-1] - edges[0])
-    found = []
+    found: list[tuple[str, tuple[float, ...]]] = []
     for start, left, right in zip(starts, edges, edges[1:], strict=False):
         below = _STRIP
         for severity in reversed(Severity):
             height = _STRIP * int(counts[start, severity]) / max(int(counts[start].sum()), 1)
             below -= height
             if height:
-                placed = scale * (left - edges[0]), below, scale * (right - left), height
-                found.append((str(severity), *(round(part, 1) for part in placed)))
+                x, width = scale * (left - edges[0]), scale * (right - left)
+                found.append((str(severity), _rounded(x, below, width, height)))
     return found
+
+
+def _rounded(*numbers: float) -> tuple[float, ...]:
+    return tuple(round(number, 1) for number in numbers)
 
 
 def _last(run: PageRun, name: str) -> str:
