@@ -106,7 +106,7 @@ class Numbers:
     ) -> dict[K, tuple[int, ...]]:
         """The chosen numbers of each group (a run, say), ascending; empty groups are left out.
 
-        Raises `SelectionError`, saying what there is (in the words of `say` where that is given),
+        Raises `SelectionError`, saying what there is (in the words of `say` where it has some),
         where a part of the selection meets nothing in any group.
         """
         ordered = {key: sorted(set(numbers)) for key, numbers in groups.items()}
@@ -119,7 +119,7 @@ class Numbers:
                 met = met or bool(found)
             if not met:
                 there = sorted({n for numbers in ordered.values() for n in numbers})
-                words = say() if say and there else _there_is(there, what)
+                words = (say() if say else "") or _there_is(there, what)
                 raise SelectionError(f"no {what} {part.text}: {words}")
         return {key: tuple(sorted(numbers)) for key, numbers in chosen.items() if numbers}
 

@@ -229,7 +229,7 @@ def _in_step(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
     steps = numbers.choose(
         {name: there[name] | of_lines[name] for name in there},
         "step",
-        lambda: f"there are {_time_line_words(there.values(), of_lines.values())}",
+        lambda: _maps_and_numbers(there.values(), of_lines.values()),
     )
     narrowed = []
     for track in tracks:
@@ -250,8 +250,11 @@ def _in_step(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
     return narrowed
 
 
-def _time_line_words(mapped: Iterable[set[int]], numbered: Iterable[set[int]]) -> str:
-    return format_time_line(set().union(*mapped), set().union(*numbered))
+def _maps_and_numbers(mapped: Iterable[set[int]], numbered: Iterable[set[int]]) -> str:
+    """What there is where steps are of two kinds, else nothing."""
+    maps, numbers = set().union(*mapped), set().union(*numbered)
+    two = bool(maps) and not numbers <= maps
+    return f"there are {format_time_line(maps, numbers)}" if two else ""
 
 
 def _in_layer(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:

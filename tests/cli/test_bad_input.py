@@ -222,7 +222,7 @@ def test_a_process_says_the_same_as_the_function(good, tmp_path):
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "igaviz: bad.h5: not an HDF5 file\n"
+    assert done.stderr == "igaviz: bad.h5: no dump: not an HDF5 file\n"
 
 
 WHAT_IS_NOT_THERE = {
