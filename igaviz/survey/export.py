@@ -13,6 +13,7 @@ from igaviz.errors import IgavizError, UsageError
 from igaviz.figures.painter import publish, unfinished
 from igaviz.format import MapId
 from igaviz.selection import Residues
+from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.export_arrays import npz
 from igaviz.survey.export_scripts import chimerax, pymol
 from igaviz.survey.export_structure import mmcif, pdb
@@ -95,11 +96,12 @@ def formats_of(text: str) -> tuple[str, ...]:
     return tuple(name for name in SUFFIXES if name in chosen)
 
 
+@takes_dumps
 def export(
     dump: Dump,
     choice: Choice = DEFAULT_CHOICE,
     *,
-    out: Path = DEFAULT_OUT,
+    out: str | Path = DEFAULT_OUT,
     wanted: Wanted = Wanted(),
     force: bool = False,
     jobs: Jobs = 1,
@@ -113,6 +115,7 @@ def export(
     that an item doesn't have, `OutputError` where a file exists already and `force` is not set,
     or where `out` can't be written.
     """
+    out = Path(out)
     tasks = plan(dump, choice)
     namer = Namer(dump, out, Style())
     paths = [

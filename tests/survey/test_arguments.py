@@ -17,7 +17,7 @@ def path(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "verb", ["info", "render", "diagnose", "summary_rows", "verify", "merge", "histories"]
+    "verb", ["info", "render", "diagnose", "summary_rows", "verify", "merge", "histories", "export"]
 )
 def test_a_path_where_a_dump_belongs_says_how_to_open_it(verb, path):
     with pytest.raises(UsageError, match=rf"dump of {verb}\(\) is a str") as caught:
