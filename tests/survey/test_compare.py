@@ -77,7 +77,7 @@ def test_the_verb_says_the_same_both_ways_round(runs, collapse, capsys):
     assert main(["compare", *map(str, runs), "--layer", "3", "--fail-on", "never"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("1 of 1 layer got sick: D104, D107, D202 and D204.\n")
-    assert "  layer 3  ········   ✖✖✖✖✖✖✖✖   8 worse\n" in text
+    assert "  layer 3  ○○○○○○○○   ✖✖✖✖✖✖✖✖   8 worse\n" in text
     assert "D202 diagonal-collapse, healthy → error: layer 3; self_mass 0.0267 → 1" in text
 
 
@@ -97,7 +97,7 @@ def test_steps_of_one_run_are_its_first_and_last_or_those_named(tmp_path, capsys
     # a terminal that is too narrow for so many heads has them counted
     monkeypatch.setenv("COLUMNS", "60")
     assert main(["compare", str(run), "--by", "head"]) == 0
-    assert "layer 0  40·" in capsys.readouterr().out
+    assert "layer 0  40○" in capsys.readouterr().out
 
 
 def test_the_same_is_no_change(tmp_path, capsys):
