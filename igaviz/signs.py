@@ -29,3 +29,6 @@ SIGNS: Mapping[str, Sign] = MappingProxyType(
 
 UNKNOWN = "?"
 """The sign of what was not judged."""
+
+GEOMETRY_UNKNOWN = Sign("–", "-")
+"""The sign of what is healthy as far as it could be judged: geometry was not."""

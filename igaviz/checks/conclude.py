@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from igaviz.checks import messages
@@ -21,6 +21,7 @@ from igaviz.checks.finding import (
     LayerRow,
     LookedAt,
     Severity,
+    Silent,
     Skipped,
 )
 from igaviz.checks.guide import FROZEN, against_rules_of_thumb
@@ -28,13 +29,14 @@ from igaviz.checks.judge import LayerVerdict
 from igaviz.checks.settings import Settings
 from igaviz.checks.table import CHECKS, find_check
 from igaviz.checks.telling import telling
-from igaviz.checks.trends import Course, trend_findings
+from igaviz.checks.trends import Course, trend_findings, unjudged_trends
 from igaviz.checks.wording import counted
 
 MAX_BY_MAP = 1000
 """Maps that fired are listed up to here, the worst first."""
 
 _GAMMA = find_check("gamma-too-small")
+_TRENDS = frozenset(check.id for check in CHECKS if check.scope == "trend")
 _TABLE_ORDER = {check.id: position for position, check in enumerate(CHECKS)}
 
 _Place = tuple[int | None, str]
@@ -124,6 +126,20 @@ class _Timeline:
         said = messages.gamma_moved(steps, first, layer.head_means["gamma"], t)
         return replace(finding, message=f"{finding.message} {said}".rstrip())
 
+    def unjudged(self, settings: Settings) -> Iterator[tuple[int, dict[str, set[str]]]]:
+        """The maps of each layer at the last step, and the checks that judged none, with reasons.
+
+        Checks on trends are among them.
+        """
+        for layer in self.layers:
+            why: dict[str, set[str]] = defaultdict(set)
+            for check, reason in layer.skipped:
+                if check not in layer.judged:
+                    why[check].add(reason)
+            for check, reason in unjudged_trends(self.courses[layer.layer], layer, settings):
+                why[check].add(reason)
+            yield layer.maps, why
+
     def history(self) -> Iterator[Finding]:
         """What was found at earlier steps only: one note per layer and check."""
         now: set[_Place] = {(v.layer, check) for v in self.layers for check in v.shown}
@@ -173,6 +189,10 @@ def conclude(
     )
     by_map = [f for t in timelines.values() for layer in t.layers for f in layer.by_map]
     by_map += [finding for finding in findings if finding.layer is None]
+    unjudged = [layer for t in timelines.values() for layer in t.unjudged(settings)]
+    for layer_maps, why in unjudged:
+        for check in _TRENDS & why.keys():
+            skipped.update({(check, reason): layer_maps for reason in why[check]})
     return Diagnosis(
         verdict=max((finding.severity for finding in findings), default=Severity.HEALTHY),
         maps=maps,
@@ -191,9 +211,21 @@ def conclude(
         layers=tuple(sorted(row for t in timelines.values() for row in t.rows())),
         looked_at=tuple(sorted(t.looked_at() for t in timelines.values())),
         checks=tuple(check.id for check in CHECKS if check.scope != "run" and settings.runs(check)),
+        silent=tuple(_silent([why for _, why in unjudged])),
         by_map=tuple(heapq.nsmallest(MAX_BY_MAP, by_map, key=_worst_first)),
         by_map_left_out=max(0, len(by_map) - MAX_BY_MAP),
     )
+
+
+def _silent(unjudged: Sequence[Mapping[str, set[str]]]) -> Iterator[Silent]:
+    """The checks that judged no map of some layers, from each layer's, in the table's order."""
+    for check in CHECKS:
+        reasons = Counter(
+            reason for why in unjudged if check.id in why for reason in sorted(why[check.id])
+        )
+        if reasons:
+            said = tuple(reason for reason, _ in reasons.most_common())
+            yield Silent(check.id, said, sum(check.id in w for w in unjudged), len(unjudged))
 
 
 def _information(

@@ -80,6 +80,15 @@ class Skipped(NamedTuple):
     maps: int
 
 
+class Silent(NamedTuple):
+    """A check that judged no map of `layers` of the `of` layers at the last steps, and why."""
+
+    id: str
+    reasons: tuple[str, ...]
+    layers: int
+    of: int
+
+
 class Information(NamedTuple):
     """A line about a run that is no finding: numbers against rules of thumb, what they mean."""
 
@@ -138,7 +147,8 @@ class Diagnosis:
     `verdict` is the worst severity among `findings`, accepted or not, which come from the last
     step of each run and phase; `history` holds what was found at earlier steps only. `maps` counts
     every map that was looked at, at any step, `looked_at` tells them apart, `checks` are the ids
-    of the checks that might speak. `layers` is the table. `by_map` lists the maps that fired at
+    of the checks that might speak, `silent` which of them could not, at the last step of each run
+    and phase. `layers` is the table. `by_map` lists the maps that fired at
     the last step, each as a finding of its own, worst first, `by_map_left_out` how many more did.
     """
 
@@ -152,6 +162,7 @@ class Diagnosis:
     layers: tuple[LayerRow, ...]
     looked_at: tuple[LookedAt, ...] = ()
     checks: tuple[str, ...] = ()
+    silent: tuple[Silent, ...] = ()
     by_map: tuple[Finding, ...] = ()
     by_map_left_out: int = 0
 

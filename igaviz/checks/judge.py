@@ -48,7 +48,8 @@ class LayerVerdict:
     """All that a diagnosis keeps of one layer at one step; small, and safe to send to a process.
 
     `items` counts the batch items of all ranks. `findings` go by layer, `by_map` are the maps that
-    fired, each as a finding. `shown` are the ids of all checks that were found, those told under
+    fired, each as a finding. `judged` are the ids of the checks that decided on one map at least,
+    selected or not. `shown` are the ids of all checks that were found, those told under
     another included. `heads` holds each head's verdict, `skipped` counts maps by (check id,
     reason), `head_means` holds the mean over items of a few metrics, by metric and head. `inputs`
     are the batch items by rank, number and name. `sketches` stand for the maps, by (rank, batch
@@ -63,6 +64,7 @@ class LayerVerdict:
     maps: int
     findings: tuple[Finding, ...]
     by_map: tuple[Finding, ...]
+    judged: frozenset[str]
     shown: frozenset[str]
     heads: Mapping[int, Verdict]
     skipped: Mapping[tuple[str, str], int]
@@ -99,6 +101,7 @@ def judge_layer(measurements: Sequence[Measurement], settings: Settings) -> Laye
         maps=len(judgements),
         findings=tuple(_findings(cases, judgements, settings)),
         by_map=tuple(_map_findings(cases, judgements, settings)),
+        judged=frozenset(check for judgement in judgements for check in judgement.outcomes),
         shown=frozenset(case.check.id for case in cases),
         heads=_head_verdicts(cases, judgements),
         skipped=skipped,
@@ -265,8 +268,16 @@ def _worst(fired: Sequence[Ranked]) -> Verdict | None:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst of `verdicts`, among equals the one whose check is the most telling."""
-    return max(verdicts, key=badness, default=NOT_JUDGED)
+    """The worst of `verdicts`, among equals the one whose check is the most telling.
+
+    Where nothing fired, it is the one of which the most could be judged.
+    """
+
+    def key(verdict: Verdict) -> tuple[int, ...]:
+        judged = -_HEALTHS.index(verdict) if verdict in _HEALTHS else 0
+        return *badness(verdict), judged
+
+    return max(verdicts, key=key, default=NOT_JUDGED)
 
 
 def badness(verdict: Verdict) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from igaviz.checks.check import Check
 from igaviz.checks.finding import Finding, Further
 from igaviz.checks.judge import LayerVerdict
 from igaviz.checks.settings import Settings
-from igaviz.checks.silence import MIN_STEP
+from igaviz.checks.silence import MIN_STEP, SILENCES
 from igaviz.checks.table import find_check
 from igaviz.metrics.sketch import Sketch, moved
 from igaviz.metrics.trend import average_ranks
@@ -27,6 +27,7 @@ MAX_STEPS = 256
 
 GETTING_SICK = find_check("getting-sick")
 NOTHING_MOVES = find_check("nothing-moves")
+_FEW_STEPS = "too few recorded steps"
 _SATURATED = {"saturation": "softmax-saturated", "self_mass": "diagonal-collapse"}
 _SICK_ALREADY = frozenset(find_check(name).id for name in _SATURATED.values())
 
@@ -91,11 +92,38 @@ def trend_findings(course: Course, layer: LayerVerdict, settings: Settings) -> I
         yield from _nothing_moves(course, layer, settings)
 
 
+def unjudged_trends(
+    course: Course, layer: LayerVerdict, settings: Settings
+) -> Iterator[tuple[str, str]]:
+    """The selected checks on trends that can't judge `layer` (as above), by id, and why."""
+    early, alike = layer.step < MIN_STEP, course.same_items
+    why = SILENCES["early"].reason if early else "" if alike else "items differ between steps"
+    if settings.runs(GETTING_SICK):
+        few = len(course.means) < _least_points(settings)
+        if reason := why or (_FEW_STEPS if few else ""):
+            yield GETTING_SICK.id, reason
+    if settings.runs(NOTHING_MOVES):
+        unknown = "no map to compare with" if course.moved() is None else ""
+        if reason := why or (_FEW_STEPS if _too_short(course, layer, settings) else unknown):
+            yield NOTHING_MOVES.id, reason
+
+
+def _least_points(settings: Settings) -> float:
+    return max(3, settings.thresholds_of(GETTING_SICK)["steps"])
+
+
+def _too_short(course: Course, layer: LayerVerdict, settings: Settings) -> bool:
+    """Whether a layer was recorded at too few steps, or over too few, to say that nothing moves."""
+    t = settings.thresholds_of(NOTHING_MOVES)
+    assert course.first is not None
+    return course.steps < t["steps"] or layer.step - course.first[0] < t["optimiser_steps"]
+
+
 def _getting_sick(course: Course, layer: LayerVerdict, settings: Settings) -> Iterator[Finding]:
     t = settings.thresholds_of(GETTING_SICK)
     for metric in _SATURATED:
         points = [(s, v[metric]) for s, v in sorted(course.means.items()) if metric in v]
-        if len(points) < max(3, t["steps"]):
+        if len(points) < _least_points(settings):
             continue
         values = np.array([value for _, value in points])
         third = len(points) // 3
@@ -112,12 +140,10 @@ def _getting_sick(course: Course, layer: LayerVerdict, settings: Settings) -> It
 
 
 def _nothing_moves(course: Course, layer: LayerVerdict, settings: Settings) -> Iterator[Finding]:
-    t = settings.thresholds_of(NOTHING_MOVES)
     assert course.first is not None
     first = course.first[0]
-    if course.steps < t["steps"] or layer.step - first < t["optimiser_steps"]:
-        return
-    share = course.moved()
+    share = None if _too_short(course, layer, settings) else course.moved()
+    t = settings.thresholds_of(NOTHING_MOVES)
     if share is not None and share < t["moved"]:
         message = messages.nothing_moves(first, layer.step, share)
         yield _finding(NOTHING_MOVES, layer, (share, t["moved"]), (), message)

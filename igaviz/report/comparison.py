@@ -18,7 +18,7 @@ from igaviz.metrics import METRICS, Value
 from igaviz.report.common import damage_json, finite
 from igaviz.report.terminal import plain, print_line, print_paragraph
 from igaviz.report.values import short
-from igaviz.report.verdict_table import glyph, print_legend
+from igaviz.report.verdict_table import glyph, print_legend, sign
 from igaviz.survey.compare import Change, Comparison, Side, Turn
 from igaviz.survey.differences import Drawn
 
@@ -97,14 +97,19 @@ def _turn_json(turn: Turn) -> dict[str, object]:
         "id": turn.id,
         "name": turn.name,
         "layer": turn.layer,
-        "before": str(turn.before),
-        "after": str(turn.after),
+        "before": _severity(turn.before, turn.judged_a),
+        "after": _severity(turn.after, turn.judged_b),
         "heads_a": list(turn.heads_a),
         "heads_b": list(turn.heads_b),
         "metric": turn.metric,
         "a": finite(turn.a),
         "b": finite(turn.b),
+        "numbers": [{"head": head, "a": finite(a), "b": finite(b)} for head, a, b in turn.numbers],
     }
+
+
+def _severity(severity: Severity, judged: bool) -> str:
+    return str(severity) if judged else NOT_JUDGED.words
 
 
 def print_comparison(comparison: Comparison, console: Console, by: By = "layer") -> None:
@@ -115,12 +120,10 @@ def print_comparison(comparison: Comparison, console: Console, by: By = "layer")
     console.print()
     _print_verdicts(comparison, console)
     console.print()
+    over = "items" if by == "head" else "heads and items"
+    print_line(console, (f"Means over {over}; A → B", "dim"))
     _print_numbers(comparison.layers if by == "layer" else comparison.heads, console)
-    for title, turns in (
-        ("Got sick", comparison.sick),
-        ("Got well", comparison.well),
-        ("As before", comparison.still),
-    ):
+    for title, turns in _sections(comparison).items():
         _print_turns(title, turns, console)
     _print_one_sided(comparison, console)
 
@@ -138,19 +141,51 @@ def print_pictures(drawn: Drawn, console: Console) -> None:
 def headline(comparison: Comparison) -> tuple[str, Severity]:
     """The first line, and the severity that it speaks of."""
     of = counted(len(comparison.layers), "layer")
-    sick = [turn for turn in comparison.sick if turn.after > Severity.NOTE]
-    well = [turn for turn in comparison.well if turn.before > Severity.NOTE]
-    better = f"{_layers(well)} of {of} got better: {_ids(well)}" if well else ""
-    if sick:
-        further = f" {better}." if better else ""
-        worst = max(turn.after for turn in sick)
-        return f"{_layers(sick)} of {of} got sick: {_ids(sick)}.{further}", worst
-    if better:
-        return f"Nothing got sick; {better}.", Severity.HEALTHY
-    if comparison.sick or comparison.well:
-        ids = _ids((*comparison.sick, *comparison.well))
+    sections = _sections(comparison)
+    said = [
+        f"{_layers(turns)} of {of} {verb}: {_ids(turns)}"
+        for title, verb in _VERBS.items()
+        if (turns := sections[title])
+    ]
+    bad = [turn.after for title in (SICK, FOUND) for turn in sections[title]]
+    if bad:
+        return f"{'; '.join(said)}.", max(bad)
+    if said:
+        return f"Nothing got sick; {'; '.join(said)}.", Severity.HEALTHY
+    if sections[NEW_NOTES] or sections[NO_NOTES]:
+        ids = _ids((*sections[NEW_NOTES], *sections[NO_NOTES]))
         return f"Nothing got sick in {of}; notes changed: {ids}.", Severity.HEALTHY
     return f"No verdict changed in {of}.", Severity.HEALTHY
+
+
+SICK, FOUND = "Got sick", "Sick in B, not judged in A"
+WELL, LOST = "Got well", "Sick in A, not judged in B"
+NEW_NOTES, NO_NOTES, AS_BEFORE = "New notes", "Notes no more", "As before"
+
+_VERBS = {
+    SICK: "got sick",
+    FOUND: "are sick in B, not judged in A",
+    WELL: "got better",
+    LOST: "are sick in A, not judged in B",
+}
+
+
+def _sections(comparison: Comparison) -> dict[str, list[Turn]]:
+    """What changed, by title, in the order in which it is told.
+
+    A note is no sickness; what could not be judged on one side got neither sick nor well.
+    """
+    sections: dict[str, list[Turn]] = {
+        title: [] for title in (SICK, FOUND, WELL, LOST, NEW_NOTES, NO_NOTES, AS_BEFORE)
+    }
+    for turn in comparison.sick:
+        sick = SICK if turn.judged_a else FOUND
+        sections[sick if turn.after > Severity.NOTE else NEW_NOTES].append(turn)
+    for turn in comparison.well:
+        well = WELL if turn.judged_b else LOST
+        sections[well if turn.before > Severity.NOTE else NO_NOTES].append(turn)
+    sections[AS_BEFORE] += comparison.still
+    return sections
 
 
 def _layers(turns: Sequence[Turn]) -> int:
@@ -203,30 +238,34 @@ def _print_verdicts(comparison: Comparison, console: Console) -> None:
         before = _signs([change.verdict_a for change in heads], console, counts=wide)
         after = _signs([change.verdict_b for change in heads], console, counts=wide)
         gap = "   " if wide else " " * (most - len(heads) + 3)
-        words = _turned(heads)
+        words = _turned(heads, comparison)
         print_line(console, f"  layer {layer:>{digits}}  ", *before, gap, *after, f"   {words}")
-    shown = {v for change in comparison.heads for v in (change.verdict_a, change.verdict_b)}
-    print_legend(console, not_judged=NOT_JUDGED in shown)
+    print_legend(console, (v for c in comparison.heads for v in (c.verdict_a, c.verdict_b)))
 
 
 def _signs(
     verdicts: Sequence[Verdict], console: Console, *, counts: bool
 ) -> list[str | tuple[str, str]]:
     if not counts:
-        return [_sign(verdict, console) for verdict in verdicts]
-    found = Counter(_sign(verdict, console) for verdict in verdicts)
-    return [(f"{count}{sign} ", style) for (sign, style), count in found.most_common()]
+        return [sign(verdict, console) for verdict in verdicts]
+    found = Counter(sign(verdict, console) for verdict in verdicts)
+    return [(f"{count}{mark} ", style) for (mark, style), count in found.most_common()]
 
 
-def _sign(verdict: Verdict, console: Console) -> tuple[str, str]:
-    return ("?", "dim") if verdict == NOT_JUDGED else glyph(verdict.severity, console)
-
-
-def _turned(heads: Sequence[Change]) -> str:
-    worse = sum(change.verdict_b.severity > change.verdict_a.severity for change in heads)
-    better = sum(change.verdict_b.severity < change.verdict_a.severity for change in heads)
-    parts = [f"{n} {word}" for n, word in ((worse, "worse"), (better, "better")) if n]
-    return ", ".join(parts)
+def _turned(heads: Sequence[Change], comparison: Comparison) -> str:
+    """How many heads are worse or better; those that one side could not judge are told apart."""
+    turns = (*comparison.sick, *comparison.well)
+    blind = {(turn.layer, turn.id) for turn in turns if not (turn.judged_a and turn.judged_b)}
+    found: Counter[str] = Counter()
+    for change in heads:
+        a, b = change.verdict_a, change.verdict_b
+        if a.severity != b.severity:
+            worst = max(a, b, key=lambda verdict: verdict.severity)
+            word = "worse" if b.severity > a.severity else "better"
+            side = "A" if b.severity > a.severity else "B"
+            unknown = (change.layer, worst.check) in blind
+            found[f"not judged in {side}" if unknown else word] += 1
+    return ", ".join(f"{count} {word}" for word, count in found.items())
 
 
 def _print_numbers(changes: Sequence[Change], console: Console) -> None:
@@ -260,38 +299,54 @@ def _cell(a: Value, b: Value, console: Console) -> Text:
 
 
 def _print_turns(title: str, turns: Sequence[Turn], console: Console) -> None:
-    """One line per check and severities, with its layers and the range of its first metric."""
+    """One line per check and severities: its layers, and its first metric on heads that show it."""
     if not turns:
         return
     console.print()
     print_line(console, (title, "bold"))
 
-    groups: dict[tuple[str, Severity, Severity], list[Turn]] = {}
+    groups: dict[tuple[str, str, str], list[Turn]] = {}
     for turn in turns:
-        groups.setdefault((turn.id, turn.before, turn.after), []).append(turn)
+        before = _severity(turn.before, turn.judged_a)
+        after = _severity(turn.after, turn.judged_b)
+        groups.setdefault((turn.id, before, after), []).append(turn)
     for (check, before, after), same in groups.items():
-        sign, style = glyph(max(before, after) if title != "Got well" else after, console)
-        severities = str(after) if before == after else f"{before} → {after}"
+        mark, style = glyph(_told(title, same[0]), console)
+        severities = after if before == after else f"{before} → {after}"
         text = f"{check} {same[0].name}, {severities}: {_where(same)}{_values(same)}"
-        print_paragraph(console, text, indent="  ", first=(f"{sign} ", style))
+        print_paragraph(console, text, indent="  ", first=(f"{mark} ", style))
+
+
+def _told(title: str, turn: Turn) -> Severity:
+    """The severity whose glyph leads a line: what became of it, where it got well."""
+    return turn.after if title in (WELL, NO_NOTES) else max(turn.before, turn.after)
 
 
 def _where(turns: Sequence[Turn]) -> str:
     layers = [turn.layer for turn in turns if turn.layer is not None]
-    return f"layer{'' if len(layers) == 1 else 's'} {ranges(layers)}" if layers else "the item"
+    if not layers:
+        return "the item"
+    text = f"layer{'' if len(layers) == 1 else 's'} {ranges(layers)}"
+    if len(turns) > 1 or not turns[0].numbers:
+        return text
+    heads = [found.head for found in turns[0].numbers]
+    return f"{text}, head{'' if len(heads) == 1 else 's'} {ranges(heads)}"
 
 
 def _values(turns: Sequence[Turn]) -> str:
-    before, after = ([v for v in _numbers(turns, side) if v is not None] for side in ("a", "b"))
+    """The numbers of the heads that show it; of an item, the means over all."""
+    pairs = [(found.a, found.b) for turn in turns for found in turn.numbers]
+    pairs = pairs or [(turn.a, turn.b) for turn in turns if turn.layer is None]
+    before, after = (_numbers(side) for side in zip(*pairs, strict=True)) if pairs else ([], [])
     if not before or not after:
         return ""
     one, other = span(before), span(after)
-    return f"; {turns[0].metric} {one if one == other else f'{one} → {other}'}"
+    some = " of the heads that show it" if len(turns) > 1 and turns[0].numbers else ""
+    return f"; {turns[0].metric}{some} {one if one == other else f'{one} → {other}'}"
 
 
-def _numbers(turns: Sequence[Turn], side: str) -> list[float | None]:
-    found: list[Value] = [getattr(turn, side) for turn in turns]
-    return [None if isinstance(value, str) or value is None else float(value) for value in found]
+def _numbers(values: Sequence[Value]) -> list[float]:
+    return [float(v) for v in values if v is not None and not isinstance(v, str)]
 
 
 def _print_one_sided(comparison: Comparison, console: Console) -> None:

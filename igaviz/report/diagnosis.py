@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from itertools import groupby
@@ -10,8 +9,8 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from igaviz.checks.finding import NOT_JUDGED, Diagnosis, Finding, Severity, Skipped
-from igaviz.checks.wording import counted, listed, ranges
+from igaviz.checks.finding import Diagnosis, Finding, Severity, Skipped
+from igaviz.checks.wording import counted, ranges
 from igaviz.report.common import damage_json, finite
 from igaviz.report.grouped import (
     Group,
@@ -23,6 +22,7 @@ from igaviz.report.grouped import (
     place,
     places,
 )
+from igaviz.report.headline import headline
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.report.verdict_table import glyph, print_verdict_table
 
@@ -41,6 +41,9 @@ def diagnosis_json(diagnosis: Diagnosis, by: By = "layer") -> dict[str, object]:
         "maps": diagnosis.maps,
         "looked_at": [part._asdict() for part in diagnosis.looked_at],
         "checks": list(diagnosis.checks),
+        "silent": [
+            {**silent._asdict(), "reasons": list(silent.reasons)} for silent in diagnosis.silent
+        ],
         "findings": [_finding_json(finding) for finding in findings],
         "history": [_finding_json(finding) for finding in diagnosis.history],
         "skipped": [skipped._asdict() for skipped in diagnosis.skipped],
@@ -87,39 +90,10 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console, by: By = "layer") ->
     _print_damaged(diagnosis, console)
 
 
-def headline(diagnosis: Diagnosis) -> tuple[str, Severity | None]:
-    """The first line, and the severity that it speaks of; None where nothing was judged."""
-    maps = counted(diagnosis.maps, "map")
-    accepted = _tally(finding for finding in diagnosis.findings if finding.accepted)
-    new = [finding for finding in diagnosis.findings if not finding.accepted]
-    checks = counted(len(diagnosis.checks), "check")
-    if new:
-        ids = listed(list(dict.fromkeys(group.check.id for group in grouped(new))))
-        known = f" The baseline accepts {accepted}." if accepted else ""
-        worst = max(finding.severity for finding in new)
-        well = "Nothing wrong; " if worst == Severity.NOTE else ""
-        return f"{well}{_tally(new)} in {maps}: {ids}, of {checks}.{known}", worst
-    if accepted:
-        text = f"Nothing new in {maps}, by {checks}. The baseline accepts {accepted}."
-        return text, Severity.HEALTHY
-    if not diagnosis.maps:
-        return "No map could be looked at.", None
-    if all(v == NOT_JUDGED for row in diagnosis.layers for _, v in row.heads):
-        return f"Nothing could be judged in {maps}.", None
-    when = " at the last step" if diagnosis.history else ""
-    return f"Nothing wrong{when} in {maps}, by {checks}.", Severity.HEALTHY
-
-
 def _print_headline(diagnosis: Diagnosis, console: Console) -> None:
     text, severity = headline(diagnosis)
     style = "bold" if severity is None else glyph(severity, console)[1]
     print_paragraph(console, text, style=style)
-
-
-def _tally(findings: Iterable[Finding]) -> str:
-    """`3 errors, 2 warnings and 1 note`."""
-    counts = Counter(finding.severity for finding in findings)
-    return listed([counted(counts[s], str(s)) for s in reversed(Severity) if counts[s]])
 
 
 def _print_information(diagnosis: Diagnosis, console: Console) -> None:

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 from igaviz.checks.finding import NOT_JUDGED, Diagnosis, Finding, LayerRow, Severity
 from igaviz.checks.table import find_check
-from igaviz.report.diagnosis import headline
 from igaviz.report.grouped import grouped, head_counts, numbers, place, places
+from igaviz.report.headline import headline
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})

@@ -17,7 +17,7 @@ from igaviz.survey.trends import Trend, Trends
 
 SCHEMA = "igaviz.summary/1"
 IDENTITY = ("run", "phase", "step", "rank", "batch", "layer", "head")
-VERDICT = ("verdict", "worst_layer", "worst_head", "worst_id", "sick", "judged")
+VERDICT = ("verdict", "words", "worst_layer", "worst_head", "worst_id", "sick", "judged")
 OF_RUN = ("steps", "since")
 
 

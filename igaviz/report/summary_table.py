@@ -8,7 +8,7 @@ from itertools import groupby
 
 from rich.console import Console
 
-from igaviz.checks.finding import Severity
+from igaviz.checks.finding import Severity, Verdict
 from igaviz.checks.wording import counted
 from igaviz.dump.data import Damage
 from igaviz.report.columns import (
@@ -22,8 +22,7 @@ from igaviz.report.columns import (
 from igaviz.report.summary_trends import print_markdown_trends, print_trends
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.report.values import short
-from igaviz.report.verdict_table import glyph, print_legend
-from igaviz.signs import UNKNOWN
+from igaviz.report.verdict_table import print_legend, sign
 from igaviz.survey.row import By, Row
 from igaviz.survey.trends import Trends
 
@@ -43,13 +42,14 @@ _METRICS = (
 _PAGE = 240
 """Rows of a table: the header is repeated after so many, and no more are held."""
 
+_HEALTHY = "healthy, "
 _NAME = 40
 _NARROW_NAME = 24
 _NARROW = 100
 """Characters of a run's name, in less than so many columns and in more: the middle is left out."""
 
-Signs = Callable[[Severity], tuple[str, str]]
-"""The glyph of a severity, and its style."""
+Signs = Callable[[Verdict], tuple[str, str]]
+"""The glyph of a verdict, and its style."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,18 @@ def print_table(
     `damaged` fill meanwhile.
     """
     left_out: tuple[str, ...] = ()
-    nothing, not_judged = True, False
+    nothing, shown = True, set[Verdict]()
     name = _NARROW_NAME if console.width < _NARROW else _NAME
 
-    def signs(severity: Severity) -> tuple[str, str]:
-        return glyph(severity, console)
+    def signs(verdict: Verdict) -> tuple[str, str]:
+        return sign(verdict, console)
 
     for title, group in _groups(rows, layout):
         nothing = False
         if title:
             print_line(console, (", phase ".join(title), "bold"))
         for page in _pages(group, layout):
-            not_judged |= any(row.verdict is None and row.from_maps for row in page)
+            shown.update(row.said for row in page if row.said is not None)
             left_out = print_columns(_columns(page, layout, signs, name), console) or left_out
         for line in _told(title, trends):
             print_paragraph(console, _uncounted(line, layout, trends), style="dim")
@@ -102,7 +102,7 @@ def print_table(
     if nothing:
         print_line(console, "no map and no line of the selection could be read")
     else:
-        print_legend(console, not_judged=not_judged)
+        print_legend(console, shown)
     if left_out:
         print_paragraph(console, f"Not shown at this width: {', '.join(left_out)}.", style="dim")
     if damaged:
@@ -230,19 +230,22 @@ def _sick(rows: Sequence[Row], layout: Layout) -> list[Column]:
 
 def _verdict(row: Row, layout: Layout, signs: Signs) -> Cell:
     """The verdict's glyph, and the check, layer and head that gave it, as far as there are any."""
-    if row.severity is None:
-        return (f"{UNKNOWN} not judged" if row.from_maps else "  numbers alone"), "dim"
-    sign, style = signs(row.severity)
+    if row.said is None:
+        return "  numbers alone", "dim"
+    mark, style = signs(row.said)
     if row.worst_id is None:
-        return f"{sign} healthy", style
+        # A sign says healthy, in a column that has to be narrow.
+        words = row.said.words.removeprefix(_HEALTHY) if mark else row.said.words
+        return f"{mark} {words}".lstrip(), style
     layer = "" if row.worst_layer is None else f" layer {row.worst_layer}"
     head = "" if row.worst_head is None or layout.by == "run" else f" head {row.worst_head}"
-    return f"{sign} {row.worst_id}{layer}{head}", style
+    return f"{mark} {row.worst_id}{layer}{head}".lstrip(), style
 
 
-def _words(severity: Severity) -> tuple[str, str]:
+def _words(verdict: Verdict) -> tuple[str, str]:
     """Where there is no legend, the word itself."""
-    return ("" if severity == Severity.HEALTHY else str(severity)), ""
+    healthy = verdict.severity == Severity.HEALTHY
+    return ("" if healthy else str(verdict.severity)), ""
 
 
 def _cut(name: str, most: int | None) -> str:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from rich.console import Console
 
 from igaviz.checks import worst
-from igaviz.checks.finding import NOT_JUDGED, LayerRow, LookedAt, Severity, Verdict
+from igaviz.checks.finding import (
+    GEOMETRY_NOT_JUDGED,
+    NOT_JUDGED,
+    LayerRow,
+    LookedAt,
+    Severity,
+    Verdict,
+)
 from igaviz.checks.wording import counted
 from igaviz.report.terminal import encodable, print_line, print_paragraph
-from igaviz.signs import SIGNS, UNKNOWN
+from igaviz.signs import GEOMETRY_UNKNOWN, SIGNS, UNKNOWN
 
 _STYLES = {
     Severity.HEALTHY: "green",
@@ -27,9 +34,22 @@ _LEAST_WORDS = 5
 
 def glyph(severity: Severity, console: Console) -> tuple[str, str]:
     """The glyph of a severity and its style, in ASCII where the console has nothing else."""
-    sign = SIGNS[str(severity)]
-    rich = encodable("".join(sign.mark for sign in SIGNS.values()), console)
-    return sign.mark if rich else sign.ascii, _STYLES[severity]
+    found = SIGNS[str(severity)]
+    return found.mark if _rich(console) else found.ascii, _STYLES[severity]
+
+
+def sign(verdict: Verdict, console: Console) -> tuple[str, str]:
+    """The glyph of a verdict and its style: the severity's, or what says how little was judged."""
+    if verdict == NOT_JUDGED:
+        return UNKNOWN, "dim"
+    if verdict == GEOMETRY_NOT_JUDGED:
+        return GEOMETRY_UNKNOWN.mark if _rich(console) else GEOMETRY_UNKNOWN.ascii, "dim"
+    return glyph(verdict.severity, console)
+
+
+def _rich(console: Console) -> bool:
+    marks = [found.mark for found in (*SIGNS.values(), GEOMETRY_UNKNOWN)]
+    return encodable("".join(marks), console)
 
 
 def print_verdict_table(
@@ -40,8 +60,7 @@ def print_verdict_table(
     for (run, phase), layers in groupby(rows, key=lambda row: row[:2]):
         print_paragraph(console, _content(parts[run, phase]), first=(f"{run}  ", "bold"), hang="  ")
         _print_layers(list(layers), console)
-    not_judged = any(verdict == NOT_JUDGED for row in rows for _, verdict in row.heads)
-    print_legend(console, not_judged=not_judged)
+    print_legend(console, (verdict for row in rows for _, verdict in row.heads))
 
 
 def _content(part: LookedAt) -> str:
@@ -52,19 +71,26 @@ def _content(part: LookedAt) -> str:
     return f"{part.phase}, step {part.last_step:,}{last}: {size}{items}"
 
 
-def print_legend(console: Console, *, not_judged: bool) -> None:
-    """Print what each glyph means, in as few lines as the width allows."""
+def print_legend(console: Console, shown: Iterable[Verdict]) -> None:
+    """Print what each glyph means, in as few lines as the width allows.
+
+    Those of what was not judged are told where they are among the `shown` verdicts.
+    """
     entries = [(glyph(severity, console), str(severity)) for severity in reversed(Severity)]
-    if not_judged:
-        entries.append(((UNKNOWN, "dim"), "not judged"))
+    there = set(shown)
+    entries += [
+        (sign(verdict, console), verdict.words)
+        for verdict in (GEOMETRY_NOT_JUDGED, NOT_JUDGED)
+        if verdict in there
+    ]
     line: list[str | tuple[str, str]] = []
     used = 0
-    for sign, word in entries:
+    for mark, word in entries:
         needed = len(word) + 4
         if line and used + needed > console.width:
             print_line(console, *line)
             line, used = [], 0
-        line += ["  ", sign, f" {word}"]
+        line += ["  ", mark, f" {word}"]
         used += needed
     print_line(console, *line)
 
@@ -100,14 +126,9 @@ def _signs(
     row: LayerRow, heads: Sequence[int], cell: int, console: Console
 ) -> list[tuple[str, str]]:
     verdicts = dict(row.heads)
-    signs = (_sign(verdicts.get(head), console) for head in heads)
-    return [(sign.ljust(cell), style) for sign, style in signs]
-
-
-def _sign(verdict: Verdict | None, console: Console) -> tuple[str, str]:
-    if verdict is None:
-        return " ", ""
-    return (UNKNOWN, "dim") if verdict == NOT_JUDGED else glyph(verdict.severity, console)
+    there = (verdicts.get(head) for head in heads)
+    signs = (("", "") if verdict is None else sign(verdict, console) for verdict in there)
+    return [(mark.ljust(cell), style) for mark, style in signs]
 
 
 def _words(row: LayerRow, room: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from igaviz.checks import (
     Finding,
@@ -79,11 +80,21 @@ class Change:
         return float(b) - float(a)
 
 
+class HeadNumbers(NamedTuple):
+    """A head's mean over items of one metric, before and after."""
+
+    head: int
+    a: Value
+    b: Value
+
+
 @dataclass(frozen=True)
 class Turn:
     """What one check says of a layer before and after; `layer` None speaks of a batch item.
 
-    `heads_a` and `heads_b` show it. `metric` is the check's first, `a` and `b` the layer's means.
+    Where it could judge no map of the layer on a side, that side is not `judged`, and its severity
+    healthy. `heads_a` and `heads_b` show it. `metric` is the check's first, `a` and `b` the
+    layer's means, `numbers` those of the chosen heads that show it on either side.
     """
 
     id: str
@@ -96,6 +107,9 @@ class Turn:
     metric: str
     a: Value
     b: Value
+    judged_a: bool = True
+    judged_b: bool = True
+    numbers: tuple[HeadNumbers, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -305,18 +319,28 @@ def _turn(check_id: str, layer: int | None, a: _Layer, b: _Layer) -> Turn:
     if other is None and check_id in b.verdict.shown:
         after = before
     metric = check.metrics[0]
+    heads_a, heads_b = one.heads if one else (), other.heads if other else ()
     return Turn(
         id=check.id,
         name=check.name,
         layer=layer,
         before=before,
         after=after,
-        heads_a=one.heads if one else (),
-        heads_b=other.heads if other else (),
+        heads_a=heads_a,
+        heads_b=heads_b,
         metric=metric,
         a=a.values.get(metric),
         b=b.values.get(metric),
+        judged_a=check_id in a.verdict.judged,
+        judged_b=check_id in b.verdict.judged,
+        numbers=_numbers({*heads_a, *heads_b}, metric, a, b) if layer is not None else (),
     )
+
+
+def _numbers(heads: set[int], metric: str, a: _Layer, b: _Layer) -> tuple[HeadNumbers, ...]:
+    before, after = a.by_head, b.by_head
+    there = sorted(heads & before.keys() & after.keys())
+    return tuple(HeadNumbers(h, before[h].get(metric), after[h].get(metric)) for h in there)
 
 
 def _worst_first(turns: Iterator[Turn]) -> list[Turn]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from igaviz.checks import Severity, Verdict, badness
+from igaviz.checks.finding import GEOMETRY_NOT_JUDGED
 from igaviz.metrics import Value
 from igaviz.metrics.combine import combine
 
@@ -19,9 +20,10 @@ class Row:
 
     `head` is None from a layer's row on, `layer` from a step's; `batch` and `rank` are None for
     means over items. `verdict` is the worst among what the row sums up, None where nothing of it
-    could be judged; `worst_layer`, `worst_head` and `worst_id` say which layer, head and check
-    gave it. `sick` of `judged` heads (of a layer) or layers (of a step or run) are a warning or
-    worse. A row that is not `from_maps` comes from a scalars file, and has no verdict.
+    could be judged; `words` say it, or how little was judged. `worst_layer`, `worst_head` and
+    `worst_id` say which layer, head and check gave it. `sick` of `judged` heads (of a layer) or
+    layers (of a step or run) are a warning or worse. A row that is not `from_maps` comes from a
+    scalars file, and has neither verdict nor words.
 
     A run's row has the numbers of its last step with maps, or of its last step where it has none:
     `steps` counts its steps of either kind, `since` is the first of them at which the check of
@@ -37,6 +39,7 @@ class Row:
     head: int | None
     values: Mapping[str, Value]
     verdict: str | None = None
+    words: str | None = None
     worst_head: int | None = None
     worst_id: str | None = None
     worst_layer: int | None = None
@@ -51,6 +54,13 @@ class Row:
     def severity(self) -> Severity | None:
         """The verdict's severity; None where nothing could be judged."""
         return None if self.verdict is None else Severity[self.verdict.upper()]
+
+    @property
+    def said(self) -> Verdict | None:
+        """The verdict with its words; None where there are no maps."""
+        if self.words is None:
+            return None
+        return Verdict(self.severity or Severity.HEALTHY, self.worst_id, self.words)
 
 
 def badness_of(row: Row) -> tuple[float, ...]:
@@ -72,10 +82,14 @@ def of_step(layers: Sequence[Row]) -> Row:
     first = layers[0]
     judged = [row for row in layers if row.verdict is not None]
     worst = max(judged, key=badness_of, default=first)
+    words = worst.words
+    if worst.worst_id is None and any(row.said == GEOMETRY_NOT_JUDGED for row in judged):
+        words = GEOMETRY_NOT_JUDGED.words
     return Row(
         *(first.run, first.phase, first.step, None, None, None, None),
         values=combine([row.values for row in layers]),
         verdict=worst.verdict,
+        words=words,
         worst_head=worst.worst_head,
         worst_id=worst.worst_id,
         worst_layer=worst.layer if worst.worst_id else None,

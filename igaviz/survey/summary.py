@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
-from igaviz.checks import Settings, Severity, badness, map_verdicts
+from igaviz.checks import Settings, Severity, map_verdicts, worst
 from igaviz.checks.cases import judge_maps, layer_cases
 from igaviz.checks.finding import NOT_JUDGED, Verdict
 from igaviz.dump import Damage, Dump, ScalarLine
@@ -169,14 +169,15 @@ def _map_layers(groups: Iterable[LayerGroup], report: Callable[[Damage], None]) 
 def _measured_layer(group: LayerGroup) -> _Layer:
     verdicts: dict[MapId, Verdict] = map_verdicts(group.measurements, _SETTINGS)
     judged = {identity: verdict for identity, verdict in verdicts.items() if verdict != NOT_JUDGED}
-    worst = max(judged, key=lambda i: (*badness(judged[i]), -i.head), default=None)
-    verdict = NOT_JUDGED if worst is None else judged[worst]
+    verdict = worst(judged.values())
+    heads = [identity.head for identity, found in judged.items() if found == verdict]
     sick = {i.head for i, found in judged.items() if found.severity >= Severity.WARNING}
     row = Row(
         *(group.run, group.phase, group.step, None, None, group.layer, None),
         values=combine([measurement.values for measurement in group.measurements]),
         verdict=_word(verdict),
-        worst_head=worst.head if worst is not None and verdict.check else None,
+        words=verdict.words,
+        worst_head=min(heads) if verdict.check else None,
         worst_id=verdict.check,
         sick=len(sick) if judged else None,
         judged=len({identity.head for identity in judged}) or None,
@@ -190,8 +191,13 @@ def _word(verdict: Verdict) -> str | None:
 
 
 def _head_row(measurement: Measurement, verdict: Verdict) -> Row:
-    word = _word(verdict)
-    return Row(*measurement.id, values=measurement.values, verdict=word, worst_id=verdict.check)
+    return Row(
+        *measurement.id,
+        values=measurement.values,
+        verdict=_word(verdict),
+        words=verdict.words,
+        worst_id=verdict.check,
+    )
 
 
 def _shown(measurements: Sequence[Measurement]) -> tuple[str, ...]:

@@ -149,9 +149,9 @@ def test_information_is_one_line_per_run_and_no_finding(layer):
     diagnosis = diagnose(*healthy)
     assert [run for run, _ in diagnosis.information] == ["a", "b"]
     assert diagnosis.information[0].message == (
-        "γ 0.018, outside the rule of thumb of 0.5–2.0; γ has not moved over the recorded steps; "
-        "geometry ÷ content 0.97 (median), outside the rule of thumb of 2.0–5.0; "
-        "geometry moves 25 % of attention, so this is fine"
+        "Geometry moves 25 % of attention (median), so γ 0.018 and median geometry ÷ content 0.97 "
+        "are fine; 0.5–2 and 2–5 are rules of thumb of users, no checks; "
+        "γ has not moved over the recorded steps"
     )
     assert diagnosis.verdict == Severity.HEALTHY
     assert diagnose(*healthy, ignore=["D102,D106,D207"]).information == ()
@@ -159,7 +159,31 @@ def test_information_is_one_line_per_run_and_no_finding(layer):
 
 def test_information_does_not_soothe_a_sick_run(layer):
     (information,) = diagnose(layer(range(8), **BLIND)).information
-    assert information.message.endswith("geometry moves 2.5 % of attention")
+    assert information.message.endswith("geometry moves 2.5 % of attention (median)")
+
+
+def test_nothing_is_called_fine_that_could_not_be_judged(layer):
+    early = diagnose(layer(range(8), step=100, gamma=0.018))
+    noise = diagnose(layer(range(8), ca_step=60.0), layer(range(8), layer=1))
+    for diagnosis, where in ((early, "judge"), (noise, "judge in 1 of 2 layers")):
+        (information,) = diagnosis.information
+        assert "fine" not in information.message
+        assert information.message.endswith(f"(median), which its checks could not {where}")
+
+
+def test_checks_that_judged_nothing_at_the_last_step_are_told(layer):
+    """Those of trends too; what was silent at earlier steps only is not among them."""
+    judged = [layer(range(8), step=step) for step in (100, *range(300, 1000, 100))]
+    assert [silent.id for silent in diagnose(*judged, ignore=["D205"]).silent] == []
+    steps = diagnose(layer(range(8), step=100), layer(range(8), step=900))
+    assert [silent.id for silent in steps.silent] == ["D205", "D210", "D211"]
+    both = diagnose(layer(range(8), ca_step=60.0), layer(range(8), layer=1))
+    told = {silent.id: silent for silent in both.silent}
+    noise = "coordinates are noise: consecutive Cα are not 3.8 ± 1.5 Å apart"
+    assert told["D101"] == ("D101", (noise,), 1, 2)
+    assert told["D210"] == told["D211"]._replace(id="D210")
+    assert told["D210"][1:] == (("too few recorded steps",), 2, 2)
+    assert "D208" not in told
 
 
 def test_a_run_without_gamma_has_information_on_what_there_is(layer):

@@ -37,7 +37,7 @@ def test_a_healthy_layer_has_nothing_to_say(layer):
     assert set(verdict.heads.values()) == {HEALTHY}
     assert verdict.verdict == HEALTHY
     assert set(verdict.skipped) == {
-        ("D205", "neither sigma_floor_share nor log_det_min was recorded")
+        ("D205", "σ not recorded: neither sigma_floor_share nor log_det_min")
     }
 
 

@@ -14,8 +14,8 @@ from igaviz.checks.finding import NOT_JUDGED, Finding, LayerRow
 from igaviz.checks.telling import telling
 from igaviz.checks.wording import number
 from igaviz.metrics import METRICS
-from igaviz.report.diagnosis import headline
 from igaviz.report.grouped import Group, Heads, grouped, head_counts, numbers, places
+from igaviz.report.headline import headline
 from igaviz.report.html.colours import GLYPHS
 from igaviz.survey.page import Page, PageRun
 
