@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igaviz.cli import options, parts
+from igaviz.errors import UsageError
 
 if TYPE_CHECKING:
     from igaviz.checks import Diagnosis, Settings
@@ -74,7 +75,9 @@ def diagnose(
     scheduler: options.Scheduler = None,
     part: options.Part = None,
     from_: options.From = False,
-    format: Annotated[Format, typer.Option(help="What to print.")] = Format.TABLE,
+    format: Annotated[
+        Format | None, typer.Option(help="What to print.", show_default="table")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
     """Say which layers and heads are sick, by which number, why, and what to do."""
@@ -83,6 +86,7 @@ def diagnose(
     from igaviz.dump import Damage
     from igaviz.survey.diagnose import diagnose as judge
 
+    chosen = options.format_of(format, Format.TABLE, json=json)
     choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
     workers = options.workers(jobs, no_cache, scheduler)
     if part is not None:
@@ -94,10 +98,14 @@ def diagnose(
             "--checks": checks,
             "--baseline": baseline,
             "--fail-on": fail_on,
-            "--format": json or format is not Format.TABLE,
+            "--format": chosen is not Format.TABLE,
         }
         parts.leave_out("diagnose", {**judging, "--from": from_})
         return parts.print_part(dump, part, choice, radius, workers)
+    if by is By.MAP and chosen in (Format.GITHUB, Format.JUNIT):
+        raise UsageError(
+            f"--format {chosen.value} is by layer", hint="leave --by out, or see --by map --json"
+        )
     settings = Settings.of(
         select=select or (),
         ignore=ignore or (),
@@ -117,7 +125,7 @@ def diagnose(
             jobs=given.jobs,
             progress=advance,
         )
-    _print(diagnosis, Format.JSON if json else format, by, settings)
+    _print(diagnosis, chosen, by, settings)
     pieces = (Damage(piece.path, piece.where, piece.reason) for piece in diagnosis.damaged)
     options.report_cache(workers)
     damaged = console.report_damage(pieces, given.dump.warnings)

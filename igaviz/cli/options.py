@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -96,6 +96,25 @@ FailOnOption = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+
+
+F = TypeVar("F", bound=StrEnum)
+
+
+def format_of(given: F | None, usual: F, *, json: bool) -> F:
+    """The format that is asked for: by name, by --json, or `usual` where by neither.
+
+    Raises `UsageError` where the two disagree.
+    """
+    if not json:
+        return usual if given is None else given
+    wanted = type(usual)("json")
+    if given not in (None, wanted):
+        raise UsageError(
+            f"--json is --format {wanted.value}, and --format {given.value} is asked for too",
+            hint="leave one of them out",
+        )
+    return wanted
 
 
 def open_paths(paths: list[Path], workers: Workers | None = None) -> Dump:

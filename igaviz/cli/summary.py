@@ -64,7 +64,9 @@ def summary(
     sort: Annotated[
         Sort, typer.Option(help="Run by run in time order, or all rows with the worst first.")
     ] = Sort.TIME,
-    format: Annotated[Format, typer.Option(help="What to print.")] = Format.TABLE,
+    format: Annotated[
+        Format | None, typer.Option(help="What to print.", show_default="table")
+    ] = None,
     lines: Annotated[
         bool, typer.Option("--lines", help="Print the classic line of each layer and step.")
     ] = False,
@@ -94,7 +96,7 @@ def summary(
     """Print metrics of whole runs, by run, step, layer or head; verdicts, and how they went."""
     choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
     workers = options.workers(jobs, no_cache, scheduler)
-    chosen = Format.JSON if json else format
+    chosen = options.format_of(format, Format.TABLE, json=json)
     of_rows = {
         "--by": by,
         "--sort": sort is not Sort.TIME,
@@ -104,6 +106,11 @@ def summary(
     if part is not None:
         parts.leave_out("summary", {**of_rows, "--html": html, "--from": from_})
         return parts.print_part(dump, part, choice, radius, workers)
+    if lines and (json or format or by not in (None, By.LAYER)):
+        raise UsageError(
+            "--lines prints a line of text per layer and step",
+            hint="leave --lines out, or --format, --json and --by",
+        )
     if html is not None:
         if any(of_rows.values()):
             raise UsageError("--html prints no rows", hint=f"leave {', '.join(of_rows)} out")

@@ -19,7 +19,7 @@ from igaviz.report.columns import (
     markdown_text,
     print_columns,
 )
-from igaviz.report.summary_trends import print_markdown_trends, print_trends
+from igaviz.report.summary_trends import print_fired, print_markdown_fired, print_trends
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.report.values import short
 from igaviz.report.verdict_table import print_legend, sign
@@ -47,6 +47,17 @@ _NAME = 40
 _NARROW_NAME = 24
 _NARROW = 100
 """Characters of a run's name, in less than so many columns and in more: the middle is left out."""
+
+_OVER: dict[By, str] = {
+    "head": "Each row is a head of an item.",
+    "layer": "Means over heads and items.",
+    "step": "Means over layers, heads and items.",
+    "run": "Means over layers, heads and items, at the last step.",
+}
+"""What the numbers of a row are."""
+
+_WITH_TRENDS = ("layer", "head")
+"""Rows of layers, which trends are of, and of their heads; others are fewer than the trends."""
 
 Signs = Callable[[Verdict], tuple[str, str]]
 """The glyph of a verdict, and its style."""
@@ -91,12 +102,15 @@ def print_table(
         nothing = False
         if title:
             print_line(console, (", phase ".join(title), "bold"))
+        print_paragraph(console, _OVER[layout.by], style="dim")
         for page in _pages(group, layout):
             shown.update(row.said for row in page if row.said is not None)
             left_out = print_columns(_columns(page, layout, signs, name), console) or left_out
         for line in _told(title, trends):
             print_paragraph(console, _uncounted(line, layout, trends), style="dim")
-            print_trends(trends.found(*line), trends.fired(*line), console)
+            if layout.by in _WITH_TRENDS:
+                print_trends(trends.found(*line), console)
+            print_fired(trends.fired(*line), console)
             trends.forget(*line)
         print_line(console)
     if nothing:
@@ -113,10 +127,14 @@ def print_table(
 def print_markdown(
     rows: Iterable[Row], layout: Layout, trends: Trends, damaged: Sequence[Damage] = ()
 ) -> None:
-    """Print the same as tables of GitHub's Markdown, and the damaged pieces as a list."""
+    """Print the same as tables of GitHub's Markdown, and the damaged pieces as a list.
+
+    Of `trends` only the checks that fired: a table of trends is longer than what it goes with.
+    """
     for title, group in _groups(rows, layout):
         if title:
             print(f"### {markdown_text(', phase '.join(title))}\n")
+        print(f"{_OVER[layout.by]}\n")
         begun = False
         for page in _pages(group, layout):
             columns = _columns(page, layout, _words)
@@ -127,7 +145,7 @@ def print_markdown(
         for line in _told(title, trends):
             said = _uncounted(line, layout, trends)
             print(f"{said}\n" if said else "", end="")
-            print_markdown_trends(trends.found(*line), trends.fired(*line))
+            print_markdown_fired(trends.fired(*line))
             trends.forget(*line)
     if damaged:
         print(f"{counted(len(damaged), 'piece')} left out:\n")

@@ -1,4 +1,7 @@
-"""How the layers of a run went: first, last and slope of telling metrics, and when checks fired."""
+"""How the layers of a run went: first, last and slope of telling metrics, and when checks fired.
+
+Trends are told where there are enough steps for a slope: of fewer, the table above holds as much.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ from igaviz.report.values import short, sparkline
 from igaviz.survey.trends import PER_STEPS, Fired, Trend
 
 
-def print_trends(found: Sequence[Trend], fired: Sequence[Fired], console: Console) -> None:
-    """Print a table of trends and one of checks; nothing where there are none."""
+def print_trends(found: Sequence[Trend], console: Console) -> None:
+    """Print a table of the trends that have a slope; nothing where there are none."""
+    found = [trend for trend in found if trend.slope is not None]
     if found:
         print_line(console)
         print_line(console, (f"{_over(found)}; slope per {PER_STEPS:,} steps", "dim"))
@@ -26,28 +30,26 @@ def print_trends(found: Sequence[Trend], fired: Sequence[Fired], console: Consol
             "", [sparkline(g[0].values, utf8=utf8) for g in _alike(found)], need=0, left=True
         )
         print_columns([*_trend_columns(found), course], console)
+
+
+def print_fired(fired: Sequence[Fired], console: Console) -> None:
+    """Print a table of the checks that fired; nothing where there are none."""
     if fired:
         print_line(console)
         print_columns(_fired_columns(fired), console)
 
 
-def print_markdown_trends(found: Sequence[Trend], fired: Sequence[Fired]) -> None:
-    """Print the same as tables of GitHub's Markdown, without the courses."""
-    if found:
-        print(f"{_over(found)}; slope per {PER_STEPS:,} steps:\n")
-        _print_markdown(_trend_columns(found))
+def print_markdown_fired(fired: Sequence[Fired]) -> None:
+    """Print the same as a table of GitHub's Markdown."""
     if fired:
-        _print_markdown(_fired_columns(fired))
-
-
-def _print_markdown(columns: Sequence[Column]) -> None:
-    print("\n".join([*markdown_header(columns), *markdown_rows(columns)]) + "\n")
+        columns = _fired_columns(fired)
+        print("\n".join([*markdown_header(columns), *markdown_rows(columns)]) + "\n")
 
 
 def _over(found: Sequence[Trend]) -> str:
     first = min(trend.steps[0] for trend in found)
     last = max(trend.steps[-1] for trend in found)
-    return f"Over steps {first:,} to {last:,}, mean over heads"
+    return f"Over steps {first:,} to {last:,}, means over heads and items"
 
 
 def _alike(found: Sequence[Trend]) -> list[list[Trend]]:
@@ -76,7 +78,7 @@ def _trend_columns(found: Sequence[Trend]) -> list[Column]:
         Column("layer", [ranges(trend.layer for trend in group) for group in groups]),
         Column("first", [short(group[0].values[0]) for group in groups]),
         Column("last", [short(group[0].values[-1]) for group in groups]),
-        Column("slope", [_signed(group[0].slope) for group in groups]),
+        Column("slope", [_signed(group[0].slope or 0.0) for group in groups]),
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from igaviz.dump import Dump, LayerEntry, Run, ScalarTrack
 from igaviz.errors import SelectionError
 from igaviz.format import DEFAULT_PHASE
-from igaviz.selection import Numbers, Selected, format_time_line
+from igaviz.selection import Numbers, Selected, format_numbers, format_time_line
 
 ALL_PHASES = "all"
 _ALL = Numbers.parse("all")
@@ -226,11 +226,14 @@ def _in_step(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
         track.name: {step for lines in track.scalars for step in lines.steps.tolist()}
         for track in tracks
     }
-    steps = numbers.choose(
-        {name: there[name] | of_lines[name] for name in there},
-        "step",
-        lambda: _maps_and_numbers(there.values(), of_lines.values()),
-    )
+    try:
+        steps = numbers.choose(
+            {name: there[name] | of_lines[name] for name in there},
+            "step",
+            lambda: _maps_and_numbers(there.values(), of_lines.values()),
+        )
+    except SelectionError as error:
+        raise SelectionError(error.message, hint=_numbers_alone(tracks, numbers)) from error
     narrowed = []
     for track in tracks:
         chosen = frozenset(steps.get(track.name, ()))
@@ -255,6 +258,23 @@ def _maps_and_numbers(mapped: Iterable[set[int]], numbered: Iterable[set[int]]) 
     maps, numbers = set().union(*mapped), set().union(*numbered)
     two = bool(maps) and not numbers <= maps
     return f"there are {format_time_line(maps, numbers)}" if two else ""
+
+
+def _numbers_alone(tracks: Sequence[_Track], numbers: Numbers) -> str | None:
+    """What to do where the steps that are missing have lines of scalars; None where they don't."""
+    maps = {entry.id.step for track in tracks for entry in track.entries}
+    lines = {
+        step
+        for track in tracks
+        for scalars in track.run.scalars
+        if scalars.phase == track.phase
+        for step in scalars.steps.tolist()
+    }
+    alone = sorted(numbers.possible(lines - maps))
+    if not alone:
+        return None
+    named = f"step{'' if len(alone) == 1 else 's'} {format_numbers(alone)}"
+    return f"{named} {'has' if len(alone) == 1 else 'have'} numbers but no maps: see igaviz summary"
 
 
 def _in_layer(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:

@@ -15,6 +15,10 @@ MAX_POINTS = 48
 PER_STEPS = 1000
 """The steps that a slope is of."""
 
+MIN_POINTS = 8
+MIN_SPAN = 100
+"""A line through fewer points, or over fewer optimiser steps, says nothing of 1,000 steps."""
+
 _NOTHING = 1e-9
 """A line that changes by less than this part of the values is level: sums are no more exact."""
 
@@ -24,7 +28,8 @@ class Trend:
     """How one metric of a layer (mean over heads and items) went over the recorded steps.
 
     `steps` and `values` are every so many of them, the first and the last included. `slope` is
-    that of the least-squares line through all `count` of them, per 1,000 steps.
+    that of the least-squares line through all `count` of them, per 1,000 steps; None below
+    `MIN_POINTS` points or `MIN_SPAN` steps from the first to the last.
     """
 
     run: str
@@ -33,7 +38,7 @@ class Trend:
     metric: str
     steps: tuple[int, ...]
     values: tuple[float, ...]
-    slope: float
+    slope: float | None
     count: int
 
 
@@ -81,11 +86,14 @@ class _Course:
     def trend(self, line: tuple[str, str], layer: int, metric: str) -> Trend:
         points = self.kept if self.kept[-1] == self.last else [*self.kept, self.last]
         steps, values = zip(*points, strict=True)
-        change = self.product / self.square * (steps[-1] - steps[0]) if self.square else 0.0
-        if abs(change) < _NOTHING * max(map(abs, values)):
-            change = 0.0
-        slope = PER_STEPS * change / max(steps[-1] - steps[0], 1)
+        slope = self._slope(steps[-1] - steps[0], max(map(abs, values)))
         return Trend(*line, layer, metric, steps, values, slope, self.count)
+
+    def _slope(self, span: int, size: float) -> float | None:
+        if self.count < MIN_POINTS or span < MIN_SPAN:
+            return None
+        change = self.product / self.square * span
+        return 0.0 if abs(change) < _NOTHING * size else PER_STEPS * change / span
 
 
 @dataclass
