@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from igaviz.checks import Severity, Verdict
-from igaviz.checks.finding import NOT_JUDGED
+from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
 from igaviz.checks.wording import counted, listed, ranges, span
 from igaviz.metrics import METRICS, Value
 from igaviz.report.common import damage_json, finite
@@ -142,20 +142,32 @@ def headline(comparison: Comparison) -> tuple[str, Severity]:
     """The first line, and the severity that it speaks of."""
     of = counted(len(comparison.layers), "layer")
     sections = _sections(comparison)
+    blind = _blind(comparison)
     said = [
-        f"{_layers(turns)} of {of} {verb}: {_ids(turns)}"
-        for title, verb in _VERBS.items()
+        f"{_layers(turns)} of {of} {verbs[_layers(turns) > 1]}: {_ids(turns)}"
+        for title, verbs in _VERBS.items()
         if (turns := sections[title])
     ]
     bad = [turn.after for title in (SICK, FOUND) for turn in sections[title]]
     if bad:
-        return f"{'; '.join(said)}.", max(bad)
+        return f"{'; '.join(said)}{blind}.", max(bad)
     if said:
-        return f"Nothing got sick; {'; '.join(said)}.", Severity.HEALTHY
+        return f"Nothing got sick; {'; '.join(said)}{blind}.", Severity.HEALTHY
     if sections[NEW_NOTES] or sections[NO_NOTES]:
         ids = _ids((*sections[NEW_NOTES], *sections[NO_NOTES]))
-        return f"Nothing got sick in {of}; notes changed: {ids}.", Severity.HEALTHY
-    return f"No verdict changed in {of}.", Severity.HEALTHY
+        return f"Nothing got sick in {of}; notes changed: {ids}{blind}.", Severity.HEALTHY
+    return f"No verdict changed in {of}{blind}.", Severity.HEALTHY
+
+
+def _blind(comparison: Comparison) -> str:
+    """On which side geometry was not judged, or not on every head; empty for neither."""
+    said = ""
+    for letter, name in (("A", "verdict_a"), ("B", "verdict_b")):
+        heads = [getattr(change, name) for change in comparison.heads]
+        unjudged = sum(verdict in (GEOMETRY_NOT_JUDGED, NOT_JUDGED) for verdict in heads)
+        part = "" if unjudged == len(heads) else "part of "
+        said += f"; geometry not judged in {part}{letter}" if unjudged else ""
+    return said
 
 
 SICK, FOUND = "Got sick", "Sick in B, not judged in A"
@@ -163,11 +175,12 @@ WELL, LOST = "Got well", "Sick in A, not judged in B"
 NEW_NOTES, NO_NOTES, AS_BEFORE = "New notes", "Notes no more", "As before"
 
 _VERBS = {
-    SICK: "got sick",
-    FOUND: "are sick in B, not judged in A",
-    WELL: "got better",
-    LOST: "are sick in A, not judged in B",
+    SICK: ("got sick", "got sick"),
+    FOUND: ("is sick in B, not judged in A", "are sick in B, not judged in A"),
+    WELL: ("got better", "got better"),
+    LOST: ("is sick in A, not judged in B", "are sick in A, not judged in B"),
 }
+"""What became of one layer, and of several."""
 
 
 def _sections(comparison: Comparison) -> dict[str, list[Turn]]:

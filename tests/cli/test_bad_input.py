@@ -32,7 +32,7 @@ PROCESSED = {
     "info": r"1 shard, .*, 4 maps",
     "render": r"distance_statistics_b0_h1\.png",
     "diagnose": r"Nothing wrong in 4 maps",
-    "summary": r"(?m)^ 100 +0 .* healthy",
+    "summary": r"(?m)^ 100 +0 .* geometry not judged$",
     "verify": r"[12] shards?, 4 maps",
     "merge": r": 4 maps, 1 step \(100\)",
     "export": r"12 files of 4 maps",

@@ -135,6 +135,27 @@ def test_nothing_is_wider_than_the_terminal(width, deep):
         assert max(map(len, text.splitlines())) <= width
 
 
+def test_what_could_not_be_judged_is_in_the_first_line_and_has_a_sign():
+    """Coordinates that are no chain, too early: none of it may look healthy."""
+    noise = diagnose(*(layer(range(4), layer=i, step=100, ca_step=60.0) for i in range(2)))
+    text = printed(noise)
+    first = " ".join(text.split("\n\n")[0].split())
+    assert first == (
+        "Nothing wrong in 8 maps by the 5 checks that could judge; "
+        "12 could not: coordinates are noise, too early to tell."
+    )
+    assert "  layer 1  ○ ○ ○ ○\n" in text
+    assert "○ healthy, geometry not judged" in text
+    assert "fine" not in text
+    assert "  layer 1  - - - -\n" in printed(noise, encoding="ascii")
+    torn = printed(diagnose(layer(), damaged=[Piece("a.h5", "", "torn")]))
+    assert "1 damaged piece left out." in " ".join(torn.split("\n\n")[0].split())
+    half = printed(diagnose(layer(range(8), ca_step=60.0), layer(range(8), layer=1)))
+    assert "; 10 could in some of the 2 layers only: coordinates are noise" in " ".join(
+        half.split()
+    )
+
+
 def test_layers_that_show_the_same_are_one_line(deep):
     text = " ".join(printed(deep).split())
     assert "✖ layers 40-47, all 32 heads (256 of 256 maps): geometry_effect" in text
@@ -226,6 +247,7 @@ def test_json_has_the_documented_keys_and_only_finite_numbers():
         "maps",
         "looked_at",
         "checks",
+        "silent",
         "findings",
         "history",
         "skipped",

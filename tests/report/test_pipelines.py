@@ -156,7 +156,7 @@ def test_annotations_are_one_per_check_and_escaped(write, igaviz):
     assert "layers 0, 2, all 4 heads" in line
     assert "%0ATo do: " in line
     assert re.search(r" %25 of attention", line)
-    assert last == "2 errors in 12 maps: D101, of 1 check."
+    assert last == "1 error in 2 of 3 layers (12 maps): D101, of 1 check."
     assert igaviz(write("a"), "--format", "github")[1].startswith("Nothing wrong in 12 maps")
 
 

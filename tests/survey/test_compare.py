@@ -78,7 +78,36 @@ def test_the_verb_says_the_same_both_ways_round(runs, collapse, capsys):
     text = capsys.readouterr().out
     assert text.startswith("1 of 1 layer got sick: D104, D107, D202 and D204.\n")
     assert "  layer 3  ○○○○○○○○   ✖✖✖✖✖✖✖✖   8 worse\n" in text
-    assert "D202 diagonal-collapse, healthy → error: layer 3; self_mass 0.0267 → 1" in text
+    assert "D202 diagonal-collapse, healthy → error: layer 3, heads 0-7; self_mass 0.0" in text
+
+
+def test_what_was_not_judged_before_got_not_sick(runs, capsys):
+    """At step 100 it is too early for D101: a note or an error at 1,500 is no change of health."""
+    healthy = runs[0]
+    argv = ["--step", "100,1500", "--layer", "5"]
+    code, said = compared(capsys, healthy, *argv)
+    assert code == 0
+    (turn,) = said["sick"]
+    assert (turn["id"], turn["before"], turn["after"]) == ("D101", "not judged", "note")
+    numbers = {found["head"]: found for found in turn["numbers"]}
+    assert list(numbers) == turn["heads_b"] == [0, 2]
+    assert all(found["b"] < 0.03 < turn["b"] for found in numbers.values())
+    for head, found in numbers.items():
+        assert found["b"] == said["heads"][head]["metrics"]["geometry_effect"]["b"]
+    assert main(["compare", str(healthy), *argv]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(
+        "Nothing got sick in 1 layer; notes changed: D101; geometry not judged in A.\n"
+    )
+    assert "Got sick" not in text
+    assert "  layer 5  ––––––––   ◆○◆○○○○○   2 not judged in A\n" in text
+    assert "New notes\n  ◆ D101 gamma-too-small, not judged → note: layer 5, heads 0, 2; " in text
+    assert main(["compare", str(healthy.parent / "gamma_too_small"), *argv]) == 1
+    text = capsys.readouterr().out
+    assert text.startswith(
+        "1 of 1 layer is sick in B, not judged in A: D101; geometry not judged in A.\n"
+    )
+    assert "\nSick in B, not judged in A\n  ✖ D101 gamma-too-small, not judged → error: " in text
 
 
 def test_steps_of_one_run_are_its_first_and_last_or_those_named(tmp_path, capsys, monkeypatch):
@@ -97,7 +126,7 @@ def test_steps_of_one_run_are_its_first_and_last_or_those_named(tmp_path, capsys
     # a terminal that is too narrow for so many heads has them counted
     monkeypatch.setenv("COLUMNS", "60")
     assert main(["compare", str(run), "--by", "head"]) == 0
-    assert "layer 0  40○" in capsys.readouterr().out
+    assert "layer 0  40–" in capsys.readouterr().out
 
 
 def test_the_same_is_no_change(tmp_path, capsys):

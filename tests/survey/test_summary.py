@@ -125,6 +125,63 @@ def test_a_long_course_is_thinned_evenly_from_its_first_to_its_last_point(run):
     assert gamma.count == 1000
 
 
+def test_few_points_have_no_slope_and_are_no_table_of_trends(run):
+    row = next(row for row in summary_rows(run, by="layer") if not row.from_maps)
+
+    def of(steps):
+        trends = Trends()
+        for step in steps:
+            trends.add(replace(row, step=step, values={"gamma": float(step)}))
+        return trends
+
+    for steps in (range(0, 700, 100), range(8)):
+        (gamma,) = of(steps).found()
+        assert (gamma.slope, gamma.values[-1]) == (None, max(steps))
+        assert "slope" not in printed([row], of(steps))
+    assert of(range(0, 800, 100)).found()[0].slope == pytest.approx(1000)
+    assert "slope" in printed([row], of(range(0, 800, 100)))
+    assert "slope" not in printed([row], of(range(0, 800, 100)), by="step")
+
+
+def printed(rows, trends, *, by="layer"):
+    out = io.StringIO()
+    print_table(rows, Console(file=out, width=100), Layout(by), trends)
+    return out.getvalue()
+
+
+def test_where_geometry_was_not_judged_no_row_is_simply_healthy(sample_data, capsys):
+    """At step 100 of a healthy run: too early for the checks of geometry."""
+    dump = open_dump(sample_data / "healthy")
+    words = "healthy, geometry not judged"
+    for by in ("head", "layer", "step", "run"):
+        choice = Choice.of(step="100", layer="0,1")
+        rows = list(summary_rows(dump, choice, by=by))
+        assert {(row.verdict, row.words) for row in rows} == {("healthy", words)}
+        text = printed(rows, Trends(), by=by)
+        assert "○ geometry not judged" in text
+        assert f"○ {words}" in text  # in the legend, as "· healthy"
+        assert text.count("· healthy") == 1
+    argv = ["summary", str(sample_data / "healthy"), "--step", "100", "--jobs", "1"]
+    assert main([*argv, "--format", "markdown"]) == 0
+    assert f"| {words} |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--format", "table", "--json"),
+        ("--lines", "--format", "csv"),
+        ("--lines", "--json"),
+        ("--lines", "--by", "head"),
+    ],
+)
+def test_options_that_conflict_are_refused(options, sample_data, capsys):
+    assert main(["summary", str(sample_data / "healthy"), *options]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert "hint: leave" in err
+
+
 def test_slopes_and_firings_are_those_of_all_rows(sample_data):
     """Steps with maps and steps with numbers alone count alike."""
     dump = open_dump(sample_data / "diagonal_collapse")
@@ -222,7 +279,7 @@ def test_the_order_and_the_formats_of_the_verb(sample_data, capsys):
         words = [row["verdict"] for row in rows]
         assert words == sorted(words, key=["error", "warning", "note", "healthy"].index)
         assert rows[0]["run"] == "gamma_too_small"
-        table = said(*options, "--format", "markdown").split("\n\n")[0].splitlines()
+        table = said(*options, "--format", "markdown").split("\n\n")[1].splitlines()
         assert len(table) == size + 2
         assert len({line.replace("\\|", "").count("|") for line in table}) == 1
     found = json.loads(said("--by", "run", "--json"))
@@ -238,7 +295,7 @@ def test_tables_keep_within_the_terminal(sample_data, by):
     choice = Choice(batch=Numbers.parse("0"), layer=Numbers.parse("0,3"))
     trends: list[Row] = []
     rows = list(summary_rows(dump, choice, by=by, each_layer=trends.append))
-    for width, encoding in ((80, "utf-8"), (120, "utf-8"), (80, "ascii")):
+    for width, encoding in ((80, "utf-8"), (200, "utf-8"), (80, "ascii")):
         out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
         kept = Trends()
         for row in trends:
@@ -247,6 +304,6 @@ def test_tables_keep_within_the_terminal(sample_data, by):
         out.seek(0)
         lines = out.read().splitlines()
         assert max(map(len, lines)) <= width
-        assert ("Not shown at this width" in "".join(lines)) == (width == 80 or by == "run")
+        assert ("Not shown at this width" in "".join(lines)) == (width == 80)
         assert any(f"{'X' if encoding == 'ascii' else '✖'} D" in line for line in lines)
         assert "?" not in "".join(lines)
