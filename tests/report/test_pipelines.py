@@ -75,7 +75,7 @@ def test_what_a_baseline_knows_does_not_fail_and_what_is_new_does(write, igaviz,
 
     code, text, _ = igaviz(write("a", layers=[0]), "--baseline", known)
     assert code == 0
-    assert "Nothing new in 12 maps, by" in text
+    assert "Nothing new in 12 maps by the 16 checks that could judge" in text
     assert "Accepted, as the baseline knows them\n  ✖ D101 gamma-too-small: layer 0, all 4" in text
     assert "✖ ✖ ✖ ✖" in text  # still sick in the table
 
@@ -206,7 +206,7 @@ def test_settings_of_a_file_and_of_the_command_line(write, igaviz, tmp_path):
     assert igaviz(path, "--checks", file)[1].startswith("Nothing wrong in 12 maps, by 1 check.")
     code, text, _ = igaviz(path, "--checks", file, "--set", "gamma-too-small.effect=0.1")
     assert code == 0
-    assert text.startswith("1 error in 12 maps: D101")
+    assert text.startswith("1 error in 1 of 3 layers (12 maps): D101")
     assert igaviz(path, "--checks", file, "--set", "D101.effect=0.1", "--fail-on", "error")[0] == 1
 
 

@@ -182,6 +182,14 @@ def test_options_that_conflict_are_refused(options, sample_data, capsys):
     assert "hint: leave" in err
 
 
+def test_a_step_with_numbers_alone_is_named_where_maps_are_needed(sample_data, capsys):
+    for step, hinted in (("30", True), ("31", False)):
+        assert main(["diagnose", str(sample_data / "healthy"), "--step", step]) == 2
+        err = capsys.readouterr().err
+        assert f"no step {step}: there are steps 100,1500" in err
+        assert ("hint: step 30 has numbers but no maps: see igaviz summary" in err) == hinted
+
+
 def test_slopes_and_firings_are_those_of_all_rows(sample_data):
     """Steps with maps and steps with numbers alone count alike."""
     dump = open_dump(sample_data / "diagonal_collapse")
