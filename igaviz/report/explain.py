@@ -65,10 +65,11 @@ severity of its own, where the cause is as severe at least and shows on half of 
 heads at least. Where the cause is not selected, the consequence stands for itself.
 
 **A check is silent**, and the report says so, where its numbers mean nothing: the reason is in
-the table. The first line counts the checks that judged something at the last step and names why the
-others did not; checks on trends (D210, D211) count where there were steps enough for them. A head
-on which no check of geometry could decide is `healthy, geometry not judged` and has a sign of its
-own (○). Nothing is called fine there. It is silent too where a number that it needs was not recorded. Silence is decided before
+the table. It is silent too where a number that it needs was not recorded. The first line counts the
+checks that judged something at the last step, and says why the others did not; checks on trends
+(D210, D211) count where there were steps enough for them. A head on which no check of geometry
+could decide is `healthy, geometry not judged` and has a sign of its own (–), and nothing is called
+fine there. Silence is decided before
 `--select` and `--ignore`.
 
 Every threshold can be changed: `--set gamma-too-small.effect=0.1`. Checks go by id or name

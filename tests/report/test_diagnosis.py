@@ -144,8 +144,8 @@ def test_what_could_not_be_judged_is_in_the_first_line_and_has_a_sign():
         "Nothing wrong in 8 maps by the 5 checks that could judge; "
         "12 could not: coordinates are noise, too early to tell."
     )
-    assert "  layer 1  ○ ○ ○ ○\n" in text
-    assert "○ healthy, geometry not judged" in text
+    assert "  layer 1  – – – –\n" in text
+    assert "– healthy, geometry not judged" in text
     assert "fine" not in text
     assert "  layer 1  - - - -\n" in printed(noise, encoding="ascii")
     torn = printed(diagnose(layer(), damaged=[Piece("a.h5", "", "torn")]))

@@ -158,9 +158,9 @@ def test_where_geometry_was_not_judged_no_row_is_simply_healthy(sample_data, cap
         rows = list(summary_rows(dump, choice, by=by))
         assert {(row.verdict, row.words) for row in rows} == {("healthy", words)}
         text = printed(rows, Trends(), by=by)
-        assert "○ geometry not judged" in text
-        assert f"○ {words}" in text  # in the legend, as "· healthy"
-        assert text.count("· healthy") == 1
+        assert "– geometry not judged" in text
+        assert f"– {words}" in text  # in the legend, as "○ healthy"
+        assert text.count("○ healthy") == 1
     argv = ["summary", str(sample_data / "healthy"), "--step", "100", "--jobs", "1"]
     assert main([*argv, "--format", "markdown"]) == 0
     assert f"| {words} |" in capsys.readouterr().out
