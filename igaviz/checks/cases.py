@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 from igaviz.checks.check import Check
 from igaviz.checks.finding import Severity
@@ -16,7 +15,7 @@ from igaviz.checks.silence import silenced
 from igaviz.checks.table import CHECKS, find_check
 from igaviz.format import MapId
 from igaviz.metrics.data import Measurement
-from igaviz.metrics.sketch import cosine
+from igaviz.metrics.sketch import closest
 
 _UNIT = find_check("unit-suspect")
 
@@ -74,14 +73,11 @@ def with_twins(measurements: Iterable[Measurement]) -> list[Measurement]:
     for m in known:
         if m.sketch is not None:
             items[m.id.rank, m.id.batch].append(m)
-    closest: dict[MapId, float] = {}
+    twins: dict[MapId, float] = {}
     for maps in items.values():
-        for one, other in combinations(maps, 2):
-            alike = cosine(one.sketch or (), other.sketch or ())
-            if alike is not None:
-                for m in (one, other):
-                    closest[m.id] = max(alike, closest.get(m.id, -1.0))
-    return [replace(m, twin_cosine=closest[m.id]) if m.id in closest else m for m in known]
+        found = closest([m.sketch for m in maps if m.sketch is not None])
+        twins.update((m.id, twin) for m, twin in zip(maps, found, strict=True) if twin is not None)
+    return [replace(m, twin_cosine=twins[m.id]) if m.id in twins else m for m in known]
 
 
 def _judge_map(m: Measurement, thresholds: Mapping[str, Thresholds]) -> Judgement:

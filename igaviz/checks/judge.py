@@ -124,14 +124,23 @@ def map_verdicts(measurements: Sequence[Measurement], settings: Settings) -> dic
     layers: dict[tuple[str, str, int, int], list[Measurement]] = defaultdict(list)
     for m in measurements:
         layers[m.id.run, m.id.phase, m.id.step, m.id.layer].append(m)
-    verdicts = {}
+    verdicts: dict[MapId, Verdict] = {}
     for layer in layers.values():
         judgements = judge_maps(layer, settings)
-        severities = _severities(layer_cases(judgements, settings))
-        for judgement in judgements:
-            fired = _fired(judgement, severities, settings)
-            verdicts[judgement.measurement.id] = _worst(fired) or _health(judgement)
+        verdicts.update(verdicts_of(judgements, layer_cases(judgements, settings), settings))
     return {m.id: verdicts[m.id] for m in measurements}
+
+
+def verdicts_of(
+    judgements: Sequence[Judgement], cases: Sequence[Case], settings: Settings
+) -> dict[MapId, Verdict]:
+    """The verdict on each map of one layer, which shows `cases`."""
+    severities = _severities(cases)
+    return {
+        judgement.measurement.id: _worst(_fired(judgement, severities, settings))
+        or _health(judgement)
+        for judgement in judgements
+    }
 
 
 def _findings(

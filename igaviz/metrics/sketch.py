@@ -36,10 +36,17 @@ def sketch(attention: Floats) -> Sketch:
     return tuple(float(form) for form in forms.astype(np.float64))
 
 
-def cosine(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """The cosine of the two maps, None where one of them is uniform."""
-    scale = math.sqrt(_dot(one, one) * _dot(other, other))
-    return _dot(one, other) / scale if scale > 0 else None
+def closest(sketches: Sequence[Sketch]) -> list[float | None]:
+    """The largest cosine of each map with another one, None where all others or it are uniform."""
+    forms = np.array(sketches, dtype=np.float64).reshape(len(sketches), FORMS)
+    with np.errstate(all="ignore"):  # a hostile map's forms may overflow: it is like no other
+        products = forms @ forms.T
+        squares = products.diagonal()
+        cosines = products / np.sqrt(squares[:, None] * squares)
+    cosines[~np.isfinite(cosines)] = -np.inf
+    np.fill_diagonal(cosines, -np.inf)
+    best = cosines.max(axis=1, initial=-np.inf)
+    return [float(cosine) if np.isfinite(cosine) else None for cosine in best]
 
 
 def moved(before: Sequence[float], after: Sequence[float]) -> float | None:

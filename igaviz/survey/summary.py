@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
-from igaviz.checks import Settings, Severity, map_verdicts, worst
-from igaviz.checks.cases import judge_maps, layer_cases
+from igaviz.checks import Settings, Severity, worst
+from igaviz.checks.cases import Case, judge_maps, layer_cases
 from igaviz.checks.finding import NOT_JUDGED, Verdict
+from igaviz.checks.judge import verdicts_of
 from igaviz.dump import Damage, Dump, ScalarLine
 from igaviz.errors import UsageError
-from igaviz.format import MapId
 from igaviz.metrics import METRICS, Measurement
 from igaviz.metrics.combine import combine
 from igaviz.metrics.table import LOCAL_RADIUS
@@ -167,7 +167,9 @@ def _map_layers(groups: Iterable[LayerGroup], report: Callable[[Damage], None]) 
 
 
 def _measured_layer(group: LayerGroup) -> _Layer:
-    verdicts: dict[MapId, Verdict] = map_verdicts(group.measurements, _SETTINGS)
+    judgements = judge_maps(group.measurements, _SETTINGS)
+    cases = layer_cases(judgements, _SETTINGS)
+    verdicts = verdicts_of(judgements, cases, _SETTINGS)
     judged = {identity: verdict for identity, verdict in verdicts.items() if verdict != NOT_JUDGED}
     verdict = worst(judged.values())
     heads = [identity.head for identity, found in judged.items() if found == verdict]
@@ -181,7 +183,7 @@ def _measured_layer(group: LayerGroup) -> _Layer:
         worst_id=verdict.check,
         sick=len(sick) if judged else None,
         judged=len({identity.head for identity in judged}) or None,
-        shown=_shown(group.measurements),
+        shown=_shown(cases),
     )
     return _Layer(row, [_head_row(m, verdicts[m.id]) for m in group.measurements])
 
@@ -200,8 +202,7 @@ def _head_row(measurement: Measurement, verdict: Verdict) -> Row:
     )
 
 
-def _shown(measurements: Sequence[Measurement]) -> tuple[str, ...]:
-    cases = layer_cases(judge_maps(measurements, _SETTINGS), _SETTINGS)
+def _shown(cases: Iterable[Case]) -> tuple[str, ...]:
     return tuple(sorted({case.check.id for case in cases}))
 
 
@@ -222,7 +223,8 @@ def _scalar_layers(
             continue
         shown = None
         if step in looked_at:
-            shown = _shown([m for one in same for m in as_measurements(one, line, entries)])
+            told = [m for one in same for m in as_measurements(one, line, entries)]
+            shown = _shown(layer_cases(judge_maps(told, _SETTINGS), _SETTINGS))
         row = Row(
             *(line.run.name, line.phase, step, None, None, layer, None),
             values=combine([head.values for head in heads]),
