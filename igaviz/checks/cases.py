@@ -18,6 +18,7 @@ from igaviz.metrics.data import Measurement
 from igaviz.metrics.sketch import closest
 
 _UNIT = find_check("unit-suspect")
+_RULED = tuple(check for check in CHECKS if check.rule is not None)
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,13 @@ def _judge_map(m: Measurement, thresholds: Mapping[str, Thresholds]) -> Judgemen
     def fired(check_id: str) -> bool:
         return check_id in outcomes and outcomes[check_id].fired
 
-    for check in CHECKS:  # D004, unless-conditions and their checks stand in the order of need
-        if check.rule is None:
-            continue
-        reason = silenced(m, check.silences, unit_suspect=fired(_UNIT.id))
+    reasons: dict[tuple[tuple[str, ...], bool], str | None] = {}  # many checks share silences
+    for check in _RULED:  # D004, unless-conditions and their checks stand in the order of need
+        key = check.silences, fired(_UNIT.id)
+        if key not in reasons:
+            reasons[key] = silenced(m, check.silences, unit_suspect=key[1])
+        reason = reasons[key]
+        assert check.rule is not None
         result = Unjudged(reason) if reason else check.rule(m, thresholds[check.id])
         if isinstance(result, Unjudged):
             unjudged[check.id] = result.reason
@@ -104,8 +108,11 @@ def _judge_map(m: Measurement, thresholds: Mapping[str, Thresholds]) -> Judgemen
 def layer_cases(judgements: Sequence[Judgement], settings: Settings) -> list[Case]:
     """The selected checks that a layer shows, by the share of its heads that show them."""
     n_heads = len({judgement.measurement.id.head for judgement in judgements})
+    fired = {check for judged in judgements for check, out in judged.outcomes.items() if out.fired}
     found = []
     for check in settings.checks:
+        if check.id not in fired:
+            continue
         if check.scope == "item":
             found.extend(_item_cases(check, judgements))
             continue

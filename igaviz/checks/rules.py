@@ -191,7 +191,10 @@ def _above(m: Measurement, metric: str, threshold: float) -> Condition:
 
 def _value(m: Measurement, metric: str) -> float | None:
     """The metric as a number; a range that goes `beyond` all distances is infinite."""
-    return math.inf if m.values.get(metric) == "beyond" else m.number(metric)
+    value = m.values.get(metric)
+    if isinstance(value, str):
+        return math.inf if value == "beyond" else None
+    return None if value is None else float(value)
 
 
 def _condition(metric: str, value: float | None, threshold: float, *, above: bool) -> Condition:
@@ -203,13 +206,15 @@ def _condition(metric: str, value: float | None, threshold: float, *, above: boo
 
 def _every(m: Measurement, *conditions: Condition) -> Outcome | Unjudged:
     """Fires where every condition holds; one that fails decides, whatever has no value."""
-    known = [condition.excess for condition in conditions if condition.excess is not None]
-    if any(excess <= 0 for excess in known):
-        return Outcome(False, 0.0, conditions)
+    missing = None
     for condition in conditions:
         if condition.excess is None:
-            return Unjudged(_why_missing(m, condition.metric))
-    return Outcome(True, known[0], conditions)
+            missing = missing or condition
+        elif condition.excess <= 0:
+            return Outcome(False, 0.0, conditions)
+    if missing is not None:
+        return Unjudged(_why_missing(m, missing.metric))
+    return Outcome(True, conditions[0].excess or 0.0, conditions)
 
 
 def _why_missing(m: Measurement, metric: str) -> str:

@@ -69,13 +69,12 @@ def print_jsonl(rows: Iterable[Row]) -> None:
 
 def print_csv(rows: Iterable[Row]) -> None:
     """Print CSV with a header; a metric without a value is an empty field."""
-    writer: csv.DictWriter[str] | None = None
-    for row in rows:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    for place, row in enumerate(rows):
         data = row_json(row)
-        if writer is None:
-            writer = csv.DictWriter(sys.stdout, list(data), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow(data)
+        if place == 0:
+            writer.writerow(data)
+        writer.writerow(data.values())
 
 
 def print_lines(rows: Iterable[Row]) -> None:

@@ -1,10 +1,12 @@
 """Data classes as lines of JSON and back, by their annotations; nothing that is read is executed.
 
 Floats come back bit for bit; those that are not finite are written as Python's `json` writes them.
+Many floats in a row are one text, base64 of little-endian float64: digits take ten times as long.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import types
 from collections.abc import Callable, Mapping
@@ -16,6 +18,9 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 import numpy as np
 
 T = TypeVar("T")
+
+_MANY = 16
+"""From so many on, floats of a tuple are packed."""
 
 _Build = Callable[[Any], Any]
 
@@ -39,6 +44,8 @@ def plain(value: object) -> object:
     if isinstance(value, frozenset):
         return [plain(held) for held in sorted(value)]
     if isinstance(value, tuple | list):
+        if len(value) >= _MANY and all(type(held) is float for held in value):
+            return base64.b64encode(np.array(value, dtype="<f8").tobytes()).decode("ascii")
         return [plain(held) for held in value]
     return str(value) if isinstance(value, Path) else value
 
@@ -90,10 +97,18 @@ def _sequence(origin: type[Any], arguments: tuple[Any, ...]) -> _Build:
     if origin is tuple and not (len(arguments) == 2 and arguments[1] is ...):
         each = [_builder(kind) for kind in arguments]
         return lambda data: tuple(one(held) for one, held in zip(each, data, strict=True))
+    if origin is tuple and arguments[0] is float:
+        return _floats
     below = _builder(arguments[0])
     if below is _as_it_is:
         return origin
     return lambda data: origin(below(held) for held in data)
+
+
+def _floats(data: Any) -> tuple[float, ...]:  # noqa: ANN401 (a list, or the text of many)
+    if isinstance(data, str):
+        return tuple(np.frombuffer(base64.b64decode(data, validate=True), dtype="<f8").tolist())
+    return tuple(data)
 
 
 def _data_class(kind: type[Any]) -> _Build:
