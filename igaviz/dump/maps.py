@@ -88,13 +88,15 @@ def _read_run(
 @contextmanager
 def _opened_layer(entry: LayerEntry) -> Iterator[_Layer]:
     with guard.opened(Path(entry.path)) as file:
-        group = guard.descend(file, entry.group)
+        place, number = entry.group.rsplit("/layers/", 1)
+        item = guard.descend(file, place)
+        group = guard.descend(item, f"layers/{number}")
         sigma = guard.dataset(group, "sigma")
         scale = ANGSTROM_PER_UNIT[entry.length_unit]
         yield _Layer(
             entry=entry,
             group=group,
-            structure=_read_structure(entry, group),
+            structure=_read_structure(entry, item, group),
             sigma=None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale,
             numbers={n: _read_head_numbers(group, n, len(entry.heads)) for n in HEAD_TERMS},
         )
@@ -157,8 +159,7 @@ class _Layer:
         return found
 
 
-def _read_structure(entry: LayerEntry, layer: h5py.Group) -> Structure:
-    item = guard.descend(layer.file, entry.group.rsplit("/layers/", 1)[0])
+def _read_structure(entry: LayerEntry, item: h5py.Group, layer: h5py.Group) -> Structure:
     n = entry.n_residues
 
     def values(owner: h5py.Group, name: str) -> npt.NDArray[Any] | None:
