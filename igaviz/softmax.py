@@ -19,8 +19,15 @@ def softmax(logits: Floats) -> Floats:
     """
     if logits.shape[-1] == 0:
         return logits.copy()
+    with np.errstate(invalid="ignore"):
+        weights, sums = exponentials(logits)
+        weights /= sums
+    return weights
+
+
+def exponentials(logits: Floats) -> tuple[Floats, Floats]:
+    """exp(`logits` less their largest) [..., N], and its sums [..., 1]: the softmax undivided."""
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         weights: Floats = logits - logits.max(axis=-1, keepdims=True)
         np.exp(weights, out=weights)
-        weights /= weights.sum(axis=-1, keepdims=True)
-    return weights
+        return weights, weights.sum(axis=-1, keepdims=True)

@@ -46,16 +46,16 @@ class AttentionRows:
         """Those of `attention`, which is of `terms`."""
         weights, groups = attention.values, attention.groups
         S, G = terms.logits, terms.bias
-        others = weights.copy()
+        others = weights.astype(np.float64)
         others.ravel()[groups.diagonal] = 0
         return cls(
             own=attention.own,
-            others=others.sum(axis=1, dtype=np.float64),
-            columns=Total(others.sum(axis=0, dtype=np.float64)),
+            others=others.sum(axis=1),
+            columns=Total(others.sum(axis=0)),
             saturated=saturated(weights),
             entropy=_entropy(weights),
             distance=np.einsum("ij,ij->i", weights, groups.distance).astype(np.float64),
-            sums=groups.sums(weights),
+            sums=groups.sums(others),
             counts=groups.counts,
             geometry_moved=None if S is None else _moved(weights, S),
             content_moved=None if G is None else _moved(weights, G),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +63,11 @@ class Contacts:
             tiles.append(Tile(start, stop, kept))
         return cls(n, tuple(tiles), np.concatenate(touching))
 
+    @cached_property
+    def by_chance(self) -> float:
+        """The share of candidates that touch; there must be some."""
+        return float(self.touching.mean())
+
     def measure(self, attention: Floats, sums: Doubles) -> Results:
         """`contact_precision` and `contact_lift` of the weights [N, N].
 
@@ -71,7 +77,7 @@ class Contacts:
         why = None
         if not len(self.touching):
             why = Missing("no candidates")
-        elif not self.touching.any():
+        elif not self.by_chance:
             why = Missing("no contacts")
         elif sums.sum() == 0:
             why = Missing("no attention between residues")
@@ -84,7 +90,7 @@ class Contacts:
         precision = float(self.touching[chosen].mean())
         return {
             "contact_precision": precision,
-            "contact_lift": quotient(precision, float(self.touching.mean()), "no contacts"),
+            "contact_lift": quotient(precision, self.by_chance, "no contacts"),
         }
 
     def strongest(

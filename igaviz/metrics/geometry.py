@@ -52,7 +52,7 @@ class BiasRows:
         means = pair_sums / np.maximum(n_pairs, 1)
         centred = Centred.of(bias.values, means[:, None], left_out)
         of_own = paired * n_pairs / bias.n_keys * (own - means) ** 2
-        magnitude = np.abs(bias.values)
+        magnitude = np.abs(bias.values, out=centred.values)
         magnitude.ravel()[left_out] = 0
         return cls(
             n_pairs=n_pairs,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats, Structure
-from igaviz.metrics.table import BIN_LIMIT, NEAR_KEYS, NEAR_RADIUS, OFFSET_LIMIT
+from igaviz.metrics.table import BIN_LIMIT, BIN_PAIRS, NEAR_KEYS, NEAR_RADIUS, OFFSET_LIMIT
 
 if TYPE_CHECKING:
     from igaviz.metrics.pairs import Pairs
@@ -43,6 +43,11 @@ class Sums:
     bins: Doubles
     local: Doubles
     distant: Doubles
+
+    @cached_property
+    def filled(self) -> Indices:
+        """The bins that hold at least 20, where it is pairs that these sums count."""
+        return np.flatnonzero(self.bins >= BIN_PAIRS)
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.bins + other.bins, self.local + other.local, self.distant + other.distant)
@@ -232,7 +237,7 @@ class Groups:
     def _fold(by_class: npt.NDArray[np.generic]) -> Sums:
         # bin (the first holds pairs beyond all bins) × (near, far in sequence) × (none, distant,
         # local): groups are added up, never subtracted, so that what underflowed to 0 stays 0.
-        table = by_class.astype(np.float64).reshape(-1, 2, 3)
+        table = by_class.astype(np.float64, copy=False).reshape(-1, 2, 3)
         by_range = table.sum(axis=0)
         return Sums(
             bins=table[1:, :, 1:].sum(axis=(1, 2)),

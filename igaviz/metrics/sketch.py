@@ -29,11 +29,11 @@ Sketch = tuple[float, ...]
 def sketch(attention: Floats) -> Sketch:
     """The numbers that stand for the square map `attention`, less the uniform map."""
     n = len(attention)
-    left, right = _signs(n)
+    left, right, uniform = _signs(n)
     seen = attention @ right
-    uniform = right.sum(axis=0, dtype=np.float64) / n
-    forms = np.einsum("nk,nk->k", left, seen - uniform.astype(np.float32))
-    return tuple(float(form) for form in forms.astype(np.float64))
+    seen -= uniform
+    forms = np.einsum("nk,nk->k", left, seen)
+    return tuple(forms.tolist())
 
 
 def closest(sketches: Sequence[Sketch]) -> list[float | None]:
@@ -65,7 +65,9 @@ def _dot(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 @lru_cache(maxsize=4)
-def _signs(n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _signs(n: int) -> tuple[Floats, Floats, Floats]:
+    """The left and the right signs [N, 48], and what the uniform map makes of the right ones."""
     generator = np.random.default_rng([_SEED, n])
     signs: npt.NDArray[Any] = generator.integers(0, 2, size=(2, n, FORMS), dtype=np.int8)
-    return (2 * signs[0] - 1).astype(np.float32), (2 * signs[1] - 1).astype(np.float32)
+    left, right = (2 * signs - 1).astype(np.float32)
+    return left, right, (right.sum(axis=0, dtype=np.float64) / n).astype(np.float32)

@@ -9,7 +9,11 @@ import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.groups import Doubles, Groups, Indices, Sums
-from igaviz.softmax import softmax
+from igaviz.softmax import exponentials, softmax
+
+_SMALL = 32.0
+"""Up to this magnitude of S and G, exp(S) × exp(G) stands for exp(S + G): over keys that differ by
+2 × 32 nats in each, what underflows has less than e^(128 - 87 - 64) = 1e-10 of the attention."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +76,21 @@ class Logits:
         return np.sqrt(np.add.reduceat(near, groups.near_starts) / groups.near_counts)
 
     @cached_property
+    def exponentials(self) -> tuple[Floats, Floats]:
+        """[Q, N] and [Q, 1]: the same attention undivided, and its sums."""
+        return exponentials(self.values)
+
+    @cached_property
     def softmax(self) -> Floats:
         """[Q, N]: the attention that this term alone would give."""
-        return softmax(self.values)
+        undivided, sums = self.exponentials
+        weights: Floats = undivided / sums
+        return weights
+
+    @property
+    def is_small(self) -> bool:
+        """Whether no value is above 32 in magnitude."""
+        return bool(self.values.max() <= _SMALL and self.values.min() >= -_SMALL)
 
     @cached_property
     def sums(self) -> Sums:
@@ -131,7 +147,7 @@ class Terms:
         nonfinite = 0
         masked = np.zeros(0, dtype=np.intp)
         S_sums, G_sums = _row_sums(S), _row_sums(G)
-        if not _all_finite(S_sums, G_sums, A):
+        if not (_all_finite(S_sums, G_sums) and _is_finite(A)):
             mask = _mask(S, A if map.attention_recorded else None, shape=groups.shape)
             rows, nonfinite = _finite_rows(S, G, A, mask, count_attention=map.attention_recorded)
             groups, mask = groups.only(rows), mask[rows]
@@ -149,11 +165,19 @@ class Terms:
 
     @property
     def replayed(self) -> Floats | None:
-        """[Q, N]: softmax(S + G), None where one of them is missing."""
-        if self.logits is None or self.bias is None:
+        """[Q, N]: softmax(S + G), None where one of them is missing.
+
+        From the softmax of each where that is as exact: exp takes most of the time.
+        """
+        S, G = self.logits, self.bias
+        if S is None or G is None:
             return None
-        with np.errstate(over="ignore", invalid="ignore"):
-            return softmax(self.logits.values + self.bias.values)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            if not (S.is_small and G.is_small):
+                return softmax(S.values + G.values)
+            weights: Floats = S.exponentials[0] * G.exponentials[0]
+            weights /= weights.sum(axis=1, keepdims=True)
+        return weights
 
 
 def _plain(term: Floats | None, queries: slice) -> Floats | None:
@@ -174,6 +198,11 @@ def _all_finite(*found: Floats | None) -> bool:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return all(np.isfinite(values.sum()) for values in found if values is not None)
+
+
+def _is_finite(weights: Floats | None) -> bool:
+    """The same of attention, whose squares add up fastest and don't overflow either."""
+    return weights is None or bool(np.isfinite(np.vdot(weights, weights)))
 
 
 def _logits(

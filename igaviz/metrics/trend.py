@@ -11,7 +11,7 @@ from igaviz.metrics.values import Missing, Result
 
 def bin_means(sums: Sums, counts: Sums) -> tuple[Indices, Doubles]:
     """The bins that hold at least 20 pairs, and the mean of a term in each."""
-    bins = np.flatnonzero(counts.bins >= BIN_PAIRS)
+    bins = counts.filled
     return bins, sums.bins[bins] / counts.bins[bins]
 
 

@@ -41,7 +41,7 @@ def median(values: npt.NDArray[np.float64], reason: str) -> float | Missing:
     if not len(values):
         return Missing(reason)
     ordered = np.sort(values)  # NaN last; far less ado than np.median's for a few hundred values
-    middle = ordered[(len(values) - 1) // 2 : len(values) // 2 + 1].mean()
+    middle = (ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2
     return float(middle if ordered[-1] == ordered[-1] else ordered[-1])
 
 
