@@ -96,7 +96,9 @@ def test_a_layer_that_maps_lack_comes_from_the_scalars(run):
 
 
 def test_a_step_that_neither_has(run):
-    with pytest.raises(SelectionError, match=r"no step 30: there are maps at steps 100, 200; numbers every 25"):
+    with pytest.raises(
+        SelectionError, match=r"no step 30: there are maps at steps 100, 200; numbers every 25"
+    ):
         list(chosen(run, step="30"))
     with pytest.raises(SelectionError, match="no layer 3: there are layers 0-2"):
         list(chosen(run, layer="3"))
