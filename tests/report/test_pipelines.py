@@ -182,7 +182,7 @@ def test_test_results_have_a_test_per_layer(write, igaviz, tmp_path):
     assert len(run[1]) == 0
     assert (root.get("errors"), damaged[0].find("error").get("message")) == (
         "1",
-        "not an HDF5 file",
+        "no dump: not an HDF5 file",
     )
     _, text, _ = igaviz(path, "--format", "junit", "--baseline", known, "--ignore", "D206")
     (run,) = ElementTree.fromstring(text)
