@@ -28,6 +28,6 @@ def softmax(logits: Floats) -> Floats:
 def exponentials(logits: Floats) -> tuple[Floats, Floats]:
     """exp(`logits` less their largest) [..., N], and its sums [..., 1]: the softmax undivided."""
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        weights: Floats = logits - logits.max(axis=-1, keepdims=True)
+        weights: Floats = logits - logits.max(axis=-1, keepdims=True, initial=-np.inf)
         np.exp(weights, out=weights)
         return weights, weights.sum(axis=-1, keepdims=True)

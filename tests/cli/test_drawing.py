@@ -21,13 +21,13 @@ DEADLY = "layer1_distance_statistics_b0_h3.png"
 SITE = f"""
 import os, signal
 from igaviz.figures import painter
-publish = painter._publish
+publish = painter.publish
 def half(path, data):
     if path.name == {DEADLY!r}:
         painter.unfinished(path).write_bytes(data[:len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
     publish(path, data)
-painter._publish = half
+painter.publish = half
 """
 
 

@@ -164,7 +164,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, make_map, format):
     path = tmp_path / f"picture.{format}"
     painter.save(figure, path, format, 40)
     whole = path.read_bytes()
-    with files_of_at_most(4096), pytest.raises(OutputError, match="File too large"):
+    with files_of_at_most(4096), pytest.raises(OutputError, match="file too large"):
         painter.save(figure, path, format, 40)
     assert path.read_bytes() == whole
     assert [p.name for p in tmp_path.iterdir()] == [path.name]

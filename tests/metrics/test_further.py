@@ -240,7 +240,7 @@ def test_a_table_holds_the_mean_over_items_and_tells_what_is_not_recorded():
     flat = of_head(replace(maps[0], geo_bias=maps[0].geo_bias * 1e-6), 2, 5)
     assert HeadTable.of([flat], "geo_range").words == {(2, 5): "beyond"}
     near = HeadTable.of(measured, "geometry_ratio_near")
-    assert near.means.startswith("median over queries of the bias's spread")
+    assert near.means.startswith("the geometry ratio over keys within 15 Å")
     assert "within 15 Å" in near.means
     with pytest.raises(ValueError, match="several steps"):
         HeadTable.of([*measured, replace(flat, id=flat.id._replace(step=8))])

@@ -188,7 +188,7 @@ def test_a_step_with_numbers_alone_is_named_where_maps_are_needed(sample_data, c
     for step, hinted in (("30", True), ("31", False)):
         assert main(["diagnose", str(sample_data / "healthy"), "--step", step]) == 2
         err = capsys.readouterr().err
-        assert f"no step {step}: there are maps at steps 100, 1500" in err
+        assert f"no step {step}: there are steps 100,1500" in err
         assert ("hint: step 30 has numbers but no maps: see igaviz summary" in err) == hinted
 
 
