@@ -24,7 +24,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 HEADS = 8
-SHARDS = {128: 200, 256: 200, 512: 60}
+SHARDS = {128: 120, 256: 200, 512: 30}
 DIFFERENT = 10
 ROUNDS = 3
 GZIP = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
