@@ -48,7 +48,7 @@ class Processes:
     def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
         """The result to be; a pool that broke unseen fails it as it fails all in flight."""
         try:
-            return self.pool.submit(function, task)
+            return _submit(self.pool, function, task)
         except BrokenProcessPool as error:
             failed: Future[R] = Future()
             failed.set_exception(error)
@@ -57,17 +57,20 @@ class Processes:
     def renew(self) -> None:
         """A new pool in place of a broken one."""
         try:
-            self.pool.submit(os.getpid)
+            _submit(self.pool, abs, 0)
         except BrokenProcessPool:
             self.pool.shutdown(wait=True, cancel_futures=True)
             self.pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_end_with_parent)
-        with _one_thread_each(), _interrupts_held_back():
-            pool.submit(os.getpid)  # starts all workers
-        return pool
+        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_end_with_parent)
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], task: T) -> Future[R]:
+    """The result to be. Any call may start a worker, for as long as there are not all of them."""
+    with _one_thread_each(), _interrupts_held_back():
+        return pool.submit(function, task)
 
 
 @contextmanager

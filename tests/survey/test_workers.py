@@ -1,0 +1,22 @@
+"""Worker processes: each is as the others, whenever it was started."""
+
+from __future__ import annotations
+
+import pytest
+
+from igaviz.survey.workers import run_tasks
+
+STATE = (
+    "__import__('time').sleep(0.2) or (__import__('os').getpid(), "
+    "__import__('os').environ.get('OMP_NUM_THREADS'), "
+    "2 in __import__('signal').pthread_sigmask(__import__('signal').SIG_BLOCK, []))"
+)
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_every_worker_has_one_thread_and_is_deaf_to_ctrl_c(monkeypatch, jobs):
+    """Those too that start with a later task: else maps are measured by threads that fight."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    states = {done.result for done in run_tasks(eval, [STATE] * 12, jobs)}
+    assert len(states) == jobs
+    assert {(threads, deaf) for _, threads, deaf in states} == {("1", True)}
