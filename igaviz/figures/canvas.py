@@ -14,12 +14,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rcParams
 from matplotlib.backend_bases import GraphicsContextBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 _KEPT = 2048  # strings; some kilobytes each
+
+_MANNER = (
+    "text.hinting",
+    "text.hinting_factor",
+    "text.kerning_factor",
+    "text.antialiased",
+    "font.serif",
+    "font.sans-serif",
+    "font.monospace",
+)
+"""The settings that the same string in the same font is drawn by."""
+
+_settings: Any = rcParams  # their types know literal names alone
 
 
 class _Stamp(NamedTuple):
@@ -48,7 +62,8 @@ class WordRenderer(RendererAgg):
         mtext: Text | None = None,
     ) -> None:
         """Write `s` with its origin at the whole pixel that is nearest to `x`, `y`."""
-        stamp = _stamp(s, prop.copy(), angle, self.dpi, gc.get_rgb()[:3])
+        manner = tuple(str(_settings[name]) for name in _MANNER)
+        stamp = _stamp(s, prop.copy(), angle, self.dpi, gc.get_rgb()[:3], manner)
         if stamp is not None:
             left, bottom = round(x) + stamp.left, int(self.height) - round(y) + stamp.below
             self.draw_image(gc, left, bottom, stamp.image)
@@ -56,9 +71,17 @@ class WordRenderer(RendererAgg):
 
 @lru_cache(maxsize=_KEPT)
 def _stamp(
-    s: str, prop: FontProperties, angle: float, dpi: float, ink: tuple[float, float, float]
+    s: str,
+    prop: FontProperties,
+    angle: float,
+    dpi: float,
+    ink: tuple[float, float, float],
+    manner: tuple[str, ...],
 ) -> _Stamp | None:
-    """The string as matplotlib draws it; None where that leaves no mark."""
+    """The string as matplotlib draws it with the settings in force; None where it leaves no mark.
+
+    `manner` is what these settings are: who saves a figure with their own gets other words.
+    """
     renderer: Any = RendererAgg  # matplotlib gives it no types
     width, height, _ = renderer(1, 1, dpi).get_text_width_height_descent(s, prop, False)
     reach = math.ceil(width + height) + 2

@@ -20,7 +20,7 @@ from PIL import Image
 import igaviz
 from igaviz.errors import OutputError, UsageError
 from igaviz.figures import DEFAULT_FIGURES, FIGURES, FORMATS, Painter, View, overview
-from igaviz.figures.canvas import Canvas
+from igaviz.figures.canvas import Canvas, _stamp
 from igaviz.figures.theme import style
 from igaviz.metrics import Pairs
 
@@ -204,3 +204,14 @@ def test_the_users_settings_are_neither_used_nor_changed(make_map, tmp_path):
         assert dict(matplotlib.rcParams) == before
         assert np.array_equal(pixels(figure), plain)
     assert (tmp_path / "odd.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_a_figure_saved_with_the_users_settings_leaves_nothing_in_later_ones(make_map, tmp_path):
+    """Words are kept once they are drawn: those that matplotlib hinted are others."""
+    figure = overview(make_map(30))
+    figure.savefig(tmp_path / "own.png", dpi=41)  # before ours were ever drawn at these dots
+    Painter.save(figure, tmp_path / "after.png", dpi=41)
+    _stamp.cache_clear()
+    Painter.save(figure, tmp_path / "alone.png", dpi=41)
+    assert (tmp_path / "after.png").read_bytes() == (tmp_path / "alone.png").read_bytes()
+    assert (tmp_path / "after.png").read_bytes() != (tmp_path / "own.png").read_bytes()
