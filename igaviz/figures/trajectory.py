@@ -212,13 +212,11 @@ def _row_height(rows: int) -> float:
 
 
 def _ink(metric: str) -> str:
-    """Geometry is blue everywhere, content grey, what is too sharp red."""
+    """Geometry is blue everywhere, content grey, attention green; red is left to verdicts."""
     inks: dict[str, str] = {
         "gamma": theme.BIAS,
         "geometry_effect": theme.BIAS,
         "content_effect": theme.CONTENT,
-        "saturation": theme.QUERY,
-        "self_mass": theme.QUERY,
     }
     ink: str = inks.get(metric, theme.ATTENTION)
     return ink

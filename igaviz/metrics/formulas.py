@@ -68,8 +68,8 @@ FORMULAS: Final = MappingProxyType(
             _SG,
         ),
         "geometry_ratio_near": Formula(
-            "the same over the keys with d_ij < 15 Å, the query included; queries with fewer than "
-            "3 such keys are left out",
+            "median_i of std_j G_ij ÷ std_j S_ij, over the keys with d_ij < 15 Å, the query "
+            "included; queries with fewer than 3 such keys, or std_j S_ij < 1e-6, are left out",
             _POSITIVE,
             _SG,
         ),

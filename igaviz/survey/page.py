@@ -20,7 +20,7 @@ from igaviz.checks import (
     conclude,
     judge_layer,
 )
-from igaviz.checks.finding import NOT_JUDGED
+from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
 from igaviz.checks.judge import map_verdicts
 from igaviz.dump import Damage, Dump, Run
 from igaviz.metrics import METRICS, Measurement, Value
@@ -66,8 +66,12 @@ class PageRun:
     creator: str | None
 
     def severities(self) -> npt.NDArray[np.int64]:
-        """How many heads have each severity at each step [T, 4], from healthy to error."""
-        judged = [None if v is None or v == NOT_JUDGED else v.severity for v in self.words]
+        """How many heads have each severity at each step [T, 4], from healthy to error.
+
+        Heads of which not all could be judged are not counted.
+        """
+        unknown = (None, NOT_JUDGED, GEOMETRY_NOT_JUDGED)
+        judged = [None if v is None or v in unknown else v.severity for v in self.words]
         counts = [
             np.isin(self.verdicts, [place for place, s in enumerate(judged) if s == severity])
             for severity in Severity

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from igaviz.checks import Verdict
+from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
 from igaviz.figures import theme
-from igaviz.signs import SIGNS
+from igaviz.signs import GEOMETRY_UNKNOWN, SIGNS, UNKNOWN
 
 _INKS = ("INK", "FAINT", "RULE", "PAPER", "FIELD", "ATTENTION", "BIAS", "QUERY", "LOCAL")
 _STOPS = 17
@@ -19,6 +21,18 @@ _ORDER = {"light": ("#9cc3ea", "#0b2f5e"), "dark": ("#2f5f96", "#d9ecff")}
 """Lines in an order: layers, from the first to the last."""
 
 GLYPHS = {severity: sign.mark for severity, sign in SIGNS.items()}
+
+MARKS = {"none": UNKNOWN, "unknown": GEOMETRY_UNKNOWN.mark, **GLYPHS}
+"""The sign of each kind of verdict, from what says least to the worst."""
+
+LABELS = {**{kind: kind for kind in MARKS}, "none": "not judged", "unknown": "geometry not judged"}
+"""What each kind of verdict is called."""
+
+
+def kind_of(verdict: Verdict) -> str:
+    """The severity's name, `unknown` where geometry was not judged, `none` where nothing was."""
+    others = {NOT_JUDGED: "none", GEOMETRY_NOT_JUDGED: "unknown"}
+    return others.get(verdict) or str(verdict.severity)
 
 
 def palettes() -> dict[str, dict[str, Any]]:

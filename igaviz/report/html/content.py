@@ -10,13 +10,13 @@ import numpy as np
 
 from igaviz.checks import Severity, worst
 from igaviz.checks.explain import explain_check
-from igaviz.checks.finding import NOT_JUDGED, Finding, LayerRow
+from igaviz.checks.finding import Finding, LayerRow
 from igaviz.checks.telling import telling
 from igaviz.checks.wording import number
 from igaviz.metrics import METRICS
 from igaviz.report.grouped import Group, Heads, grouped, head_counts, numbers, places
 from igaviz.report.headline import headline
-from igaviz.report.html.colours import GLYPHS
+from igaviz.report.html.colours import LABELS, MARKS, kind_of
 from igaviz.survey.page import Page, PageRun
 
 OVERVIEW = (
@@ -51,7 +51,8 @@ def content(page: Page) -> dict[str, Any]:
         "title": title,
         "named": named,
         "severity": "none" if severity is None else str(severity),
-        "glyphs": GLYPHS,
+        "glyphs": MARKS,
+        "labels": LABELS,
         "columns": [title for _, title in OVERVIEW],
         "runs": runs,
         "worst_first": sorted(runs, key=lambda run: -_ORDER.index(run["severity"])),
@@ -67,7 +68,7 @@ def content(page: Page) -> dict[str, Any]:
     }
 
 
-_ORDER = ("none", *map(str, Severity))
+_ORDER = tuple(MARKS)
 
 
 def _title(text: str, runs: list[dict[str, Any]]) -> tuple[str, list[str]]:
@@ -77,7 +78,9 @@ def _title(text: str, runs: list[dict[str, Any]]) -> tuple[str, list[str]]:
         return text, []
     sick = list(dict.fromkeys(r["name"] for r in judged if r["severity"] in ("warning", "error")))
     if not sick:
-        return f"None of {len(judged)} runs is sick", []
+        unknown = sum(run["severity"] == "unknown" for run in judged)
+        but = f"; geometry not judged in {unknown}" if unknown else ""
+        return f"None of {len(judged)} runs is sick{but}", []
     named = sick[:_NAMED] + ["others"] * (len(sick) > _NAMED)
     return f"{len(sick)} of {len(judged)} runs {'is' if len(sick) == 1 else 'are'} sick", named
 
@@ -91,7 +94,7 @@ def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
         "place": place,
         "name": run.run,
         "phase": run.phase,
-        "severity": "none" if not rows or verdict == NOT_JUDGED else str(verdict.severity),
+        "severity": kind_of(verdict) if rows else "none",
         "words": verdict.words if rows else "numbers alone",
         "check": verdict.check,
         "tally": _tally(rows),
@@ -116,6 +119,7 @@ def _strip(run: PageRun) -> list[tuple[str, tuple[float, ...]]]:
     """Rectangles: severity; left, top, width, height; one column for each stretch of like steps.
 
     A column's heads are all of it, the worst at the bottom; it lasts until the next recorded step.
+    Heads of which not all could be judged are left out.
     """
     counts, steps = run.severities(), run.course.steps
     changed = np.flatnonzero((np.diff(counts, axis=0) != 0).any(axis=1)) + 1
@@ -145,9 +149,9 @@ def _last(run: PageRun, name: str) -> str:
 
 
 def _tally(rows: list[LayerRow]) -> list[tuple[str, int]]:
-    """How many heads have each severity, the worst first."""
-    counts = Counter(v.severity for row in rows for _, v in row.heads if v != NOT_JUDGED)
-    return [(str(s), counts[s]) for s in reversed(Severity) if counts[s]]
+    """How many heads have each kind of verdict, the worst first."""
+    counts = Counter(kind_of(v) for row in rows for _, v in row.heads)
+    return [(kind, counts[kind]) for kind in reversed(MARKS) if counts[kind]]
 
 
 def _findings(findings: Iterable[Finding], heads: Heads, page: Page) -> list[dict[str, Any]]:

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from igaviz.checks import Verdict
-from igaviz.checks.finding import NOT_JUDGED
 from igaviz.metrics import METRICS
 from igaviz.metrics.course import Course, Scale
-from igaviz.report.html.colours import GLYPHS, palettes
+from igaviz.report.html.colours import LABELS, MARKS, kind_of, palettes
 from igaviz.survey.page import Page, PageRun
 
 TRAJECTORIES = ("gamma", "geometry_ratio", "entropy", "saturation")
@@ -40,7 +38,8 @@ def page_data(page: Page) -> dict[str, Any]:
         ],
         "trajectories": list(TRAJECTORIES),
         "runs": [_run(run, page) for run in page.runs],
-        "glyphs": GLYPHS,
+        "glyphs": MARKS,
+        "labels": LABELS,
         "palettes": palettes(),
     }
 
@@ -62,16 +61,12 @@ def _run(run: PageRun, page: Page) -> dict[str, Any]:
         "metrics": list(course.numbers),
         "factors": [factor(course, name, page.scales[name]) for name in course.numbers],
         "words": [
-            None if v is None else {"severity": _severity(v), "check": v.check, "words": v.words}
+            None if v is None else {"severity": kind_of(v), "check": v.check, "words": v.words}
             for v in run.words
         ],
         "byLayer": {name: _rounded(course.by_layer(name).T) for name in TRAJECTORIES},
         "ofRun": {name: _rounded(course.of_run(name)) for name in course.numbers},
     }
-
-
-def _severity(verdict: Verdict) -> str:
-    return "none" if verdict == NOT_JUDGED else str(verdict.severity)
 
 
 def factor(course: Course, name: str, scale: Scale) -> float:

@@ -31,7 +31,7 @@ function shareOf(scale, value) {
 function paintVerdict(cell, verdict, palette) {
   const severity = verdict?.severity ?? 'none';
   const colour = palette.verdicts[severity] ?? palette.inks.faint;
-  cell.textContent = verdict ? data.glyphs[severity] ?? '·' : '';
+  cell.textContent = verdict ? data.glyphs[severity] : '';
   const sick = severity === 'error' || severity === 'warning';
   const base = channels(palette.inks.paper);
   const rgb = channels(colour).map((part, i) => Math.round(part * (sick ? 1 : 0.14) + base[i] * (sick ? 0 : 0.86)));
@@ -60,8 +60,7 @@ function sayCell(state, row, column) {
 
 function wordsOf(verdict) {
   if (!verdict) return 'not recorded';
-  if (verdict.severity === 'none') return verdict.words;
-  return verdict.check ? `${verdict.severity}, ${verdict.check} ${verdict.words}` : verdict.severity;
+  return verdict.check ? `${verdict.severity}, ${verdict.check} ${verdict.words}` : verdict.words;
 }
 
 let cells = [];
@@ -165,8 +164,8 @@ function paintLegend(state, palette) {
     ? `${titleOf(metric)}: ${metric.means.replaceAll('`', '')}. Mean over the batch items.`
     : 'The verdict on each head: the worst check that it shows, as severe as the share of its layer\'s heads makes it.';
   const shown = metric ? rampOf(metric.scale, palette) : Object.entries(data.glyphs).map(([severity, glyph]) => {
-    const sign = element('span', {}, `${glyph} ${severity}`);
-    sign.style.color = palette.verdicts[severity];
+    const sign = element('span', {}, `${glyph} ${data.labels[severity]}`);
+    sign.style.color = palette.verdicts[severity] ?? palette.inks.faint;
     return sign;
   });
   legend.replaceChildren(...shown, ...(document.querySelector('.cell.pictured') ? [marked] : []));

@@ -7,14 +7,13 @@ function showHead(state) {
   const [layer, head] = [run.layers[state.row], run.heads[state.column]];
   const verdict = verdictOf(state.run, state.step, state.row, state.column);
   const severity = verdict?.severity ?? 'none';
-  const judged = verdict && severity !== 'none';
   const all = document.querySelector('#numbers details')?.open ?? false;
   const numbers = element('details', { open: all }, element('summary', {}, 'All numbers'),
     valueList(state, data.metrics.filter((metric) => !FIRST_VALUES.includes(metric.name))));
   const parts = [
     element('h3', {}, `Layer ${layer}, head ${head}`),
     element('p', {},
-      element('span', { className: `badge ${severity}` }, judged ? `${data.glyphs[severity]} ${severity}` : `· ${wordsOf(verdict)}`),
+      element('span', { className: `badge ${severity}` }, `${data.glyphs[severity]} ${verdict ? data.labels[severity] : wordsOf(verdict)}`),
       verdict?.check ? ` ${verdict.check} ${verdict.words}` : '',
       element('span', { className: 'faint' }, ` at step ${run.steps[state.step].toLocaleString('en')}`)),
     valueList(state, data.metrics.filter((metric) => FIRST_VALUES.includes(metric.name))),
