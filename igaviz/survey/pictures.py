@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
 from igaviz.checks import Verdict
-from igaviz.checks.finding import NOT_JUDGED
+from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
 from igaviz.dump import Damage, Dump, LayerEntry
 from igaviz.errors import IgavizError
 from igaviz.figures import DEFAULT_FIGURES, FIGURES, Painter, Scope, Severity, View
@@ -178,8 +178,9 @@ def draw(task: PictureTask, style: Style, folder: str = "") -> Drawn:
 
 
 def severity_of(verdict: Verdict) -> Severity:
-    """The severity that a figure shows: None, which has no sign, where nothing was judged."""
-    return None if verdict == NOT_JUDGED else cast(Severity, str(verdict.severity))
+    """The severity that a figure shows: None, which has no sign, where not all could be judged."""
+    unknown = verdict in (NOT_JUDGED, GEOMETRY_NOT_JUDGED)
+    return None if unknown else cast(Severity, str(verdict.severity))
 
 
 def resolve(residues: Iterable[int], chains: Iterable[int], style: Style) -> View:
