@@ -13,6 +13,9 @@ WEAKEST = -5e3
 ALIKE = 1.5
 """Logits under one mask differ by less than this factor; those of sick content by more."""
 
+APART = 5.0
+"""A mask lies so many ranges of the other logits below them, or more."""
+
 FELT = 10.0
 """Nats below the largest logit of its row: a key that is nearer gets attention in any type."""
 
@@ -43,9 +46,19 @@ def padding_in(layer: LayerRecord) -> Booleans | None:
 
 
 def _under_a_mask(logits: Floats) -> Booleans:
-    """[N]: the keys whose logits [H, N, N] are all far below 0, and about the same."""
+    """[N]: the keys whose logits [H, N, N] are all far below 0, and about the same.
+
+    None are where they aren't far below the others too: the logits of a model that diverges are as
+    large as a mask, and may be alike in every row.
+    """
     highest, lowest = logits.max(axis=(0, 1)), logits.min(axis=(0, 1))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         alike: Booleans = (lowest >= ALIKE * highest) | np.isneginf(highest)
-    masked: Booleans = (highest <= WEAKEST) & alike
+        masked: Booleans = (highest <= WEAKEST) & alike
+        content = logits[:, ~masked][:, :, ~masked]
+        if not content.size or not masked.any():
+            return np.zeros_like(masked)
+        least, most = float(content.min()), float(content.max())
+        if not highest[masked].max() < least - APART * (most - least):
+            return np.zeros_like(masked)
     return masked

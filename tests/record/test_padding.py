@@ -110,3 +110,15 @@ def test_keys_that_a_sick_layer_leaves_alone_are_no_padding(scale, sharp):
     G = bias * (scale if sharp == "geometry" else 1)
     attention = torch.softmax(torch.from_numpy(S + G), -1).half().numpy()
     assert padding_in(LayerRecord(0, logits_before=S, geo_bias=G, attention=attention)) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_keys_of_a_model_that_diverged_are_no_padding(seed):
+    """All queries have become alike, and the logits as large as a mask."""
+    generator = np.random.default_rng(seed)
+    query, keys = generator.normal(size=(4, 8)), generator.normal(size=(N, 8))
+    column = 1e5 * np.einsum("hc,jc->hj", np.abs(query), keys - 1.5)
+    S = (column[:, None] * generator.uniform(0.95, 1.05, (4, N, 1))).astype(np.float32)
+    attention = torch.softmax(torch.from_numpy(S), -1).half().numpy()
+    layer = LayerRecord(0, logits_before=S, geo_bias=np.zeros_like(S), attention=attention)
+    assert padding_in(layer) is None
