@@ -1,10 +1,11 @@
-"""Spawned processes on this machine, which end when their parent does, however it ends."""
+"""Processes on this machine, which end when their parent does, however it ends."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -63,8 +64,26 @@ class Processes:
             self.pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_end_with_parent)
+        return ProcessPoolExecutor(
+            self.jobs, mp_context=_context(), initializer=_end_with_parent
+        )
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """How workers begin: as copies of one process that has imported what this one has.
+
+    It is made once and has no threads, so that copying it is safe, and a second pool starts at
+    once. Where a system can't copy, each worker begins anew.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([name for name in sys.modules if _is_ours(name)])
+    return context
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __package__.partition(".")[0]
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], task: T) -> Future[R]:

@@ -97,7 +97,7 @@ def run_tasks(
 ) -> Iterator[Done[T, R]]:
     """Each task with `function`'s result, in the order of `tasks`.
 
-    With more than one job and enough tasks the work goes to spawned processes, a few tasks ahead
+    With more than one job and enough tasks the work goes to worker processes, a few tasks ahead
     of what is consumed. A dead worker may fail every task in flight and name none, so those are
     run again one at a time, and only the one that kills again is given up. `parts` takes that one
     apart: its parts come in its place, and only those that kill are given up.
