@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +22,9 @@ from igaviz.softmax import softmax
 _AT_ONCE = 2 * 2**20
 """Bytes of one term: so many small maps are read with one call, which costs as much as its data."""
 
+ATTENTION_FROM = ("logits_after", "logits_before", "geo_bias")
+"""The terms that an attention which was not recorded is derived from."""
+
 _HALVES = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
 """Every float16 as float32: looked up, three times as fast as numpy converts."""
 
@@ -30,8 +33,12 @@ def read_maps(
     entry: LayerEntry,
     heads: Sequence[int] | None = None,
     report: Callable[[Damage], None] | None = None,
+    terms: Collection[str] = MAP_TERMS,
 ) -> Iterator[AttentionMap]:
     """The maps of `entry`, one head at a time, in the order of `heads` (all where None).
+
+    Only the [N, N] data sets that `terms` names are read, and what an attention that was not
+    recorded is derived from; other terms are None, as where they were not recorded.
 
     The shard is opened once and closed at the end; no more is held than one head's terms, or
     those of a few small heads (2 MiB a term). Raises `SelectionError` for a head that isn't
@@ -43,7 +50,7 @@ def read_maps(
         if head not in entry.heads:
             raise SelectionError(f"no head {head} in layer {entry.id.layer}")
     try:
-        with _opened_layer(entry) as layer:
+        with _opened_layer(entry, terms) as layer:
             for run in _runs(entry, chosen):
                 yield from _read_run(layer, run, report)
     except DumpError as error:
@@ -86,7 +93,7 @@ def _read_run(
 
 
 @contextmanager
-def _opened_layer(entry: LayerEntry) -> Iterator[_Layer]:
+def _opened_layer(entry: LayerEntry, terms: Collection[str]) -> Iterator[_Layer]:
     with guard.opened(Path(entry.path)) as file:
         place, number = entry.group.rsplit("/layers/", 1)
         item = guard.descend(file, place)
@@ -99,24 +106,28 @@ def _opened_layer(entry: LayerEntry) -> Iterator[_Layer]:
             structure=_read_structure(entry, item, group),
             sigma=None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale,
             numbers={n: _read_head_numbers(group, n, len(entry.heads)) for n in HEAD_TERMS},
+            terms=terms,
         )
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """An open layer group and what its heads share."""
+    """An open layer group, what its heads share, and the map terms that are asked for."""
 
     entry: LayerEntry
     group: h5py.Group
     structure: Structure
     sigma: Floats | None
     numbers: dict[str, npt.NDArray[Any] | None]
+    terms: Collection[str]
 
     @cached_property
     def stored(self) -> dict[str, h5py.Dataset]:
-        """The map terms that are recorded: looked up and checked once for all heads."""
+        """The map terms to read that are recorded: looked up and checked once for all heads."""
         shape = (len(self.entry.heads), self.entry.n_residues, self.entry.n_residues)
-        found = {name: guard.dataset(self.group, name) for name in MAP_TERMS}
+        derived = "attention" in self.terms and "attention" not in self.entry.terms
+        asked = {*self.terms, *(ATTENTION_FROM if derived else ())}
+        found = {name: guard.dataset(self.group, name) for name in MAP_TERMS if name in asked}
         for data in found.values():
             guard.expect_shape(data, shape)
         return {name: data for name, data in found.items() if data is not None}

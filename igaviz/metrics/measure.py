@@ -24,6 +24,9 @@ from igaviz.metrics.values import Missing, Results, settle
 # each array back to the system and takes it anew, page by page, a fifth of the time of a map.
 np.empty(2**20, dtype=np.float64)
 
+TERMS = ("logits_before", "geo_bias", "attention")
+"""The terms that the numbers of a map come from; see `replay.asks_for_pair_bias` for one more."""
+
 _OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
 
 

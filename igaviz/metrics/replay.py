@@ -27,7 +27,8 @@ COARSE = 0.1
 FAILING_SHARE = 0.05
 """A reading with more failing rows than this doesn't fit."""
 
-READINGS = ("without geometry", "geometry subtracted", "geometry alone", "without pair bias")
+WITHOUT_PAIR_BIAS = "without pair bias"
+READINGS = ("without geometry", "geometry subtracted", "geometry alone", WITHOUT_PAIR_BIAS)
 """Other ways to read the terms, the likeliest mistake first."""
 
 KEYS_MASKED = "keys masked"
@@ -86,6 +87,13 @@ def replay(map: AttentionMap, pairs: Pairs, rows: ReplayRows) -> Replay:
         coarse_rows=len(judged) - n_judged,
         error_of_all=float(rows.deviation.max()),
     )
+
+
+def asks_for_pair_bias(found: Replay | None) -> bool:
+    """Whether a replay without the pair bias failed, and might be told why with it."""
+    if found is None or found.failed_rows <= FAILING_SHARE * found.judged_rows:
+        return False
+    return found.fits in (None, KEYS_MASKED)
 
 
 def _keys_masked(map: AttentionMap, pairs: Pairs, judged: Booleans, failed: Booleans) -> int:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from igaviz.dump import AttentionMap, Damage, LayerEntry, Structure, read_maps
+from igaviz.format import MAP_TERMS
 from igaviz.metrics import Measurement, Pairs, measure
+from igaviz.metrics.measure import TERMS
+from igaviz.metrics.replay import asks_for_pair_bias
 from igaviz.survey.cache import Cache, identity_of
 from igaviz.survey.known import Measured
 from igaviz.survey.plan import LayerTask
@@ -21,8 +25,15 @@ from igaviz.survey.workers import Done, Jobs, Workers, run_tasks
 Progress = Callable[[int, int], None]
 """Called with (done, total), in maps or pictures."""
 
-Reader = Callable[[LayerEntry, Sequence[int]], Iterator[AttentionMap]]
-"""The maps of these heads of an entry, one after the other; what can't be read is left out."""
+
+class Reader(Protocol):
+    """The maps of these heads of an entry, one after the other; what can't be read is left out."""
+
+    def __call__(
+        self, entry: LayerEntry, heads: Sequence[int], terms: Collection[str] = MAP_TERMS
+    ) -> Iterator[AttentionMap]:
+        """With these terms of theirs."""
+
 
 _local = threading.local()
 
@@ -69,19 +80,25 @@ def _same(one: Structure, other: Structure) -> bool:
 def reader(folder: str, report: Callable[[Damage], None]) -> Reader:
     """Reads maps of shards whose relative paths begin in `folder`; damage has them as they are."""
 
-    def read(entry: LayerEntry, heads: Sequence[int]) -> Iterator[AttentionMap]:
+    def read(
+        entry: LayerEntry, heads: Sequence[int], terms: Collection[str] = MAP_TERMS
+    ) -> Iterator[AttentionMap]:
         here = replace(entry, path=str(Path(folder, entry.path)))
-        return read_maps(here, heads, lambda piece: report(replace(piece, path=entry.path)))
+        return read_maps(here, heads, lambda piece: report(replace(piece, path=entry.path)), terms)
 
     return read
 
 
 def measure_task(
-    task: LayerTask, radius: float, cache: Cache | None = None, folder: str = ""
+    task: LayerTask,
+    radius: float,
+    cache: Cache | None = None,
+    folder: str = "",
+    terms: Collection[str] = TERMS,
 ) -> Measured:
     """Every chosen map of one entry, measured, or as the cache has it; large maps are held singly.
 
-    `folder` is where relative paths of shards begin.
+    `folder` is where relative paths of shards begin, `terms` is what is read of each map.
     """
     path = str(Path(folder, task.entry.path))
     known = None if cache is None else cache.find(task, radius, path)
@@ -89,13 +106,31 @@ def measure_task(
         return known
     before = identity_of(path)
     damaged: list[Damage] = []
-    maps = reader(folder, damaged.append)(task.entry, task.heads)
+    read = reader(folder, damaged.append)
     # `map`, as a loop's variable would hold each map while the next one is read
-    measurements = tuple(map(partial(_measure, radius=radius), maps))
+    numbers: Iterator[Measurement] = map(
+        partial(_measure, radius=radius), read(task.entry, task.heads, terms)
+    )
+    if "pair_bias" in task.entry.terms and "pair_bias" not in terms:
+        numbers = (_with_pair_bias(m, task.entry, read, radius) for m in numbers)
+    measurements = tuple(numbers)
     found = Measured(measurements, tuple(damaged))
     if cache is None or before is None or before != identity_of(path):
         return found
     return cache.keep(task, radius, found, path)
+
+
+def _with_pair_bias(
+    measurement: Measurement, entry: LayerEntry, read: Reader, radius: float
+) -> Measurement:
+    """The same, or with the pair bias where that may say why the replay fails.
+
+    It is asked for seldom, and takes as long to read as the other terms.
+    """
+    if asks_for_pair_bias(measurement.replay):
+        for whole in read(entry, [measurement.id.head]):
+            return _measure(whole, radius)
+    return measurement
 
 
 def _measure(found: AttentionMap, radius: float) -> Measurement:
@@ -108,12 +143,14 @@ def measure_layers(
     radius: float,
     jobs: Jobs = 1,
     progress: Progress | None = None,
+    terms: Collection[str] = TERMS,
 ) -> Iterator[LayerGroup]:
     """The measurements of `tasks`, layer by layer in the order of the plan, streamed.
 
-    A worker that dies on an entry makes that entry a damaged piece.
+    What can't be read of `terms` is damaged: more of them than numbers need are for whoever wants
+    to know. A worker that dies on an entry makes that entry a damaged piece.
     """
-    results = measure_tasks(tasks, radius=radius, jobs=jobs)
+    results = measure_tasks(tasks, radius=radius, jobs=jobs, terms=terms)
     if progress is not None:
         results = _counted(results, sum(len(task.heads) for task in tasks), progress)
     for (run, phase, step, layer), group in groupby(results, key=lambda pair: pair[0].group):
@@ -142,7 +179,11 @@ def _counted(
 
 
 def measure_tasks(
-    tasks: Sequence[LayerTask], *, radius: float, jobs: Jobs = 1
+    tasks: Sequence[LayerTask],
+    *,
+    radius: float,
+    jobs: Jobs = 1,
+    terms: Collection[str] = TERMS,
 ) -> Iterator[tuple[LayerTask, Measured]]:
     """Each task with its measurements, in order: those known already, and those of the workers.
 
@@ -155,7 +196,9 @@ def measure_tasks(
     else:
         has = bytearray(known.has(task, radius) for task in tasks)
         missing = [task for task, there in zip(tasks, has, strict=True) if not there]
-    measure_one = partial(measure_task, radius=radius, cache=workers.cache, folder=workers.folder)
+    measure_one = partial(
+        measure_task, radius=radius, cache=workers.cache, folder=workers.folder, terms=terms
+    )
     results = run_tasks(measure_one, missing, workers)
     for task, there in zip(tasks, has, strict=True):
         found = known.find(task, radius) if known is not None and there else None

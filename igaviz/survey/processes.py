@@ -64,9 +64,7 @@ class Processes:
             self.pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self.jobs, mp_context=_context(), initializer=_end_with_parent
-        )
+        return ProcessPoolExecutor(self.jobs, mp_context=_context(), initializer=_end_with_parent)
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from igaviz.checks import Settings, map_verdicts
 from igaviz.dump import Damage, Dump
-from igaviz.format import MapId
+from igaviz.format import MAP_TERMS, MapId
 from igaviz.metrics import Measurement
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
@@ -59,7 +59,9 @@ def verify(dump: Dump, *, jobs: Jobs = 1, progress: Progress | None = None) -> V
     maps = 0
     if dump.entries:
         tasks = plan(dump, EVERYTHING)
-        for group in measure_layers(tasks, radius=LOCAL_RADIUS, jobs=jobs, progress=progress):
+        for group in measure_layers(
+            tasks, radius=LOCAL_RADIUS, jobs=jobs, progress=progress, terms=MAP_TERMS
+        ):
             maps += len(group.measurements)
             damaged.extend(group.damaged)
             problems.extend(_problems(group))
