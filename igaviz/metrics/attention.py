@@ -11,7 +11,7 @@ from igaviz.dump.data import Booleans, Floats
 from igaviz.metrics.groups import Doubles, Sums
 from igaviz.metrics.table import SATURATED
 from igaviz.metrics.tally import Total
-from igaviz.metrics.terms import Logits, Terms, Weights
+from igaviz.metrics.terms import Logits, Terms, Weights, row_sums
 from igaviz.metrics.trend import trend
 from igaviz.metrics.values import Missing, Results, quotient
 
@@ -151,7 +151,7 @@ def _moved(weights: Floats, without: Logits) -> Doubles:
     """[Q]: the share of attention that moves between softmax(`without`) and A."""
     moved = weights - without.softmax
     np.abs(moved, out=moved)
-    shares: Doubles = 0.5 * moved.sum(axis=1).astype(np.float64)
+    shares: Doubles = 0.5 * row_sums(moved).astype(np.float64)
     return shares
 
 

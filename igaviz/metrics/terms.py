@@ -12,8 +12,18 @@ from igaviz.metrics.groups import Doubles, Groups, Indices, Sums
 from igaviz.softmax import exponentials, softmax
 
 _SMALL = 32.0
-"""Up to this magnitude of S and G, exp(S) × exp(G) stands for exp(S + G): over keys that differ by
-2 × 32 nats in each, what underflows has less than e^(128 - 87 - 64) = 1e-10 of the attention."""
+"""Where S or G is within this of 0, exp(S) × exp(G) stands for exp(S + G): what underflows in the
+other, less its largest, has less than e^(32 + 32 - 87) = 1e-10 of the attention."""
+
+
+def row_sums(values: Floats) -> Floats:
+    """[Q]: the sums of the rows of [Q, N], in their own precision.
+
+    As `values.sum(axis=1)` in half the time: einsum adds in 8 lanes, to within N/8 ulp where no
+    value is negative.
+    """
+    sums: Floats = np.einsum("ij->i", values)
+    return sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +87,14 @@ class Logits:
 
     @cached_property
     def exponentials(self) -> tuple[Floats, Floats]:
-        """[Q, N] and [Q, 1]: the same attention undivided, and its sums."""
-        return exponentials(self.values)
+        """[Q, N] and [Q, 1]: the same attention undivided, and its sums.
+
+        Small logits need nothing taken off before exp: a row of a million adds up to 1e20 at most.
+        """
+        if not self.is_small:
+            return exponentials(self.values)
+        undivided: Floats = np.exp(self.values)
+        return undivided, row_sums(undivided)[:, None]
 
     @cached_property
     def softmax(self) -> Floats:
@@ -87,10 +103,10 @@ class Logits:
         weights: Floats = undivided / sums
         return weights
 
-    @property
+    @cached_property
     def is_small(self) -> bool:
         """Whether no value is above 32 in magnitude."""
-        return bool(self.values.max() <= _SMALL and self.values.min() >= -_SMALL)
+        return bool(self.values.max(initial=0) <= _SMALL and self.values.min(initial=0) >= -_SMALL)
 
     @cached_property
     def sums(self) -> Sums:
@@ -173,10 +189,10 @@ class Terms:
         if S is None or G is None:
             return None
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            if not (S.is_small and G.is_small):
+            if not (S.is_small or G.is_small):
                 return softmax(S.values + G.values)
             weights: Floats = S.exponentials[0] * G.exponentials[0]
-            weights /= weights.sum(axis=1, keepdims=True)
+            weights /= row_sums(weights)[:, None]
         return weights
 
 
