@@ -88,16 +88,17 @@ def record(
     *,
     step: int = 1,
     missing: int | None = None,
+    noise: int = 2,
 ) -> Path:
     """`folder`, with one shard: what `model` makes of an assembly of each of these sizes.
 
-    The residue at the position `missing` of each has no coordinates.
+    The residue at the position `missing` of each has no coordinates; `noise` is a seed.
     """
     items = [assembly(n) for n in sizes]
     for_model = [
         replace(chain, residue_index=chain.residue_index + _GAP * owner) for chain, owner in items
     ]
-    generator = torch.Generator().manual_seed(2)
+    generator = torch.Generator().manual_seed(noise)
     batch = make_batch(for_model, torch.full((len(items),), FLOW_TIME), generator)
     if missing is not None:
         batch.noised.translation[:, missing] = torch.nan

@@ -6,7 +6,6 @@ layer. `python -m pytest tests/benchmarks/test_figures.py` prints a table at its
 
 from __future__ import annotations
 
-import importlib.util
 import resource
 import subprocess
 import sys
@@ -14,6 +13,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+import assembly
+import plain_figures
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -23,24 +24,10 @@ from igaviz.dump import open_dump, read_maps
 from igaviz.figures import Painter
 from igaviz.metrics import Pairs
 
-HERE = Path(__file__).parent
 SET = ("attention_overview", "attention_profiles", "distance_statistics")
 N = 256
 ROUNDS = 8
 MEMORY_SETS = 500
-
-
-def load(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-plain_figures = load(HERE / "plain_figures.py")
-assembly = load(HERE.parent / "assembly.py")
 
 
 @pytest.fixture(scope="module")
