@@ -73,5 +73,12 @@ class RecordingError(IgavizError, ValueError):
     """Wrong arguments to the recorder; with `strict=True` also the first failure of a recording."""
 
 
+class WorkerError(Exception):
+    """A bug that showed in a worker: what was raised there, in words; a note has the traceback.
+
+    Not an `IgavizError`: nobody raised it on purpose.
+    """
+
+
 def _rebuild_dump_error(reason: str, path: str, where: str, hint: str | None) -> DumpError:
     return DumpError(reason, path=path, where=where, hint=hint)

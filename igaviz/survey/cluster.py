@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 from igaviz.errors import UsageError
 from igaviz.survey.cache import code_digest, measuring_code
-
-T = TypeVar("T")
-R = TypeVar("R")
+from igaviz.survey.calls import run_call
 
 _LEAST_AHEAD = 64
 _AHEAD = 4
@@ -75,10 +72,9 @@ class Cluster:
             except CancelledError as error:
                 raise ClusterError(f"the scheduler at {address} went away") from error
 
-    def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
-        """The result to be."""
-        packed = pickle.dumps((function, task))
-        found: Future[R] = self.executor.submit(_work, packed, working_code())
+    def submit(self, call: bytes) -> Future[bytes]:
+        """What will come of a packed call."""
+        found: Future[bytes] = self.executor.submit(_work, call, working_code())
         return found
 
     def renew(self) -> None:
@@ -101,16 +97,15 @@ def working_code() -> str:
     return code_digest(_DRAWING, measuring_code(), version("matplotlib"))
 
 
-def _work(packed: bytes, code: str) -> Any:  # noqa: ANN401 (whatever the function gives)
-    """The result of one task, in a worker, unpacked by the code that packed it or not at all."""
+def _work(call: bytes, code: str) -> bytes:
+    """What came of one call, in a worker, unpacked by the code that packed it or not at all."""
     if code != working_code():
         raise ClusterError(
             "a worker has another igaviz, numpy or matplotlib than the one that asks",
             hint="install the same where the workers run",
         )
     _use_one_thread()
-    function, task = pickle.loads(packed)
-    return function(task)
+    return run_call(call)
 
 
 def _use_one_thread() -> None:

@@ -13,6 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
+from igaviz.survey.calls import run_call
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -46,12 +48,12 @@ class Processes:
         finally:
             crew.pool.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
-        """The result to be; a pool that broke unseen fails it as it fails all in flight."""
+    def submit(self, call: bytes) -> Future[bytes]:
+        """What will come of a packed call; a pool that broke unseen fails it as all in flight."""
         try:
-            return _submit(self.pool, function, task)
+            return _submit(self.pool, run_call, call)
         except BrokenProcessPool as error:
-            failed: Future[R] = Future()
+            failed: Future[bytes] = Future()
             failed.set_exception(error)
             return failed
 

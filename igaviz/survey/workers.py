@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from igaviz.survey.cache import Cache
+from igaviz.survey.calls import pack_call, result_of
 from igaviz.survey.cluster import Cluster
 from igaviz.survey.known import Known
 from igaviz.survey.processes import Processes
@@ -76,8 +77,8 @@ class Crew(Protocol):
     death: type[Exception]
     """What the future of a task raises whose worker died, of that task or of another."""
 
-    def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
-        """The result of `function(task)` to be."""
+    def submit(self, call: bytes) -> Future[bytes]:
+        """What will come of a packed call (`igaviz.survey.calls`)."""
 
     def renew(self) -> None:
         """Take in new workers for those that died, where nobody else does."""
@@ -102,7 +103,8 @@ def run_tasks(
     run again one at a time, and only the one that kills again is given up. `parts` takes that one
     apart: its parts come in its place, and only those that kill are given up.
 
-    Where the caller leaves early, by Ctrl-C or otherwise, the workers are ended at once.
+    Raises what `function` raises: igaviz's own errors as they are, `WorkerError` for a bug in a
+    worker. Where the caller leaves early, by Ctrl-C or otherwise, the workers are ended at once.
     """
     hired = Workers.of(jobs).hired(len(tasks))
     if hired is None:
@@ -119,7 +121,7 @@ def _over(
     tasks: Sequence[T],
     parts: Callable[[T], Sequence[T]] | None,
 ) -> Iterator[Done[T, R]]:
-    under_way: deque[tuple[T, Future[R]]] = deque()
+    under_way: deque[tuple[T, Future[bytes]]] = deque()
     left = iter(tasks)
     suspects = 0  # so many of those under way were in flight when a worker died
     while True:
@@ -127,13 +129,13 @@ def _over(
             task = next(left, None)
             if task is None:
                 break
-            under_way.append((task, crew.submit(function, task)))
+            under_way.append((task, crew.submit(pack_call(function, task))))
         if not under_way:
             return
         task, future = under_way.popleft()
         suspects = max(0, suspects - 1)
         try:
-            done = Done(task, future.result())
+            done = Done[T, R](task, result_of(future.result()))
         except crew.death:
             wait([other for _, other in under_way])
             suspects = len(under_way)
@@ -149,7 +151,7 @@ def _alone(crew: Crew, function: Callable[[T], R], task: T) -> Done[T, R]:
     """The task run with nothing beside it: where a worker dies now, it is this task that kills."""
     crew.renew()
     try:
-        return Done(task, crew.submit(function, task).result())
+        return Done(task, result_of(crew.submit(pack_call(function, task)).result()))
     except crew.death:
         crew.renew()
         return Done(task, None)

@@ -16,6 +16,7 @@ from folders import files
 
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
+from igaviz.errors import DumpError, WorkerError
 from igaviz.survey.cluster import ClusterError
 from igaviz.survey.pictures import Style
 from igaviz.survey.plan import Choice
@@ -23,7 +24,8 @@ from igaviz.survey.render import render
 from igaviz.survey.summary import summary_rows
 from igaviz.survey.workers import Workers, run_tasks
 
-# Every worker runs this at its start: it is killed when a picture is whole but for its name.
+# Every worker runs this at its start: it is killed when a picture is whole but for its name, and
+# has a bug that shows where a shard is called bug.h5.
 DEADLY = """
 import os, pathlib, signal
 def deadly(self, target, replace=pathlib.Path.replace):
@@ -31,6 +33,14 @@ def deadly(self, target, replace=pathlib.Path.replace):
         os.kill(os.getpid(), signal.SIGKILL)
     return replace(self, target)
 pathlib.Path.replace = deadly
+
+import threading
+import igaviz.survey.opening
+def buggy(shard, index=igaviz.survey.opening.try_to_index):
+    if shard.name == "bug.h5":
+        raise ValueError("not thought of", threading.Lock())
+    return index(shard)
+igaviz.survey.opening.try_to_index = buggy
 """
 
 
@@ -148,6 +158,50 @@ def test_a_task_that_kills_costs_itself_only(cluster):
     done = list(run_tasks(eval, tasks, Workers(scheduler=cluster.scheduler_address)))
     assert [one.task for one in done] == tasks
     assert [one.result for one in done] == [0, 1, 4, None, 16, 25, 36, 49]
+
+
+RAISED = "(_ for _ in ()).throw({})"
+UNPACKED_NOWHERE = "__import__('urllib.error').error.HTTPError('a', 404, 'lost', None, None)"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize(
+    ("bug", "said"),
+    [
+        ("__import__('threading').Lock()", "TypeError: cannot pickle"),  # a result
+        (RAISED.format("ValueError(3, __import__('threading').Lock())"), "ValueError: .*lock"),
+        (RAISED.format("type('Own', (Exception,), {})('mine')"), "Own: mine"),
+        (RAISED.format(UNPACKED_NOWHERE), "HTTPError: HTTP Error 404: lost"),
+        (RAISED.format("__import__('concurrent.futures').futures.CancelledError(3)"), "Cancelled"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("exit(5)", "SystemExit: 5"),
+    ],
+)
+def test_what_is_raised_arrives_although_it_can_t_travel(bug, said, far, cluster):
+    """Neither hidden as the death of a worker nor waited for for ever."""
+    jobs = Workers(scheduler=cluster.scheduler_address) if far else 2
+    with pytest.raises(WorkerError, match=said) as found:
+        list(run_tasks(eval, ["abs(-3)", bug, *["3"] * 10], jobs))
+    (note,) = found.value.__notes__
+    assert "Traceback (most recent call last)" in note
+    assert "igaviz/survey/calls.py" in note
+
+
+def test_a_bug_in_a_worker_is_said_with_its_traceback(run, cluster, capsys):
+    Path("run", "bug.h5").touch()
+    words = ["summary", str(run), "--no-cache", "--scheduler", cluster.scheduler_address]
+    assert main(words) == 3
+    assert "a bug in igaviz: WorkerError: ValueError: ('not thought" in capsys.readouterr().err
+    assert main(["--debug", *words]) == 3
+    assert 'deadly.py", line' in capsys.readouterr().err
+
+
+def test_igaviz_own_errors_travel_as_they_are(cluster):
+    bad = "__import__('igaviz.errors').errors.DumpError('torn', path='a.h5', where='/x', hint='go')"
+    with pytest.raises(DumpError) as found:
+        list(run_tasks(eval, [RAISED.format(bad)], Workers(scheduler=cluster.scheduler_address)))
+    assert (str(found.value), found.value.hint) == ("a.h5:/x: torn", "go")
 
 
 def test_workers_that_lack_or_are_something_else_are_said(run, cluster, monkeypatch, capsys):
