@@ -37,6 +37,7 @@ def _share(name: str) -> None:
 
 
 _share("bare")
+_share("diverged")
 _share("folders")
 _share("refused")
 

@@ -49,8 +49,8 @@ _MAKING = """The numbers of every map are `sample_data/calibration.csv.xz`, and
 """
 
 _OVER_STEPS = "D211"
-_WITHOUT_PICTURE = ("D001", "D004")
-"""A count that is 0 or not, and a length with two mistaken values: no threshold between sides."""
+_WITHOUT_PICTURE = ("D001", "D004", "D005")
+"""Counts that are 0 or not, and a length with two mistaken values: no threshold between sides."""
 
 
 def introduction(known: Sequence[Layer]) -> str:

@@ -36,6 +36,14 @@ BACKGROUND = {
         "A tool that drew its line for neighbours at 8, on coordinates in nm: at 80 Å every "
         "residue is a neighbour.",
     ),
+    "D005": Background(
+        "A mask is −5,000 or less; five times the range of the other logits of its map lie between "
+        "them and it, at least; and logits under it differ by twice that range at most, or by 1/64 "
+        "of it, what rounding to bfloat16 leaves. The logits of a model that diverged are as "
+        "large, but don't leave such a gap.",
+        "A layer that recorded its logits with −1e9 on padded keys: their spread is the mask's, "
+        "`geometry_ratio` a millionth of what it is, and geometry-dominates never speaks.",
+    ),
     "D101": Background(
         "Measured on the calibration's trained networks. Where γ was held at 0.0001 the bias "
         "spreads over 0.008 nats at most on seed 0, in healthy networks over 0.029 at least at "

@@ -1,4 +1,4 @@
-"""The checks of what holds in every sound recording: D001 to D004."""
+"""The checks of what holds in every sound recording: D001 to D005."""
 
 from __future__ import annotations
 
@@ -79,5 +79,22 @@ INVARIANTS: tuple[Check, ...] = (
         rule=rules.unit_suspect,
         say=messages.unit_suspect,
         silences=("noised",),
+    ),
+    Check(
+        id="D005",
+        name="mask-in-logits",
+        title="a mask inside the logits",
+        cap=Severity.NOTE,
+        scope="item",
+        metrics=("masked_share",),
+        thresholds={"share": 0},
+        formula="more than {share:.0%} of pairs have no attention and a finite logit far below "
+        "all others of the map, or a key that is masked for every query",
+        meaning="A mask was added to `logits_before` as a large negative number: it is no content, "
+        "and read as −∞. Or padding was recorded: a key that no query may see, itself included.",
+        remedy="Give `logits_before` without the mask, or with −∞ there. Where it is padding, cut "
+        "these residues out of everything: pass `mask=` to `tap`.",
+        rule=rules.mask_in_logits,
+        say=messages.mask_in_logits,
     ),
 )

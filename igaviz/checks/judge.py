@@ -38,6 +38,8 @@ HEAD_MEANS = ("gamma", "geometry_effect", "geometry_ratio", "saturation", "self_
 """Metrics of which a layer's verdict keeps each head's mean: trends and information need them."""
 
 _GEOMETRY = find_check("gamma-too-small")
+_ASIDE = find_check("mask-in-logits")
+"""Said of an item, and of no map: its numbers are right."""
 _SICKNESSES = tuple(
     check for check in CHECKS if check.scope in ("map", "layer") and not check.invariant
 )
@@ -137,7 +139,13 @@ def verdicts_of(
     """The verdict on each map of one layer, which shows `cases`."""
     severities = _severities(cases)
     return {
-        judgement.measurement.id: _worst(_fired(judgement, severities, settings))
+        judgement.measurement.id: _worst(
+            [
+                (severity, check)
+                for severity, check in _fired(judgement, severities, settings)
+                if check is not _ASIDE
+            ]
+        )
         or _health(judgement)
         for judgement in judgements
     }

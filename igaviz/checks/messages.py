@@ -100,6 +100,26 @@ def unit_suspect(e: Evidence) -> str:
     )
 
 
+def mask_in_logits(e: Evidence) -> str:
+    """How much is masked, and by what; which of it must be padding."""
+    mask = e.worst.mask
+    assert mask is not None
+    pairs = f"On {percent(e.fired[0][1].conditions[0].value or 0.0)} of pairs"
+    if math.isfinite(mask.value):
+        said = (
+            f"{pairs} the logits are {number(mask.value)} or less, far below all others, and "
+            "attention is 0: a mask was added inside `logits_before`, and is read as −∞."
+        )
+    else:
+        said = f"{pairs} the logits are −∞ and attention is 0."
+    if not mask.keys:
+        return said
+    return (
+        f"{said} For every query it hides {mask.keys:,} of {e.worst.n_residues:,} keys: padding "
+        "was recorded. Its queries are left out; pass `mask=` to `tap`, and all of it is cut out."
+    )
+
+
 def gamma_too_small(e: Evidence) -> str:
     """What geometry moves; whether γ or the spread is what is small, and how far γ is off."""
     start = (

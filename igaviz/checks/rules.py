@@ -89,6 +89,12 @@ def unit_suspect(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     return Outcome(fired, 0.0, (Condition("ca_step", step, mistaken, 0.0),))
 
 
+def mask_in_logits(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
+    """A mask stands inside the logits as a large negative number, or hides whole keys."""
+    share = 0.0 if m.mask is None else m.mask.pairs / m.n_residues**2
+    return _every(m, _condition("masked_share", share, t["share"], above=True))
+
+
 def gamma_too_small(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     """Geometry moves hardly any attention, and its bias hardly tells near residues apart.
 

@@ -77,6 +77,18 @@ class Structure:
         return len(self.ca)
 
 
+@dataclass(frozen=True)
+class Mask:
+    """A mask inside the logits of a map: a large negative number, or one that hides whole keys.
+
+    `value` is the largest logit under it, `pairs` how many are; `keys` are masked for every query.
+    """
+
+    value: float
+    pairs: int
+    keys: int
+
+
 @dataclass(frozen=True, eq=False)
 class AttentionMap:
     """One head of one layer of one batch item: [N, N] float32 arrays, axes query and key.
@@ -84,7 +96,8 @@ class AttentionMap:
     A term is None where it was not recorded and can't be derived. `attention` is softmax of
     `logits_after` where it was not recorded, and `attention_recorded` says which. `geo_bias` is
     as stored; `effective_bias` is what enters the logits with a plus sign. `log_det_min` is in
-    ln nm⁶ whatever the file's unit. `sigma` is [N, 3] in Å.
+    ln nm⁶ whatever the file's unit. `sigma` is [N, 3] in Å. Where there is a `mask`, the logits
+    are -∞ under it, and throughout for the queries of keys that it hides, whatever is stored.
     """
 
     id: MapId
@@ -102,6 +115,7 @@ class AttentionMap:
     attention_dtype: str = "float32"
     log_det_min: float | None = None
     sigma_floor_share: float | None = None
+    mask: Mask | None = None
 
     @property
     def n_residues(self) -> int:

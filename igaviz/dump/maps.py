@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from igaviz.dump import guard
 from igaviz.dump.data import AttentionMap, Damage, Floats, LayerEntry, Structure
+from igaviz.dump.masks import with_masks_read
 from igaviz.errors import DumpError, SelectionError
 from igaviz.format import ANGSTROM_PER_UNIT, HEAD_TERMS, LN_ANGSTROM6_PER_NM6, MAP_TERMS, MapId
 from igaviz.softmax import softmax
@@ -166,8 +167,8 @@ class _Layer:
             sigma_floor_share=_at(self.numbers["sigma_floor_share"], position),
         )
         if found.attention is None and found.logits_after is not None:
-            return replace(found, attention=softmax(found.logits_after))
-        return found
+            found = replace(found, attention=softmax(found.logits_after))
+        return with_masks_read(found)
 
 
 def _read_structure(entry: LayerEntry, item: h5py.Group, layer: h5py.Group) -> Structure:

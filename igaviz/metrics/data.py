@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from igaviz.dump.data import Mask
 from igaviz.format import MapId
 
 Value = float | int | str | None
@@ -43,7 +44,7 @@ class Measurement:
     distances in Å of residues that follow each other in sequence (same chain, consecutive
     numbers), of `ca` and of the clean structure where there is one; `step_spread` is the distance
     between the quartiles by the median, of the clean structure where there is one.
-    `log_det_min` is in ln nm⁶.
+    `log_det_min` is in ln nm⁶. `mask` is the one inside the logits, if there is one.
     `sketch` stands for the map where maps are compared (`igaviz.metrics.sketch`); `twin_cosine` is
     the largest cosine with another head of the same item, once a layer's maps were compared.
     """
@@ -62,6 +63,7 @@ class Measurement:
     reference_step: float | None = None
     step_spread: float | None = None
     replay: Replay | None = None
+    mask: Mask | None = None
     log_det_min: float | None = None
     sigma_floor_share: float | None = None
     sketch: tuple[float, ...] | None = None

@@ -94,6 +94,7 @@ def measure(map: AttentionMap, pairs: Pairs | None = None) -> Measurement:
         reference_step=pairs.reference_step,
         step_spread=pairs.step_spread,
         replay=judged,
+        mask=map.mask,
         log_det_min=map.log_det_min,
         sigma_floor_share=map.sigma_floor_share,
         sketch=None if map.attention is None or not finite.all() else sketch(map.attention),

@@ -140,7 +140,8 @@ class Terms:
     one of them holds a NaN or an infinity; `nonfinite` counts these over what was recorded.
     -∞ in S where A is 0 (or not known) is a mask: that pair is left out of what is said about S
     and about G, which is taken as -∞ there, and is a pair like any other to A. A query with no
-    key left is left out. `rows` says which of the block's queries stayed, Q of them.
+    key left is left out, whatever attention it has where the mask stood inside the logits.
+    `rows` says which of the block's queries stayed, Q of them.
     """
 
     logits: Logits | None
@@ -165,6 +166,8 @@ class Terms:
         S_sums, G_sums = _row_sums(S), _row_sums(G)
         if not (_all_finite(S_sums, G_sums) and _is_finite(A)):
             mask = _mask(S, A if map.attention_recorded else None, shape=groups.shape)
+            if S is not None and map.mask is not None:
+                mask |= np.isneginf(S).all(axis=1, keepdims=True)
             rows, nonfinite = _finite_rows(S, G, A, mask, count_attention=map.attention_recorded)
             groups, mask = groups.only(rows), mask[rows]
             logit_groups, masked = groups.without(mask), np.flatnonzero(mask)

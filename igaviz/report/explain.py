@@ -43,7 +43,8 @@ It is never above the check's cap. A single head is a note even where it is the 
 recorded head: one head can't tell a peculiar head from a sick layer. Two heads of two are an error.
 With fewer than 16 maps in a layer a finding says from how many it speaks. The invariants
 (D001–D003) hold on every map of a sound recording and are errors wherever they are broken.
-`unit-suspect` is said once per batch item and leaves the verdicts of heads alone. So do D210 and
+`unit-suspect` is said once per batch item and leaves the verdicts of heads alone. So does
+`mask-in-logits`, and those of maps too, whose numbers are right. So do D210 and
 D211, which speak of a layer over the recorded steps of a run and phase: only where all of these
 have the same batch items, as a probe's have.
 
@@ -57,8 +58,8 @@ head and of a layer, and the first to be listed: a cause rather than its consequ
 this order: what makes other numbers doubtful (D001, D002, D003, D004); a mistake with one remedy
 (D105); what became of attention (D202, D203, D201); what geometry does or fails to (D101, D103,
 D104, D107, D204, D205); what may have many reasons (D206, D208); what is said over steps and
-between heads (D210, D211, D209). So a layer whose geometry drowns
-content and whose heads collapsed onto the diagonal is called collapsed.
+between heads (D210, D211, D209); what is read as it is meant (D005). So a layer whose geometry
+drowns content and whose heads collapsed onto the diagonal is called collapsed.
 
 **A consequence is told under its cause** (the table says which), in the cause's message and with no
 severity of its own, where the cause is as severe at least and shows on half of the consequence's
@@ -86,7 +87,8 @@ its JSON and of the scalars files, and what [the checks](checks.md) look at.
 A metric is of one map. A layer's is the mean over its heads and items, a step's the mean over its
 layers. One that has no value (its terms were not recorded, no local pairs, a constant) is empty in
 tables and CSV and `null` in JSON, never 0. A row with a value that is not finite is left out of
-every mean over rows, and counted in `nonfinite`.
+every mean over rows, and counted in `nonfinite`. A pair that is masked in S, by −∞ or by a number
+[that means it](format.md#masks-inside-the-logits), is left out of what is said about S and G.
 
 In the formulas stand
 """

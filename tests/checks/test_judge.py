@@ -5,6 +5,7 @@ import pytest
 from igaviz.checks import Severity, judge_layer, map_verdicts
 from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, HEALTHY, NOT_JUDGED
 from igaviz.checks.settings import Settings
+from igaviz.dump.data import Mask
 from igaviz.metrics.data import Replay
 
 BLIND = {"geometry_effect": 0.025, "geo_bias_std_near": 0.01, "gamma": 0.0001}
@@ -320,6 +321,18 @@ def test_unit_suspect_is_said_of_the_item_and_leaves_heads_alone(layer):
     assert "as if nm were recorded as Å" in verdict.findings[0].message
     assert set(verdict.heads.values()) == {HEALTHY}
     assert {v.check for v in map_verdicts(maps, Settings()).values()} == {"D004"}
+
+
+def test_a_mask_in_the_logits_is_said_of_the_item_and_makes_no_map_worse(layer):
+    maps = layer(range(8), items=2, mask=Mask(-1e4, pairs=1764, keys=0))
+    verdict = judge(maps)
+    assert [(f.id, f.layer, f.batch, f.maps) for f in verdict.findings] == [
+        ("D005", None, 0, 8),
+        ("D005", None, 1, 8),
+    ]
+    assert "On 25 % of pairs the logits are -10,000 or less" in verdict.findings[0].message
+    assert "padding" not in verdict.findings[0].message
+    assert {*verdict.heads.values(), *map_verdicts(maps, Settings()).values()} == {HEALTHY}
 
 
 def test_map_verdicts_have_the_severity_of_their_layer_in_any_mix(layer):

@@ -1,8 +1,8 @@
 """Padding that a layer gave as if it were residues: said once, in the log, and by a check."""
 
-import numpy as np
 import pytest
 import torch
+from diverged import LAYERS
 from torch import nn
 
 from igaviz import diagnose, open_dump
@@ -95,30 +95,9 @@ def test_a_layer_that_gives_its_mask_is_left_in_peace(tmp_path, caplog):
     assert "D003" not in {finding.id for finding in findings}
 
 
-@pytest.mark.parametrize("scale", [1.0, 30.0, 1e3, 1e6])
-@pytest.mark.parametrize("sharp", ["content", "geometry", "key"])
-def test_keys_that_a_sick_layer_leaves_alone_are_no_padding(scale, sharp):
+@pytest.mark.parametrize("name", LAYERS)
+def test_keys_that_a_sick_layer_leaves_alone_are_no_padding(name):
     """Attention of exactly 0 that the terms explain: one-hot rows, sinks, far residues."""
-    generator = np.random.default_rng(0)
-    content = generator.normal(size=(4, N, N)).astype(np.float32)
-    ca = chain(N).numpy()
-    bias = -np.linalg.norm(ca[:, None] - ca, axis=-1)[None].repeat(4, 0).astype(np.float32)
-    if sharp == "key":  # the same keys draw or repel everybody
-        content = generator.normal(size=(1, 1, N)).astype(np.float32).repeat(N, 1).repeat(4, 0)
-        content *= generator.uniform(0.3, 1, (4, N, 1)).astype(np.float32)
-    S = content * (1 if sharp == "geometry" else scale)
-    G = bias * (scale if sharp == "geometry" else 1)
-    attention = torch.softmax(torch.from_numpy(S + G), -1).half().numpy()
-    assert padding_in(LayerRecord(0, logits_before=S, geo_bias=G, attention=attention)) is None
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_keys_of_a_model_that_diverged_are_no_padding(seed):
-    """All queries have become alike, and the logits as large as a mask."""
-    generator = np.random.default_rng(seed)
-    query, keys = generator.normal(size=(4, 8)), generator.normal(size=(N, 8))
-    column = 1e5 * np.einsum("hc,jc->hj", np.abs(query), keys - 1.5)
-    S = (column[:, None] * generator.uniform(0.95, 1.05, (4, N, 1))).astype(np.float32)
-    attention = torch.softmax(torch.from_numpy(S), -1).half().numpy()
-    layer = LayerRecord(0, logits_before=S, geo_bias=np.zeros_like(S), attention=attention)
-    assert padding_in(layer) is None
+    make, *how = LAYERS[name]
+    S, G, A = make(*how)
+    assert padding_in(LayerRecord(0, logits_before=S, geo_bias=G, attention=A)) is None

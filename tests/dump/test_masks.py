@@ -1,0 +1,194 @@
+"""A mask inside the logits is read as −∞; large logits that are none stay as they are."""
+
+from __future__ import annotations
+
+import bare
+import h5py
+import numpy as np
+import pytest
+from diverged import LAYERS, ONE_REPELS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from igaviz import diagnose, open_dump
+from igaviz.dump import AttentionMap, Structure, read_maps
+from igaviz.dump.masks import with_masks_read
+from igaviz.format import MapId
+from igaviz.metrics import measure
+from igaviz.softmax import softmax
+
+N, HEADS = 44, 2
+LOWEST = float(np.finfo(np.float32).min)
+FIRST = np.arange(N)
+PADDED = FIRST >= 33
+MASKS = {
+    "keys": np.broadcast_to(PADDED, (N, N)),
+    "keys and queries": PADDED | PADDED[:, None],
+    "later keys": FIRST[:, None] < FIRST,
+    "far keys": abs(FIRST - FIRST[:, None]) > 15,
+    "a few pairs": np.random.default_rng(0).random((N, N)) < 0.05,
+}
+
+
+def half(logits, value):
+    """What adding the mask in float16 and cutting off what overflows leaves."""
+    with np.errstate(over="ignore"):
+        return np.maximum((logits + value).astype(np.float16), np.float16(-65504))
+
+
+WAYS = {
+    "added": (-1e4, np.add),
+    "added, large": (-1e9, np.add),
+    "put in its place": (-1e9, lambda logits, value: np.full_like(logits, value)),
+    "lowest float32": (LOWEST, np.add),
+    "in float16": (-65504.0, half),
+}
+
+
+def terms(strength=1.0):
+    """S and G [H, N, N] of a dump, and its coordinates."""
+    ca = bare.helix(N)
+    data = bare.terms(ca, HEADS)
+    return strength * data["logits_before"], data["geo_bias"], ca
+
+
+def under(S, mask, way):
+    """S with that mask in it, added or put there in that way."""
+    value, how = WAYS[way]
+    return np.where(mask, how(S, np.float32(value)), S).astype(np.float32)
+
+
+def as_map(S, G, A, ca=None):
+    """A map of these terms, [N, N], read from nowhere."""
+    ca = bare.helix(len(S)) if ca is None else ca
+    numbers = np.arange(len(S))
+    structure = Structure("x", ca, numbers, np.zeros_like(numbers), "angstrom")
+    place = MapId("run", "train", 500, 0, 0, 0, 0)
+    return AttentionMap(place, structure, logits_before=S, geo_bias=G, attention=A)
+
+
+def write(path, S, G, A, ca, **more):
+    with h5py.File(path, "w") as file:
+        item = bare.add_item(bare.start(file), 500, 0, ca)
+        bare.add_layer(item, 0, logits_before=S, geo_bias=G, attention=A, **more)
+        bare.finish(file)
+    return open_dump(path)
+
+
+def maps_of(dump):
+    return [found for entry in dump.entries for found in read_maps(entry)]
+
+
+def told(dump):
+    """What a diagnosis finds, but for masks; and what it says of these."""
+    findings = diagnose(dump).findings
+    return (
+        [(f.id, f.layer, f.heads, f.value) for f in findings if f.id != "D005"],
+        [f for f in findings if f.id == "D005"],
+    )
+
+
+CASES = [(way, mask, 1.0) for way in WAYS for mask in MASKS] + [
+    (way, mask, 300.0) for way in ("added, large", "lowest float32") for mask in MASKS
+]
+
+
+@pytest.mark.parametrize(("way", "mask", "strength"), CASES)
+def test_a_dump_with_a_mask_says_what_it_says_with_minus_infinity(tmp_path, way, mask, strength):
+    S, G, ca = terms(strength)
+    masked = under(S, MASKS[mask], way)
+    A = bare.softmax(masked + G)
+    dump = write(tmp_path / "masked.h5", masked, G, A, ca, logits_after=masked + G)
+    right = np.where(MASKS[mask], -np.inf, S).astype(np.float32)
+    true = write(tmp_path / "masked_right.h5", right, G, np.where(MASKS[mask], 0, A), ca)
+    for found, expected in zip(maps_of(dump), maps_of(true), strict=True):
+        shut = MASKS[mask] | MASKS[mask].all(axis=0)[:, None]
+        np.testing.assert_array_equal(np.isneginf(found.logits_before), shut)
+        np.testing.assert_array_equal(np.isneginf(found.logits_after), shut)
+        assert found.mask.pairs == MASKS[mask].sum()
+        assert measure(found).values == measure(expected).values
+    findings, (of_mask,) = told(dump)
+    assert findings == told(true)[0]
+    assert (of_mask.layer, of_mask.batch, str(of_mask.severity)) == (None, 0, "note")
+    padded = "hides 11 of 44 keys: padding was recorded" in of_mask.message
+    assert padded == mask.startswith("keys")
+
+
+@pytest.mark.parametrize("value", [-1e9, -np.inf])
+def test_queries_of_padding_are_left_out_whatever_their_attention(value):
+    """What is said of content, geometry and queries is what it is without the padding."""
+    S, G, ca = terms()
+    masked = np.where(PADDED, np.float32(value), S[0])
+    A = bare.softmax(masked + G[0])
+    numbers = measure(with_masks_read(as_map(masked, G[0], A, ca))).values
+    valid = np.ix_(~PADDED, ~PADDED)
+    expected = measure(as_map(S[0][valid], G[0][valid], A[valid], ca[~PADDED])).values
+    for name in (
+        *("geometry_ratio", "geometry_ratio_near", "geometry_effect", "content_effect"),
+        *("geo_bias_std", "geo_bias_std_near", "geo_bias_absmax", "neighbour_shift", "geo_range"),
+        *("sequence_share", "content_saturation", "saturation", "entropy", "self_mass"),
+        *("local_mass", "nonfinite"),
+    ):
+        assert numbers[name] == pytest.approx(expected[name], rel=1e-5), name
+
+
+def test_two_masks_that_add_up_are_both_read():
+    S, G, _ = terms()
+    keys, queries = PADDED[None, :] * -1e9, PADDED[:, None] * -1e9
+    both = (S[0] + keys + queries).astype(np.float32)
+    found = with_masks_read(as_map(both, G[0], bare.softmax(both + G[0])))
+    np.testing.assert_array_equal(np.isneginf(found.logits_before), MASKS["keys and queries"])
+
+
+@given(
+    pattern=st.integers(0, 2**32),
+    share=st.floats(0.001, 0.9),
+    content=st.floats(0, 3e4),
+    beyond=st.floats(1, 1e6),
+    rounded=st.booleans(),
+)
+def test_any_mask_that_is_apart_is_found_as_it_is(pattern, share, content, beyond, rounded):
+    """Whatever its pattern and size, and however large the content is."""
+    rng = np.random.default_rng(pattern)
+    n = int(rng.integers(2, 20))
+    mask = rng.random((n, n)) < share
+    S = rng.uniform(-content / 2, content / 2, (n, n)).astype(np.float32)
+    value = -beyond * max(1e4, 8 * content)
+    S = np.where(mask, value if rounded else S + value, S).astype(np.float32)
+    map = as_map(S, np.zeros_like(S), softmax(S))
+    found = with_masks_read(map)
+    if (mask & ~mask.all(axis=1, keepdims=True)).any():
+        shut = mask | mask.all(axis=0)[:, None]
+        np.testing.assert_array_equal(np.isneginf(found.logits_before), shut)
+        np.testing.assert_array_equal(found.logits_before[~shut], S[~shut])
+        assert (found.mask.pairs, found.mask.keys) == (mask.sum(), mask.all(axis=0).sum())
+    else:
+        assert found is map
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *ONE_REPELS])
+def test_logits_of_sick_and_diverged_layers_are_no_mask(name):
+    make, *how = (LAYERS | ONE_REPELS)[name]
+    for S, G, A in zip(*make(*how), strict=True):
+        map = as_map(S, G, A)
+        assert with_masks_read(map) is map
+
+
+def test_a_mask_that_the_attention_never_saw_stays_for_the_replay_to_find(tmp_path):
+    S, G, ca = terms()
+    dump = write(tmp_path / "x.h5", under(S, MASKS["keys"], "added"), G, bare.softmax(S + G), ca)
+    assert [found.mask for found in maps_of(dump)] == [None] * HEADS
+    assert [finding[0] for finding in told(dump)[0]] == ["D003"]
+
+
+def test_the_mask_is_read_where_no_attention_was_recorded(tmp_path):
+    S, G, ca = terms()
+    masked = under(S, MASKS["far keys"], "added")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        item = bare.add_item(bare.start(file), 500, 0, ca)
+        bare.add_layer(item, 0, logits_before=masked, geo_bias=G)
+        bare.finish(file)
+    for head, found in enumerate(maps_of(open_dump(tmp_path / "x.h5"))):
+        np.testing.assert_array_equal(np.isneginf(found.logits_before), MASKS["far keys"])
+        weights = bare.softmax(masked[head] + G[head])
+        np.testing.assert_allclose(found.attention, weights, atol=1e-6)
