@@ -65,11 +65,14 @@ def _without(logits: Floats, masked: Booleans) -> Floats:
 def _highest_masked(logits: Floats) -> float:
     """The largest logit that is masked, by the logits alone; -∞ where no finite one is.
 
-    A few rows tell already that a model diverged: what is apart in all is apart in some.
+    A few rows tell already that a model diverged, where they hold what is lowest: what is apart in
+    all is apart in some.
     """
     few = _Levels.of(logits[:: max(1, len(logits) // _FEW)])
     if few.found and few.rest.size and not few.are_apart:
-        return -np.inf
+        lowest = float(logits.min(initial=0, where=np.isfinite(logits)))
+        if few.found[0][0] <= lowest / SAME_LEVEL:
+            return -np.inf
     levels = _Levels.of(logits)
     return levels.highest if levels.are_apart and levels.are_alike else -np.inf
 

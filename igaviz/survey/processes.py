@@ -70,7 +70,7 @@ class Processes:
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    """How workers begin: as copies of one process that has imported what this one has.
+    """How workers begin: as copies of one process that has imported what this one has of igaviz.
 
     It is made once and has no threads, so that copying it is safe, and a second pool starts at
     once. Where a system can't copy, each worker begins anew.
@@ -78,12 +78,14 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([name for name in sys.modules if _is_ours(name)])
+    context.set_forkserver_preload([name for name in sys.modules if _reads(name)])
     return context
 
 
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] == __package__.partition(".")[0]
+def _reads(module: str) -> bool:
+    """Whether it is of igaviz's reading side: torch has threads, which no copy survives."""
+    parts = module.split(".")
+    return parts[0] == "igaviz" and parts[1:2] not in (["record"], ["reference"], ["calibration"])
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], task: T) -> Future[R]:

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from diverged import LAYERS, ONE_REPELS
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from igaviz import diagnose, open_dump
@@ -140,6 +140,7 @@ def test_two_masks_that_add_up_are_both_read():
     np.testing.assert_array_equal(np.isneginf(found.logits_before), MASKS["keys and queries"])
 
 
+@example(pattern=0, share=0.001953125, content=10099.0, beyond=1.0, rounded=False)
 @given(
     pattern=st.integers(0, 2**32),
     share=st.floats(0.001, 0.9),
