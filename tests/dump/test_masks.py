@@ -151,7 +151,7 @@ def test_two_masks_that_add_up_are_both_read():
 def test_any_mask_that_is_apart_is_found_as_it_is(pattern, share, content, beyond, rounded):
     """Whatever its pattern and size, and however large the content is, if some of that shows."""
     rng = np.random.default_rng(pattern)
-    n = int(rng.integers(2, 20))
+    n = int(rng.integers(4, 20))
     mask = rng.random((n, n)) < share
     S = rng.uniform(-content / 2, content / 2, (n, n)).astype(np.float32)
     assume(not mask.all() and np.ptp(S[~mask]) >= content / 2)
