@@ -90,7 +90,8 @@ def _judge_map(m: Measurement, thresholds: Mapping[str, Thresholds]) -> Judgemen
 
     reasons: dict[tuple[tuple[str, ...], bool], str | None] = {}  # many checks share silences
     for check in _RULED:  # D004, unless-conditions and their checks stand in the order of need
-        key = check.silences, fired(_UNIT.id)
+        unit = outcomes.get(_UNIT.id)
+        key = check.silences, unit is not None and unit.fired
         if key not in reasons:
             reasons[key] = silenced(m, check.silences, unit_suspect=key[1])
         reason = reasons[key]
@@ -98,7 +99,7 @@ def _judge_map(m: Measurement, thresholds: Mapping[str, Thresholds]) -> Judgemen
         result = Unjudged(reason) if reason else check.rule(m, thresholds[check.id])
         if isinstance(result, Unjudged):
             unjudged[check.id] = result.reason
-        elif any(fired(other) for other in check.unless):
+        elif check.unless and any(fired(other) for other in check.unless):
             outcomes[check.id] = result._replace(fired=False)
         else:
             outcomes[check.id] = result

@@ -117,6 +117,15 @@ def judge_layer(measurements: Sequence[Measurement], settings: Settings) -> Laye
     )
 
 
+def head_verdicts(measurements: Sequence[Measurement], settings: Settings) -> dict[int, Verdict]:
+    """The verdict on each head of one layer at one step: `heads` of `judge_layer`, sooner.
+
+    `measurements` are those of one (run, phase, step, layer), one at least.
+    """
+    judgements = judge_maps(measurements, settings)
+    return _head_verdicts(layer_cases(judgements, settings), judgements)
+
+
 def map_verdicts(measurements: Sequence[Measurement], settings: Settings) -> dict[MapId, Verdict]:
     """The verdict on each map: the worst check that fired on it, with its layer's severity.
 

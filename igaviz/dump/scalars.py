@@ -107,7 +107,7 @@ def parse_line(raw: bytes, rank: int) -> ScalarLine | str:
     if not isinstance(phase, str) or not phase.isidentifier():
         return "`phase` is no name"
     values = {
-        name: tuple(_number(value) for value in listed)
+        name: tuple(map(_number, listed))
         for name, listed in fields.items()
         if _NAME.fullmatch(name)
         and name != "heads"
@@ -156,6 +156,8 @@ def _natural_or(value: Any, default: int) -> int:  # noqa: ANN401
 
 
 def _number(value: Any) -> float | None:  # noqa: ANN401
+    if type(value) is float:  # nearly all are
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

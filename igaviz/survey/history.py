@@ -15,7 +15,7 @@ from igaviz.metrics import Measurement
 from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.lines import as_measurements, thinned
+from igaviz.survey.lines import as_measurements, assumed, thinned
 from igaviz.survey.measured import Progress, measure_layers
 from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan_time_lines
 from igaviz.survey.workers import Jobs
@@ -140,13 +140,13 @@ def _of_maps(
 def _of_scalars(line: TimeLine, report: Callable[[Damage], None]) -> Iterator[Moment]:
     """What the scalars files say of layers and steps without maps."""
     entries = _entries(line)
-    measured = {(entry.id.step, entry.id.layer) for entry in entries}
+    items, measured = assumed(entries), {(entry.id.step, entry.id.layer) for entry in entries}
     steps = thinned(line.steps, {step for step, _ in measured}, MOST_STEPS)
     lines = line.run.scalar_lines(line.phase, steps, report) if steps else ()
     for (step, layer), same in groupby(lines, key=lambda found: (found.step, found.layer)):
         if (step, layer) in measured or layer not in line.heads:
             continue
-        found = [m for one in same for m in as_measurements(one, line, entries)]
+        found = [m for one in same for m in as_measurements(one, line, items)]
         shown = [m for m in found if m.id.head in line.heads[layer]]
         if shown:
             yield _moment(shown, found, from_maps=False)

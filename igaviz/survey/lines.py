@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,21 +24,33 @@ def thinned(steps: frozenset[int], measured: set[int], most: int) -> frozenset[i
     return frozenset(others.tolist()) | (steps & measured)
 
 
-def as_measurements(
-    found: ScalarLine, line: TimeLine, entries: Sequence[LayerEntry]
-) -> list[Measurement]:
-    """A line's heads as the checks take them, each as if it were one map of the smallest item."""
+class Assumed(NamedTuple):
+    """What the items behind a line are taken to be: the smallest, and the noisiest, with maps."""
+
+    n_residues: int
+    flow_time: float | None
+
+
+def assumed(entries: Iterable[LayerEntry]) -> Assumed:
+    """What is assumed of the lines of a run and phase, of which `entries` have maps."""
+    known = list(entries)
+    times = [entry.flow_time for entry in known if entry.flow_time is not None]
+    residues = min((entry.n_residues for entry in known), default=_UNKNOWN_SIZE)
+    return Assumed(residues, min(times, default=None))
+
+
+def as_measurements(found: ScalarLine, line: TimeLine, items: Assumed) -> list[Measurement]:
+    """A line's heads as the checks take them, each as if it were one map of such an item."""
     if found.rank not in line.ranks:
         return []
-    known = [entry.flow_time for entry in entries if entry.flow_time is not None]
     return [
         Measurement(
             id=MapId(line.run.name, found.phase, found.step, found.rank, 0, found.layer, head),
             item="",
-            n_residues=min((entry.n_residues for entry in entries), default=_UNKNOWN_SIZE),
+            n_residues=items.n_residues,
             length_unit="angstrom",
             values={name: numbers[place] for name, numbers in found.values.items()},
-            flow_time=min(known, default=None),
+            flow_time=items.flow_time,
         )
         for place, head in enumerate(found.heads)
     ]

@@ -21,14 +21,14 @@ from igaviz.checks import (
     judge_layer,
 )
 from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
-from igaviz.checks.judge import map_verdicts
+from igaviz.checks.judge import head_verdicts, map_verdicts
 from igaviz.dump import Damage, Dump, Run
 from igaviz.metrics import METRICS, Measurement, Value
 from igaviz.metrics.combine import combine
 from igaviz.metrics.course import Course, CourseBuilder, Scale, scale_of
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.lines import as_measurements, thinned
+from igaviz.survey.lines import as_measurements, assumed, thinned
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.page_pictures import Known, draw_worst
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
@@ -221,7 +221,7 @@ class _Growing:
         self.measured.add((group.step, group.layer))
         self._know(group, settings)
         if group.step in self.steps:
-            self._add(group.measurements, verdict, from_maps=True)
+            self._add(group.measurements, verdict.heads, from_maps=True)
 
     def _know(self, group: LayerGroup, settings: Settings) -> None:
         """Keep which maps of the last step could be drawn, the worst item of each head."""
@@ -237,7 +237,7 @@ class _Growing:
     def add_scalars(self, settings: Settings, report: Callable[[Damage], None]) -> Iterator[int]:
         """Take the lines of the scalars files, at steps and layers without maps, step by step."""
         line = self.line
-        entries = tuple(e for e in line.run.entries if e.id.phase == line.phase)
+        items = assumed(e for e in line.run.entries if e.id.phase == line.phase)
         steps = self.steps & line.steps
         lines = line.run.scalar_lines(line.phase, steps, report) if steps else ()
         for step, of_step in groupby(lines, key=lambda found: found.step):
@@ -245,25 +245,30 @@ class _Growing:
             for layer, same in groupby(of_step, key=lambda found: found.layer):
                 if (step, layer) in self.measured or layer not in line.heads:
                     continue
-                found = [m for one in same for m in as_measurements(one, line, entries)]
+                found = [m for one in same for m in as_measurements(one, line, items)]
                 if found:
-                    self._add(found, judge_layer(found, settings), from_maps=False)
+                    self._add(found, head_verdicts(found, settings), from_maps=False)
 
     def _add(
-        self, measurements: Sequence[Measurement], verdict: LayerVerdict, *, from_maps: bool
+        self,
+        measurements: Sequence[Measurement],
+        verdicts: Mapping[int, Verdict],
+        *,
+        from_maps: bool,
     ) -> None:
+        first = measurements[0].id
         by_head: dict[int, list[Mapping[str, Value]]] = defaultdict(list)
         for m in measurements:
             by_head[m.id.head].append(m.values)
-        shown = set(by_head) if from_maps else set(self.line.heads[verdict.layer])
+        shown = set(by_head) if from_maps else set(self.line.heads[first.layer])
         heads = {
             head: found[0] if len(found) == 1 else combine(found)
             for head, found in sorted(by_head.items())
             if head in shown
         }
-        self.builder.add(verdict.step, verdict.layer, heads, from_maps=from_maps)
+        self.builder.add(first.step, first.layer, heads, from_maps=from_maps)
         for head in heads:
-            self.verdicts[verdict.step, verdict.layer, head] = verdict.heads[head]
+            self.verdicts[first.step, first.layer, head] = verdicts[head]
 
     def finished(self) -> PageRun:
         """The run as the page shows it."""

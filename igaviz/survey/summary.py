@@ -17,7 +17,7 @@ from igaviz.metrics import METRICS, Measurement
 from igaviz.metrics.combine import combine
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.lines import as_measurements, thinned
+from igaviz.survey.lines import as_measurements, assumed, thinned
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.row import By, Row, of_step
@@ -211,7 +211,7 @@ def _scalar_layers(
 ) -> Iterator[_Layer]:
     """What the lines say of layers at steps without maps; `judged`, also which checks they show."""
     entries = tuple(entry for entry in line.run.entries if entry.id.phase == line.phase)
-    measured = {(entry.id.step, entry.id.layer) for entry in entries}
+    items, measured = assumed(entries), {(entry.id.step, entry.id.layer) for entry in entries}
     looked_at = thinned(line.steps, {step for step, _ in measured}, MOST_JUDGED) if judged else ()
     found = line.run.scalar_lines(line.phase, line.steps, report)
     for (step, layer), group in groupby(found, key=lambda found: (found.step, found.layer)):
@@ -223,7 +223,7 @@ def _scalar_layers(
             continue
         shown = None
         if step in looked_at:
-            told = [m for one in same for m in as_measurements(one, line, entries)]
+            told = [m for one in same for m in as_measurements(one, line, items)]
             shown = _shown(layer_cases(judge_maps(told, _SETTINGS), _SETTINGS))
         row = Row(
             *(line.run.name, line.phase, step, None, None, layer, None),
