@@ -135,8 +135,10 @@ def test_a_head_is_chosen_by_keyboard_and_by_click(tab):
     tab.select_option("#metric", "verdict")
     tab.locator('.cell[data-row="0"][data-column="0"]').click()
     assert text(tab, "#head h3") == "Layer 0, head 0"
-    assert tab.locator("#head figure img").count() == 3
-    assert all(tab.evaluate("[...document.querySelectorAll('#head img')].map((i) => i.alt !== '')"))
+    assert tab.locator("#figures figure img").count() == 3
+    assert all(
+        tab.evaluate("[...document.querySelectorAll('#figures img')].map((i) => i.alt !== '')")
+    )
     tab.keyboard.press("ArrowRight")
     tab.keyboard.press("ArrowDown")
     tab.keyboard.press("Enter")
@@ -146,7 +148,7 @@ def test_a_head_is_chosen_by_keyboard_and_by_click(tab):
     assert text(tab, "#said") == label
     tab.keyboard.press("Home")
     assert tab.locator(":focus").get_attribute("aria-label").startswith("layer 1, head 0: error")
-    assert "igaviz render" in text(tab, "#head .draw code")
+    assert "igaviz render" in text(tab, "#figures .draw code")
     tab.locator('.cell[data-row="0"][data-column="0"]').click()
     tab.locator(".enlarge").first.click()
     assert tab.locator("#large").is_visible()
@@ -296,13 +298,15 @@ def test_pictures_beyond_the_size_are_files_beside_the_page(tmp_path, browser):
     assert all(path.exists() and path.parent.name == "b é_figures" for path in mixed.linked)
     opened = browser.new_page()
     opened.goto(mixed.path.as_uri())
-    opened.wait_for_selector("#head img")
+    opened.wait_for_selector("#figures img")
     opened.evaluate(
-        "document.querySelectorAll('#head img').forEach((i) => { i.loading = 'eager'; })"
+        "document.querySelectorAll('#figures img').forEach((i) => { i.loading = 'eager'; })"
     )
-    opened.wait_for_function("[...document.querySelectorAll('#head img')].every((i) => i.complete)")
+    opened.wait_for_function(
+        "[...document.querySelectorAll('#figures img')].every((i) => i.complete)"
+    )
     widths = opened.evaluate(
-        "[...document.querySelectorAll('#head img')].map((i) => i.naturalWidth)"
+        "[...document.querySelectorAll('#figures img')].map((i) => i.naturalWidth)"
     )
     assert len(widths) == 3
     assert min(widths) > 0
@@ -432,6 +436,91 @@ def test_odd_runs_have_a_page_without_an_error(tmp_path, browser, runs):
     assert opened.evaluate("document.documentElement.scrollWidth") <= 400
     assert ("b.h5" in opened.locator("main").inner_text()) == (runs == 3)
     opened.close()
+
+
+def many_runs(folder):
+    """Nine runs: a sick one, a sick one of numbers alone, and seven healthy ones."""
+    for number in range(8):
+        run = folder / f"run{number}"
+        run.mkdir()
+        gamma = 0.0 if number == 4 else 1.0
+        bare.write(run / "a.h5", steps=(300, 600), layers=20, heads=3, n=24, gamma=gamma)
+    line = {"phase": "train", "attempt": 0, "layer": 0, "maps": 1, "heads": [0, 1]}
+    sick = {"gamma": [1e-4, 1e-4], "geometry_effect": [1e-5, 1e-5], "geo_bias_std_near": [0, 0]}
+    (folder / "unmapped").mkdir()
+    text = "\n".join(json.dumps(line | {"step": step} | sick) for step in (2000, 3000)) + "\n"
+    (folder / "unmapped/scalars.rank-00000.jsonl").write_text(text)
+    return open_dump(*sorted(path for path in folder.iterdir()))
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory, browser):
+    """The page of more runs than lines can be told apart."""
+    gathered = page(many_runs(tmp_path_factory.mktemp("dumps")), folder="unused", pictured=0)
+    target = tmp_path_factory.mktemp("page") / "x.html"
+    written = write_page(gathered, target, command="", made="")
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, bypass_csp=True)
+    opened = context.new_page()
+    opened.goto(written.path.as_uri())
+    opened.wait_for_selector("#compare .main-svg")
+    yield opened
+    context.close()
+
+
+def test_sick_runs_stand_first_whether_they_have_maps_or_not(crowd):
+    assert text(crowd, "h1").endswith("2 of 9 runs are sick: run4 and unmapped")
+    assert crowd.locator(".run").all_inner_texts()[:2] == ["run4", "unmapped"]
+    row = crowd.locator(".runs tbody tr").nth(1).inner_text()
+    assert "error" in row
+    assert "geometry has no say, by numbers alone" in row
+
+
+def test_many_runs_are_lines_in_the_colours_of_their_verdicts(crowd):
+    chosen, *others = crowd.locator("#lines li").all_inner_texts()
+    assert chosen.strip() == "run4 (train)"
+    assert [other.split()[1:] for other in others] == [
+        ["error:", "1", "run"],
+        ["healthy:", "7", "runs"],
+    ]
+    drawn = "document.querySelector('#compare .plot').data.map((l) => [l.name, l.line.width])"
+    lines = crowd.evaluate(drawn)
+    assert [name for name, _ in lines][-2:] == ["unmapped", "run4"]  # above the healthy ones
+    assert lines[-1][1] == max(width for _, width in lines)
+    crowd.evaluate(
+        """document.querySelector('#compare .plot')
+        .emit('plotly_click', { points: [{ curveNumber: 0 }] })"""
+    )
+    crowd.wait_for_function("document.querySelector('#run').selectedOptions[0].text[3] !== '4'")
+    assert text(crowd, "#lines .shown").strip() == f"{lines[0][0]} (train)"
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_many_layers_have_low_rows_and_labels_that_do_not_touch(crowd, width):
+    crowd.set_viewport_size({"width": width, "height": 1000})
+    crowd.select_option("#metric", "entropy")
+    crowd.wait_for_timeout(REST)
+    assert (crowd.locator(".cell").first.inner_text() != "") == crowd.evaluate(
+        "document.querySelector('.cell').clientWidth >= 34"
+    )
+    heights = crowd.evaluate(
+        "[...document.querySelectorAll('.grid tbody tr')].map((r) => r.clientHeight)"
+    )
+    assert max(heights) <= 24
+    crowd.set_viewport_size({"width": 1400, "height": 1000})
+
+
+AXE = """async () => (await axe.run(document, { resultTypes: ['violations'] })).violations
+  .map((found) => [found.id, found.nodes.map((node) => node.html.slice(0, 120))])"""
+
+
+@pytest.mark.parametrize("theme_name", ["light", "dark"])
+def test_axe_finds_no_barrier(crowd, theme_name):
+    axe = pytest.importorskip("axe_playwright_python.base")
+    crowd.emulate_media(color_scheme=theme_name)
+    crowd.add_script_tag(content=axe.AXE_SCRIPT)
+    crowd.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    crowd.wait_for_timeout(REST)
+    assert crowd.evaluate(AXE) == []
 
 
 def test_what_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch, capsys):

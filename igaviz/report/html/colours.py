@@ -17,6 +17,9 @@ _LINES = {
 }
 """Lines that are told apart by colour: runs."""
 
+MOST_LINES = min(map(len, _LINES.values()))
+"""More runs than that are coloured by their verdicts."""
+
 _ORDER = {"light": ("#9cc3ea", "#0b2f5e"), "dark": ("#2f5f96", "#d9ecff")}
 """Lines in an order: layers, from the first to the last."""
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from igaviz.checks import Severity, worst
+from igaviz.checks import Severity, Verdict, worst
 from igaviz.checks.explain import explain_check
-from igaviz.checks.finding import Finding, LayerRow
+from igaviz.checks.finding import Finding
 from igaviz.checks.telling import telling
 from igaviz.checks.wording import number
 from igaviz.metrics import METRICS
 from igaviz.report.grouped import Group, Heads, grouped, head_counts, numbers, places
 from igaviz.report.headline import headline
-from igaviz.report.html.colours import LABELS, MARKS, kind_of
+from igaviz.report.html.colours import LABELS, MARKS, MOST_LINES, kind_of
 from igaviz.survey.page import Page, PageRun
 
 OVERVIEW = (
@@ -34,7 +34,9 @@ _NAMED = 4
 """Sick runs that the headline names."""
 
 _TOLD = 4
-"""Runs with one finding that are told of at once; the others are a click away."""
+"""Runs that all are told of where there are no more; else the first, the others a click away."""
+
+_FIRST = 2
 
 _STRIP = 1000.0
 """The width and the height of the strip of verdicts, in units of its own."""
@@ -45,17 +47,25 @@ def content(page: Page) -> dict[str, Any]:
     text, severity = headline(page.diagnosis)
     heads = head_counts(page.diagnosis.layers)
     runs = [_run(place, run, page) for place, run in enumerate(page.runs)]
-    title, named = _title(text, runs)
+    worst_first = sorted(runs, key=_badness, reverse=True)
+    title, named = _title(text, worst_first)
+    by_numbers = [run["severity"] for run in runs if not run["mapped"]]
+    said = ["none" if severity is None else str(severity), *by_numbers]
+    rules = [run for run in runs if run["information"]]
     return {
         "headline": text,
         "title": title,
         "named": named,
-        "severity": "none" if severity is None else str(severity),
+        "severity": max(said, key=_ORDER.index),
         "glyphs": MARKS,
         "labels": LABELS,
         "columns": [title for _, title in OVERVIEW],
         "runs": runs,
-        "worst_first": sorted(runs, key=lambda run: -_ORDER.index(run["severity"])),
+        "worst_first": worst_first,
+        "crowded": crowded(page),
+        "rules": _first(rules),
+        "further_rules": rules[len(_first(rules)) :],
+        "creators": sorted({run["creator"] for run in runs if run["creator"]}),
         "findings": _findings(page.diagnosis.findings, heads, page),
         "history": _findings(page.diagnosis.history, heads, page),
         "several": len(page.runs) > 1,
@@ -71,11 +81,47 @@ def content(page: Page) -> dict[str, Any]:
 _ORDER = tuple(MARKS)
 
 
+def crowded(page: Page) -> bool:
+    """Whether there are more runs than lines of a chart can be told apart."""
+    return len(page.runs) > MOST_LINES
+
+
+def run_verdict(run: PageRun, page: Page) -> Verdict:
+    """The worst verdict on a head of `run`, as the table of runs tells it."""
+    return worst(_verdicts(run, page))
+
+
+def _verdicts(run: PageRun, page: Page) -> list[Verdict]:
+    """The verdict on each head: of the diagnosis, or of a run without maps of its last step."""
+    rows = [row for row in page.diagnosis.layers if (row.run, row.phase) == (run.run, run.phase)]
+    if rows:
+        return [verdict for row in rows for _, verdict in row.heads]
+    last = (run.words[place] for place in run.verdicts[-1].ravel().tolist())
+    return [verdict for verdict in last if verdict is not None]
+
+
+def _badness(run: dict[str, Any]) -> tuple[int, ...]:
+    """Orders runs: by their worst verdict, then by the shares of heads with each verdict."""
+    counts = dict(run["tally"])
+    heads = max(sum(counts.values()), 1)
+    shares = (1000 * counts.get(kind, 0) // heads for kind in reversed(MARKS))
+    return _ORDER.index(run["severity"]), *shares
+
+
+def _first(told: list[Any]) -> list[Any]:
+    """Those of several runs that are told of at once."""
+    return told if len(told) <= _TOLD else told[:_FIRST]
+
+
 def _title(text: str, runs: list[dict[str, Any]]) -> tuple[str, list[str]]:
-    """How many of several runs are sick, and which; the headline of a single one."""
+    """How many of several runs are sick, and which, the worst first; the headline of a single one.
+
+    That of a run without maps knows nothing of its numbers.
+    """
     judged = [run for run in runs if run["severity"] != "none"]
     if len(judged) < 2:
-        return text, []
+        alone = len(runs) == 1 and judged and not runs[0]["mapped"]
+        return f"{text} By numbers alone: {runs[0]['words']}" if alone else text, []
     sick = list(dict.fromkeys(r["name"] for r in judged if r["severity"] in ("warning", "error")))
     if not sick:
         unknown = sum(run["severity"] == "unknown" for run in judged)
@@ -86,18 +132,18 @@ def _title(text: str, runs: list[dict[str, Any]]) -> tuple[str, list[str]]:
 
 
 def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
-    rows = [r for r in page.diagnosis.layers if (r.run, r.phase) == (run.run, run.phase)]
-    verdict = worst(verdict for row in rows for _, verdict in row.heads)
+    verdicts = _verdicts(run, page)
+    verdict = worst(verdicts)
     steps = run.course.steps.tolist()
     said = {i.run: i.message for i in page.diagnosis.information}
     return {
         "place": place,
         "name": run.run,
         "phase": run.phase,
-        "severity": kind_of(verdict) if rows else "none",
-        "words": verdict.words if rows else "numbers alone",
+        "severity": kind_of(verdict),
+        "words": verdict.words,
         "check": verdict.check,
-        "tally": _tally(rows),
+        "tally": _tally(verdicts),
         "strip": _strip(run),
         "since": run.sick_since(),
         "first": steps[0],
@@ -148,9 +194,9 @@ def _last(run: PageRun, name: str) -> str:
     return number(value) if value == value else "–"
 
 
-def _tally(rows: list[LayerRow]) -> list[tuple[str, int]]:
+def _tally(verdicts: list[Verdict]) -> list[tuple[str, int]]:
     """How many heads have each kind of verdict, the worst first."""
-    counts = Counter(kind_of(v) for row in rows for _, v in row.heads)
+    counts = Counter(map(kind_of, verdicts))
     return [(kind, counts[kind]) for kind in reversed(MARKS) if counts[kind]]
 
 
@@ -172,8 +218,8 @@ def _finding(groups: list[Group], heads: Heads, page: Page) -> dict[str, Any]:
         "id": check.id,
         "name": check.name,
         "title": check.title,
-        "runs": runs[:_TOLD],
-        "further": runs[_TOLD:],
+        "runs": _first(runs),
+        "further": runs[len(_first(runs)) :],
         "meaning": told.meaning,
         "remedy": told.remedy,
         "formula": told.formula,

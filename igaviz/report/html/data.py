@@ -14,6 +14,7 @@ import numpy.typing as npt
 from igaviz.metrics import METRICS
 from igaviz.metrics.course import Course, Scale
 from igaviz.report.html.colours import LABELS, MARKS, kind_of, palettes
+from igaviz.report.html.content import crowded, run_verdict
 from igaviz.survey.page import Page, PageRun
 
 TRAJECTORIES = ("gamma", "geometry_ratio", "entropy", "saturation")
@@ -38,6 +39,7 @@ def page_data(page: Page) -> dict[str, Any]:
         ],
         "trajectories": list(TRAJECTORIES),
         "runs": [_run(run, page) for run in page.runs],
+        "crowded": crowded(page),
         "glyphs": MARKS,
         "labels": LABELS,
         "palettes": palettes(),
@@ -53,6 +55,7 @@ def _run(run: PageRun, page: Page) -> dict[str, Any]:
     return {
         "name": run.run,
         "phase": run.phase,
+        "severity": kind_of(run_verdict(run, page)),
         "folder": run.folder,
         "steps": course.steps.tolist(),
         "fromMaps": course.from_maps.tolist(),

@@ -69,12 +69,12 @@ function layoutOf(metric, palette, decades) {
 
 const CONFIG = { displayModeBar: false, responsive: true };
 
-function tableOf(head, rows) {
+function tableOf(title, head, rows) {
   const top = element('tr', {}, ...head.map((text) => element('th', { scope: 'col' }, text)));
   const lines = rows.map(([first, ...others]) => element('tr', {},
     element('th', { scope: 'row' }, first), ...others.map((value) => element('td', {}, short(value)))));
   const table = element('table', {}, element('thead', {}, top), element('tbody', {}, ...lines));
-  return element('div', { className: 'data', tabIndex: 0, role: 'region', 'aria-label': 'Numbers of the chart' }, table);
+  return element('div', { className: 'data', tabIndex: 0, role: 'region', 'aria-label': `Numbers of ${title}` }, table);
 }
 
 // A table of many rows is made when it is opened.
@@ -127,16 +127,26 @@ function drawCourse(state, palette, metric) {
   const decades = decadesOf(metric, traces);
   const layout = { ...layoutOf(metric, palette, decades), shapes: [stepMark(run.steps[state.step], palette)] };
   Plotly.react(box.plot, onDecades(traces, decades), layout, CONFIG);
-  fillWhenOpened(box.details, () => tableOf(['step', ...run.layers.map((layer) => `layer ${layer}`)],
+  fillWhenOpened(box.details, () => tableOf(`${titleOf(metric)}, by layer`, ['step', ...run.layers.map((layer) => `layer ${layer}`)],
     run.steps.map((step, t) => [step.toLocaleString('en'), ...run.layers.map((_, row) => run.byLayer[name][row][t])])));
 }
 
-const DASHES = [['solid', ''], ['dash', '7 4'], ['dot', '2 3'], ['dashdot', '7 3 2 3']];
-
-// How the line of each run looks: colours first, then dashes.
+// How the line of a run looks: by its own colour, or by its verdict's where there are many runs.
 function runLine(place, palette) {
-  const { lines } = palette;
-  return { colour: lines[place % lines.length], dash: DASHES[Math.floor(place / lines.length) % DASHES.length] };
+  if (!data.crowded) return { color: palette.lines[place], width: place === state.run ? 4 : 1.8 };
+  if (place === state.run) return { color: palette.inks.ink, width: 4 };
+  return verdictLine(data.runs[place].severity, palette);
+}
+
+function verdictLine(severity, palette) {
+  return { color: palette.verdicts[severity] ?? palette.inks.faint, width: severity === 'error' || severity === 'warning' ? 1.8 : 1.2 };
+}
+
+// The worst lie above the others, and the chosen one above all.
+function drawingOrder() {
+  const severities = Object.keys(data.glyphs);
+  const depth = (place) => (place === state.run ? severities.length : severities.indexOf(data.runs[place].severity));
+  return data.runs.map((_, place) => place).sort((a, b) => depth(a) - depth(b));
 }
 
 function drawComparison(state, palette) {
@@ -145,25 +155,45 @@ function drawComparison(state, palette) {
   const metric = metricByName.get(state.metric) ?? metricByName.get('geometry_effect') ?? data.metrics[0];
   const box = chartBox(parent, 'compare');
   nameChart(box, titleOf(metric));
-  const traces = data.runs.map((run, place) => {
-    const { colour, dash } = runLine(place, palette);
-    return lineOf(run, run.ofRun[metric.name] ?? run.steps.map(() => null), plain(run.name), { color: colour, width: place === state.run ? 4 : 1.8, dash: dash[0] }, plain(run.name));
+  const order = drawingOrder();
+  const traces = order.map((place) => {
+    const run = data.runs[place];
+    return lineOf(run, run.ofRun[metric.name] ?? run.steps.map(() => null), plain(run.name), runLine(place, palette), plain(run.name));
   });
   const decades = decadesOf(metric, traces);
   Plotly.react(box.plot, onDecades(traces, decades), layoutOf(metric, palette, decades), CONFIG);
-  fillWhenOpened(box.details, () => tableOf(['run', 'first', 'middle', 'last'], data.runs.map((run) => {
+  box.plot.removeAllListeners('plotly_click');
+  box.plot.on('plotly_click', ({ points }) => showRun(order[points[0].curveNumber]));
+  fillWhenOpened(box.details, () => tableOf(`${titleOf(metric)}, by run`, ['run', 'first', 'middle', 'last'], data.runs.map((run) => {
     const values = run.ofRun[metric.name] ?? [null];
-    return [`${run.name} (${run.phase})`, values[0], values[values.length >> 1], values[values.length - 1]];
+    return [nameOf(run), values[0], values[values.length >> 1], values[values.length - 1]];
   })));
-  document.getElementById('lines').replaceChildren(...data.runs.map((run, place) => element('li',
-    { className: place === state.run ? 'shown' : '' }, swatch(runLine(place, palette)), ` ${run.name} (${run.phase})`)));
+  document.getElementById('lines').replaceChildren(...(data.crowded ? verdictKeys(state, palette) : runKeys(state, palette)));
 }
 
-function swatch({ colour, dash }) {
+function nameOf(run) {
+  return `${run.name} (${run.phase})`;
+}
+
+function runKeys(state, palette) {
+  return data.runs.map((run, place) => element('li',
+    { className: place === state.run ? 'shown' : '' }, swatch(runLine(place, palette)), ` ${nameOf(run)}`));
+}
+
+// The chosen run, and how many of the others have each verdict, the worst first.
+function verdictKeys(state, palette) {
+  const others = data.runs.filter((_, place) => place !== state.run);
+  const kinds = Object.keys(data.glyphs).reverse().map((kind) => [kind, others.filter((run) => run.severity === kind).length]);
+  const told = kinds.filter(([, count]) => count).map(([kind, count]) => element('li', {},
+    swatch(verdictLine(kind, palette)), ` ${data.glyphs[kind]} ${data.labels[kind]}: ${count} run${count > 1 ? 's' : ''}`));
+  return [element('li', { className: 'shown' }, swatch(runLine(state.run, palette)), ` ${nameOf(data.runs[state.run])}`), ...told];
+}
+
+function swatch({ color, width }) {
   const drawn = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   const line = document.createElementNS('http://www.w3.org/2000/svg', 'line');
   for (const [name, value] of Object.entries({ width: 30, height: 10, 'aria-hidden': 'true' })) drawn.setAttribute(name, value);
-  for (const [name, value] of Object.entries({ x1: 0, x2: 30, y1: 5, y2: 5, stroke: colour, 'stroke-width': 3, 'stroke-dasharray': dash[1] })) line.setAttribute(name, value);
+  for (const [name, value] of Object.entries({ x1: 0, x2: 30, y1: 5, y2: 5, stroke: color, 'stroke-width': Math.max(width, 2) })) line.setAttribute(name, value);
   drawn.append(line);
   return drawn;
 }

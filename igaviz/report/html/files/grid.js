@@ -28,21 +28,27 @@ function shareOf(scale, value) {
   return (value - scale.low) / (scale.high - scale.low);
 }
 
+// Texts are laid out anew where they change: those that don't show stay empty.
+function write(cell, text) {
+  if (cell.textContent !== text) cell.textContent = text;
+}
+
 function paintVerdict(cell, verdict, palette) {
   const severity = verdict?.severity ?? 'none';
   const colour = palette.verdicts[severity] ?? palette.inks.faint;
-  cell.textContent = verdict ? data.glyphs[severity] : '';
+  write(cell, verdict ? data.glyphs[severity] : '');
   const sick = severity === 'error' || severity === 'warning';
   const base = channels(palette.inks.paper);
   const rgb = channels(colour).map((part, i) => Math.round(part * (sick ? 1 : 0.14) + base[i] * (sick ? 0 : 0.86)));
-  cell.style.background = `rgb(${rgb})`;
+  cell.style.backgroundColor = `rgb(${rgb})`;
   cell.style.color = sick ? inkOn(rgb) : colour;
 }
 
 function paintMetric(cell, metric, value, palette) {
-  cell.textContent = short(value) === 'beyond' ? '∞' : short(value);
+  const text = wordless ? '' : short(value);
+  write(cell, text === 'beyond' ? '∞' : text);
   const rgb = mixed(stopsOf(metric.scale, palette), shareOf(metric.scale, Number.isNaN(value) ? 0 : value));
-  cell.style.background = `rgb(${rgb})`;
+  cell.style.backgroundColor = `rgb(${rgb})`;
   cell.style.color = Number.isNaN(value) ? '' : inkOn(rgb);
 }
 
@@ -64,6 +70,7 @@ function wordsOf(verdict) {
 }
 
 let cells = [];
+let wordless = false; // whether cells are too narrow for a number
 
 function buildGrid(state, choose) {
   const run = data.runs[state.run];
@@ -93,19 +100,24 @@ function buildGrid(state, choose) {
   fitGrid();
 }
 
-// Cells too narrow for a number show it below the grid alone, when they are pointed at.
+// Cells too narrow for a number show it below the grid alone, when they are pointed at. Says whether
+// they are so now and were not before, or the other way round.
 function fitGrid() {
   const holder = document.getElementById('grid');
-  const heads = cells[0].length;
-  holder.classList.toggle('compact', (holder.clientWidth - 78) / heads < 36);
-  holder.classList.toggle('tiny', cells.length > 16 || (holder.clientWidth - 78) / heads < 18);
-  thinLabels(holder, heads);
+  const room = (holder.clientWidth - 78) / cells[0].length;
+  const many = cells.length > 16;
+  const before = wordless;
+  wordless = room < 36;
+  holder.classList.toggle('low', many && !wordless);
+  holder.classList.toggle('compact', wordless);
+  holder.classList.toggle('tiny', room < 18 || (many && wordless));
+  thinLabels(holder, room);
+  return wordless !== before;
 }
 
 // Of many heads every second, fifth or tenth is numbered: as many as there is room for.
-function thinLabels(holder, heads) {
-  const room = (holder.clientWidth - 78) / heads;
-  const every = [1, 2, 5, 10, 20, 50].find((n) => n * room >= 17) ?? 100;
+function thinLabels(holder, room) {
+  const every = [1, 2, 5, 10, 20, 50].find((n) => n * room >= 22) ?? 100;
   holder.querySelectorAll('thead th').forEach((label, place) => {
     label.classList.toggle('thinned', place > 0 && (place - 1) % every !== 0);
   });
@@ -147,13 +159,18 @@ function paintGrid(state, palette) {
     if (metric) paintMetric(cell, metric, value, palette);
     else paintVerdict(cell, verdict, palette);
     cell.classList.toggle('gone', metric ? Number.isNaN(value) : !verdict);
-    const picture = cell.classList.contains('pictured') ? '; figures in this page' : '';
-    cell.setAttribute('aria-label', sayCell(state, row, column) + picture);
-    const chosen = row === state.row && column === state.column;
-    cell.setAttribute('aria-pressed', String(chosen));
-    if (!focused) cell.tabIndex = chosen ? 0 : -1;
+    const chosen = String(row === state.row && column === state.column);
+    if (cell.getAttribute('aria-pressed') !== chosen) cell.setAttribute('aria-pressed', chosen);
+    if (!focused) cell.tabIndex = chosen === 'true' ? 0 : -1;
   }));
   pointAt(state, state.row, state.column);
+}
+
+function nameCells(state) {
+  cells.forEach((line, row) => line.forEach((cell, column) => {
+    const picture = cell.classList.contains('pictured') ? '; figures in this page' : '';
+    cell.setAttribute('aria-label', sayCell(state, row, column) + picture);
+  }));
 }
 
 function paintLegend(state, palette) {

@@ -22,7 +22,7 @@ function stepName() {
   return `${run.steps[state.step].toLocaleString('en')}${run.fromMaps[state.step] ? ', maps' : ', numbers alone'}`;
 }
 
-// The grid and the head follow at once, the charts and what is said when the slider rests.
+// The grid and the head follow at once; the charts, and what is said, when the slider rests.
 function drawStep() {
   const run = data.runs[state.run];
   control('step-name').textContent = stepName();
@@ -34,6 +34,7 @@ function drawStep() {
   paintGrid(state, palette());
   showHead(state);
   atRest(() => {
+    nameCells(state);
     drawCourses(state, palette());
     control('live').textContent = `Step ${run.steps[state.step].toLocaleString('en')}, ${sayCell(state, state.row, state.column)}`;
   });
@@ -51,6 +52,7 @@ function drawAll() {
   applyStyle();
   paintLegend(state, palette());
   drawStep();
+  nameCells(state);
   drawComparison(state, palette());
 }
 
@@ -91,6 +93,12 @@ function goTo(step) {
   drawStep();
 }
 
+async function showRun(place) {
+  await loaded[place];
+  takeRun(place);
+  drawAll();
+}
+
 // A run of the table, the step since when it is sick, or the head of a finding.
 async function follow(button) {
   await loaded[button.dataset.run];
@@ -114,11 +122,7 @@ function listen() {
     state.metric = event.target.value;
     drawAll();
   });
-  control('run').addEventListener('change', async (event) => {
-    await loaded[event.target.value];
-    takeRun(Number(event.target.value));
-    drawAll();
-  });
+  control('run').addEventListener('change', (event) => showRun(Number(event.target.value)));
   control('step').addEventListener('input', (event) => goTo(Number(event.target.value)));
   control('before').addEventListener('click', () => goTo(state.step - 1));
   control('after').addEventListener('click', () => goTo(state.step + 1));
@@ -132,7 +136,7 @@ function listen() {
   });
   printing.addEventListener('change', fitPaper);
   for (const button of document.querySelectorAll('button.run, button.since, button.show')) button.addEventListener('click', () => follow(button));
-  new ResizeObserver(fitGrid).observe(control('grid'));
+  new ResizeObserver(() => fitGrid() && paintGrid(state, palette())).observe(control('grid'));
 }
 
 // A chart keeps the width that it was drawn at, and nobody says how wide the paper is: these are
