@@ -23,10 +23,14 @@ Severity = Literal["healthy", "note", "warning", "error"] | None
 
 
 class Header:
-    """What a figure shows, in two lines; the verdict to their right; the caption at the bottom."""
+    """What a figure shows, in two lines; the verdict to their right; the caption at the bottom.
 
-    def __init__(self, page: theme.Page) -> None:
+    `maps`: whether it has maps, in which yellow stands for what is not finite.
+    """
+
+    def __init__(self, page: theme.Page, *, maps: bool = True) -> None:
         self.page = page
+        self.not_finite = "Yellow is not finite" if maps else "Not finite"
         left, right = page.x(_MARGIN), page.x(page.width - _MARGIN)
         line: dict[str, Any] = {"va": "baseline", "parse_math": False}
         bottom = page.y(page.height - 0.12)
@@ -53,7 +57,7 @@ class Header:
         self.say(
             _head(profiles.map),
             _details(profiles.map, profiles.pairs.radius),
-            _caption(profiles, window, remark),
+            self._caption(profiles, window, remark),
             verdict,
             severity,
         )
@@ -73,6 +77,22 @@ class Header:
         self.details.set_text(text.fit(details, width, theme.BODY))
         self.caption.set_text(text.fit(caption, width, theme.SMALL))
 
+    def _caption(self, profiles: Profiles, window: Window, remark: str) -> str:
+        parts = [remark] if remark else []
+        if not window.whole and window.size:
+            first, last = (window.label_of(position) for position in window.positions[[0, -1]])
+            parts.append(
+                f"{window.size} of {window.structure.n_residues} residues are shown, {first} to "
+                f"{last}; numbers and colour scales speak of all."
+            )
+        counted = [
+            f"{name.replace('_', ' ').replace('geo ', 'geometric ')} {_kinds(count)}"
+            for name, count in profiles.non_finite.items()
+        ]
+        if counted:
+            parts.append(f"{self.not_finite}: {'; '.join(counted)}.")
+        return " ".join(parts)
+
 
 def _head(map: AttentionMap) -> str:
     item = map.structure.name or f"item {map.id.batch}"
@@ -91,23 +111,6 @@ def _details(map: AttentionMap, radius: float) -> str:
         "" if map.structure.flow_time is None else f"t = {text.decimal(map.structure.flow_time)}",
     ]
     return " · ".join(part for part in parts if part)
-
-
-def _caption(profiles: Profiles, window: Window, remark: str) -> str:
-    parts = [remark] if remark else []
-    if not window.whole and window.size:
-        first, last = (window.label_of(position) for position in window.positions[[0, -1]])
-        parts.append(
-            f"{window.size} of {window.structure.n_residues} residues are shown, {first} to "
-            f"{last}; numbers and colour scales speak of all."
-        )
-    counted = [
-        f"{name.replace('_', ' ').replace('geo ', 'geometric ')} {_kinds(count)}"
-        for name, count in profiles.non_finite.items()
-    ]
-    if counted:
-        parts.append(f"Yellow is not finite: {'; '.join(counted)}.")
-    return " ".join(parts)
 
 
 def _kinds(count: NonFinite) -> str:

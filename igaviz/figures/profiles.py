@@ -35,7 +35,7 @@ class ProfilesFigure:
         row = theme.TITLE_ROOM + query.HEIGHT + theme.AXIS_ROOM
         page = theme.Page(2 * _PITCH + 0.26, header.HEIGHT + _LEGEND + 2 * row + theme.CAPTION_ROOM)
         self.figure = page.figure
-        self.header = Header(page)
+        self.header = Header(page, maps=False)
         self.panels = [
             QueryPanel(
                 page,

@@ -38,7 +38,7 @@ class SeparationFigure:
         top = HEIGHT + theme.TITLE_ROOM + _FOR_THE_KEY
         page = theme.Page(2 * _PITCH + 0.35, top + _HEIGHT + theme.AXIS_ROOM + theme.CAPTION_ROOM)
         self.figure = page.figure
-        self.header = Header(page)
+        self.header = Header(page, maps=False)
         self.near, self.every = (
             SeparationPanel(page.axes(_LEFT + slot * _PITCH, top, width, _HEIGHT))
             for slot, width in enumerate(_WIDTHS)

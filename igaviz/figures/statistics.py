@@ -27,7 +27,7 @@ class StatisticsFigure:
         top = header.HEIGHT + theme.TITLE_ROOM + FOR_THE_KEY
         page = theme.Page(3 * _PITCH + 0.09, top + _HEIGHT + theme.AXIS_ROOM + theme.CAPTION_ROOM)
         self.figure = page.figure
-        self.header = Header(page)
+        self.header = Header(page, maps=False)
         axes = [page.axes(_LEFT + slot * _PITCH, top, _WIDTH, _HEIGHT) for slot in range(3)]
         self.attention = AttentionCurvesPanel(axes[0])
         self.bias = BiasCurvesPanel(axes[1])

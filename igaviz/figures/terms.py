@@ -42,7 +42,7 @@ class TermsFigure:
         top = HEIGHT + _LEGEND
         page = theme.Page(13.4, top + 2 * _ROW + theme.CAPTION_ROOM)
         self.figure = page.figure
-        self.header = Header(page)
+        self.header = Header(page, maps=False)
         tops = [top + theme.TITLE_ROOM + row * _ROW for row in range(2)]
         self.shares = [SharesPanel(page.axes(_LEFT, y, _WIDTH, _HEIGHT)) for y in tops]
         self.numbers = [
@@ -67,8 +67,8 @@ class TermsFigure:
         window = Window.of(subject.map.structure, view)
         found = VarianceShares.of(subject.map, subject.pairs)
         remark = (
-            f"{QUESTION} A term's share is cov(term, sum) ÷ var(sum): covariances are split "
-            "evenly; below 0 it works against the sum. All shares of a query add up to 1."
+            f"{QUESTION} Its share is cov(term, sum) ÷ var(sum), below 0 where it works against "
+            "the sum; a query's add up to 1."
         )
         self.header.update(subject, window, verdict, severity, remark)
         for k, (title, keys) in enumerate(_HALVES):

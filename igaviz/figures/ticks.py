@@ -9,6 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from igaviz.figures import text
 
+_LONGEST = len("−0.25")
+"""Longer labels would run into the name of their axis."""
+
 
 def value_ticks(
     low: float, high: float, *, log: bool = False, most: int = 5
@@ -30,7 +33,9 @@ def scaled_ticks(low: float, high: float) -> tuple[list[float], list[str], str]:
     """
     largest = max(abs(low), abs(high))
     if largest == 0 or 0.02 <= largest < 1_000:
-        return *value_ticks(low, high), ""
+        ticks, labels = value_ticks(low, high)
+        if max(map(len, labels), default=0) <= _LONGEST:
+            return ticks, labels, ""
     exponent = 3 * math.floor(math.log10(largest) / 3)
     ticks, labels = value_ticks(low / 10.0**exponent, high / 10.0**exponent)
     return [t * 10.0**exponent for t in ticks], labels, f"10{text.superscript(exponent)} "
