@@ -61,7 +61,9 @@ Radius = Annotated[float, typer.Option(help="Residues nearer than this are local
 Jobs = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Worker processes; the number of cores if left out.", show_default=False
+        min=1,
+        help="Worker processes; one for each core, where that saves time, if left out.",
+        show_default=False,
     ),
 ]
 NoCache = Annotated[
@@ -153,7 +155,8 @@ def workers(jobs: int | None, no_cache: bool, scheduler: str | None = None) -> W
     from igaviz.survey.cache import Cache
     from igaviz.survey.workers import Workers
 
-    return Workers(worker_count(jobs), None if no_cache else Cache.of_user(), scheduler)
+    cache = None if no_cache else Cache.of_user()
+    return Workers(worker_count(jobs), cache, scheduler, if_worth=jobs is None)
 
 
 def report_cache(workers: Workers) -> None:

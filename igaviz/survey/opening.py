@@ -13,6 +13,9 @@ from igaviz.dump.run import Progress, open_listing
 from igaviz.errors import DumpError
 from igaviz.survey.workers import Jobs, Workers, run_tasks
 
+_SECONDS = 0.004
+"""What the index of a shard of a few layers takes."""
+
 
 def open_by(*paths: str | Path, jobs: Jobs = 1, progress: Progress | None = None) -> Dump:
     """As `open_dump`, the shards shared out among workers; the cache spares those it knows.
@@ -30,16 +33,17 @@ def shard_indexes(shards: Sequence[Path], workers: Workers) -> Iterator[ShardInd
     cache = workers.cache
     known = [cache is not None and cache.has_index(shard) for shard in shards]
     missing = [shard for shard, there in zip(shards, known, strict=True) if not there]
-    read = run_tasks(partial(_index, folder=workers.folder), missing, workers)
+    index = partial(_index, folder=workers.folder)
+    read = run_tasks(index, missing, workers, seconds=_SECONDS * len(missing))
     for shard, there in zip(shards, known, strict=True):
         kept = cache.index(shard) if cache is not None and there else None
         if kept is not None:
             yield kept
             continue
-        index = try_to_index(shard) if there else next(read).result
-        if cache is not None and isinstance(index, ShardIndex):
-            cache.keep_index(index)
-        yield index or DumpError("the process that read it died", path=str(shard))
+        found = try_to_index(shard) if there else next(read).result
+        if cache is not None and isinstance(found, ShardIndex):
+            cache.keep_index(found)
+        yield found or DumpError("the process that read it died", path=str(shard))
 
 
 def _index(shard: Path, folder: str) -> ShardIndex | DumpError:

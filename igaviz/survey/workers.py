@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,9 @@ R = TypeVar("R")
 FEW_TASKS = 10
 """Below this many tasks, starting processes costs more than it saves."""
 
+WORTH = 1.5
+"""Seconds of work from which on starting two processes saves time."""
+
 
 @dataclass(frozen=True)
 class Done(Generic[T, R]):
@@ -36,13 +40,15 @@ class Done(Generic[T, R]):
 class Workers:
     """Who works: `jobs` processes here, or the Dask cluster whose scheduler is at `scheduler`.
 
-    What is measured already is in `cache`, or in the `parts` that others measured.
+    What is measured already is in `cache`, or in the `parts` that others measured. With `if_worth`
+    the processes are started only where they save time: nobody asked for them.
     """
 
     jobs: int = 1
     cache: Cache | None = None
     scheduler: str | None = None
     parts: Known | None = None
+    if_worth: bool = False
 
     @classmethod
     def of(cls, jobs: Jobs) -> Workers:
@@ -59,11 +65,15 @@ class Workers:
         """Where relative paths of tasks begin: workers elsewhere don't know."""
         return "" if self.scheduler is None else str(Path.cwd())
 
-    def hired(self, tasks: int) -> AbstractContextManager[Crew] | None:
-        """The crew for so many tasks, None where they are done soonest in this process."""
+    def hired(self, tasks: int, seconds: float) -> AbstractContextManager[Crew] | None:
+        """The crew for so many tasks, None where they are done soonest in this process.
+
+        `seconds` is about what they take one after the other.
+        """
         if self.scheduler is not None:
             return Cluster.hired(self.scheduler) if tasks else None
-        return Processes.hired(self.jobs) if self.jobs > 1 and tasks >= FEW_TASKS else None
+        enough = tasks >= FEW_TASKS and (seconds >= WORTH or not self.if_worth)
+        return Processes.hired(self.jobs) if self.jobs > 1 and enough else None
 
 
 Jobs = int | Workers
@@ -95,18 +105,20 @@ def run_tasks(
     jobs: Jobs = 1,
     *,
     parts: Callable[[T], Sequence[T]] | None = None,
+    seconds: float = math.inf,
 ) -> Iterator[Done[T, R]]:
     """Each task with `function`'s result, in the order of `tasks`.
 
     With more than one job and enough tasks the work goes to worker processes, a few tasks ahead
     of what is consumed. A dead worker may fail every task in flight and name none, so those are
     run again one at a time, and only the one that kills again is given up. `parts` takes that one
-    apart: its parts come in its place, and only those that kill are given up.
+    apart: its parts come in its place, and only those that kill are given up. `seconds` is about
+    what the tasks take one after the other.
 
     Raises what `function` raises: igaviz's own errors as they are, `WorkerError` for a bug in a
     worker. Where the caller leaves early, by Ctrl-C or otherwise, the workers are ended at once.
     """
-    hired = Workers.of(jobs).hired(len(tasks))
+    hired = Workers.of(jobs).hired(len(tasks), seconds)
     if hired is None:
         for task in tasks:
             yield Done(task, function(task))

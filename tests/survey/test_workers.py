@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from igaviz.survey.workers import run_tasks
+from igaviz.survey.workers import WORTH, Workers, run_tasks
 
 STATE = (
     "__import__('time').sleep(0.2) or (__import__('os').getpid(), "
@@ -20,3 +22,17 @@ def test_every_worker_has_one_thread_and_is_deaf_to_ctrl_c(monkeypatch, jobs):
     states = {done.result for done in run_tasks(eval, [STATE] * 12, jobs)}
     assert len(states) == jobs
     assert {(threads, deaf) for _, threads, deaf in states} == {("1", True)}
+
+
+@pytest.mark.parametrize(
+    ("workers", "seconds", "elsewhere"),
+    [
+        (Workers(2), WORTH / 2, True),
+        (Workers(2, if_worth=True), WORTH / 2, False),
+        (Workers(2, if_worth=True), WORTH, True),
+    ],
+)
+def test_processes_that_nobody_asked_for_start_where_they_save_time(workers, seconds, elsewhere):
+    tasks = ["__import__('os').getpid()"] * 12
+    where = {done.result for done in run_tasks(eval, tasks, workers, seconds=seconds)}
+    assert (os.getpid() not in where) == elsewhere
