@@ -12,8 +12,8 @@ from igaviz.metrics.groups import Doubles, Groups, Indices, Sums
 from igaviz.softmax import exponentials, softmax
 
 _SMALL = 32.0
-"""Where S or G is within this of 0, exp(S) × exp(G) stands for exp(S + G): what underflows in the
-other, less its largest, has less than e^(32 + 32 - 87) = 1e-10 of the attention."""
+"""Up to this magnitude of S and G, exp(S) × exp(G) stands for exp(S + G): neither overflows, and
+of what a row of them adds up to each is as exact as exp is."""
 
 
 def row_sums(values: Floats) -> Floats:
@@ -192,7 +192,7 @@ class Terms:
         if S is None or G is None:
             return None
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            if not (S.is_small or G.is_small):
+            if not (S.is_small and G.is_small):
                 return softmax(S.values + G.values)
             weights: Floats = S.exponentials[0] * G.exponentials[0]
             weights /= row_sums(weights)[:, None]
