@@ -133,8 +133,10 @@ def _run(arguments: list[str]) -> int:
             return _leave_stdout()
         raise
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return _interrupted()
     except Exception as error:
+        if interrupt.asked():  # in the middle of an import it comes out as some other error
+            return _interrupted()
         if _State.debug:
             traceback.print_exc()
         else:
@@ -144,9 +146,13 @@ def _run(arguments: list[str]) -> int:
             )
         return BUG
     if result == INTERRUPTED or interrupt.asked():
-        print("igaviz: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _interrupted()
     return int(result or DONE)
+
+
+def _interrupted() -> int:
+    print("igaviz: interrupted", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _usage_message(error: TyperException) -> str:
