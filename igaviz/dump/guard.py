@@ -101,8 +101,10 @@ def refuse(reason: str, inside: h5py.Group | h5py.Dataset, name: str = "") -> Du
 
 def numbered(parent: h5py.Group, parse: Parse = parse_decimal) -> list[tuple[int, str]]:
     """The links of `parent` whose names `parse` makes numbers, ascending; other names are left."""
-    # h5py gives names that are no UTF-8 as bytes
-    names = [name for name in parent if isinstance(name, str)]
+    try:  # h5py gives names that are no UTF-8 as bytes
+        names = [name for name in parent if isinstance(name, str)]
+    except (RuntimeError, OSError, KeyError, ValueError) as error:
+        raise refuse(f"damaged group ({error})", parent) from error
     return sorted((number, name) for name in names if (number := parse(name)) is not None)
 
 
@@ -160,7 +162,10 @@ def dataset(parent: h5py.Group, name: str) -> h5py.Dataset | None:
     if isinstance(found, h5py.Group):
         raise refuse("a group where a data set belongs", parent, name)
     _check_type(found)
-    _check_storage(found)
+    try:
+        _check_storage(found)
+    except (RuntimeError, OSError, ValueError, TypeError) as error:
+        raise refuse(f"damaged storage ({error})", found) from error
     return found
 
 
@@ -288,7 +293,11 @@ def attribute_number(owner: h5py.Group, name: str) -> float | int | None:
 def numeric_attributes(owner: h5py.Group, known: frozenset[str]) -> dict[str, float]:
     """All further numeric scalar attributes, by name; anything else under other names is left."""
     numbers: dict[str, float] = {}
-    for name in owner.attrs:
+    try:
+        names = list(owner.attrs)
+    except (RuntimeError, OSError, KeyError, ValueError) as error:
+        raise refuse(f"damaged attributes ({error})", owner) from error
+    for name in names:
         if not isinstance(name, str) or name in known or len(numbers) >= 64:
             continue
         try:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 from igaviz.survey.calls import run_call
@@ -113,16 +114,36 @@ def _one_thread_each() -> Iterator[None]:
 def _interrupts_held_back() -> Iterator[None]:
     """Processes started in this context never see Ctrl-C, which a terminal sends to all at once.
 
-    Here it arrives when the context is left. Ending the workers is the parent's business.
+    Here it arrives when the context is left, not between a process's start and its being known.
+    Ending the workers is the parent's business.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        with _handled_later():
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _handled_later() -> Iterator[None]:
+    """Ctrl-C that another thread takes is handled in the main one: here, when this is left."""
+    handler = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not callable(handler):
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            handler(*pressed[0])
 
 
 def _end_with_parent() -> None:
