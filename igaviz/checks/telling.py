@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+DOUBTFUL = ("D001", "D002", "D003", "D004")
+"""The ids of the checks that doubt other numbers while they stand."""
+
 TELLING = (
-    *("D001", "D002", "D003", "D004"),  # while these stand, other numbers can't be trusted
+    *DOUBTFUL,
     "D105",  # a mistake in the code, with one remedy
     *("D202", "D203", "D201"),  # what became of attention
     *("D101", "D103", "D104", "D107", "D204", "D205"),  # what geometry does, or fails to

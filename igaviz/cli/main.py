@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -32,6 +33,7 @@ DONE = 0
 FOUND = 1
 BUG = 3
 INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 VERBS: tuple[Callable[..., int], ...] = (
     info.info,
@@ -111,6 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         code = _leave_stdout()
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        code = _full(error)
     return code
 
 
@@ -135,6 +141,8 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return _full(error)
         if interrupt.asked():  # in the middle of an import it comes out as some other error
             return _interrupted()
         if _State.debug:
@@ -148,6 +156,12 @@ def _run(arguments: list[str]) -> int:
     if result == INTERRUPTED or interrupt.asked():
         return _interrupted()
     return int(result or DONE)
+
+
+def _full(error: OSError) -> int:
+    _leave_stdout()
+    _print_error(f"can't write: {(error.strerror or str(error)).lower()}", "make room there")
+    return NOTHING_DONE
 
 
 def _interrupted() -> int:

@@ -144,7 +144,7 @@ def headline(comparison: Comparison) -> tuple[str, Severity]:
     sections = _sections(comparison)
     blind = _blind(comparison)
     said = [
-        f"{_layers(turns)} of {of} {verbs[_layers(turns) > 1]}: {_ids(turns)}"
+        f"{_share(turns, of)} {verbs[_places(turns) > 1]}: {_ids(turns)}"
         for title, verbs in _VERBS.items()
         if (turns := sections[title])
     ]
@@ -201,9 +201,16 @@ def _sections(comparison: Comparison) -> dict[str, list[Turn]]:
     return sections
 
 
-def _layers(turns: Sequence[Turn]) -> int:
-    """How many layers turns speak of; one of an item counts as one."""
+def _places(turns: Sequence[Turn]) -> int:
+    """How many layers turns speak of; an item counts as one."""
     return len({turn.layer for turn in turns})
+
+
+def _share(turns: Sequence[Turn], of: str) -> str:
+    """So many `of` the layers, an item, or both."""
+    item = any(turn.layer is None for turn in turns)
+    layers = _places(turns) - item
+    return " and ".join([f"{layers} of {of}"] * bool(layers) + ["an item"] * item)
 
 
 def _ids(turns: Sequence[Turn]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from igaviz.checks.finding import Diagnosis, Finding, Severity, Skipped
+from igaviz.checks.telling import DOUBTFUL
 from igaviz.checks.wording import counted, ranges
 from igaviz.report.common import damage_json, finite
 from igaviz.report.grouped import (
@@ -157,6 +158,7 @@ def _print_maps(diagnosis: Diagnosis, heads: Heads, console: Console, *, several
 def _print_to_do(groups: Sequence[Group], console: Console, *, several: bool) -> None:
     """What to do, in this order: what breaks trust in the other numbers, then the worst."""
     urgent = [group for group in groups if group.severity > Severity.NOTE]
+    urgent.sort(key=lambda group: group.check.id not in DOUBTFUL)
     if not groups:
         return
     console.print()
@@ -170,7 +172,7 @@ def _print_to_do(groups: Sequence[Group], console: Console, *, several: bool) ->
         where = f" in layer{'s' if len(layers) > 1 else ''} {ranges(layers)}" if layers else ""
         of = f" of {group.worst.run}" if several else ""
         text = f"{group.check}{where}{of}: {group.worst.remedy}"
-        if group.check.invariant and len(groups) > 1:
+        if group.check.id in DOUBTFUL and len(groups) > 1:
             text += " While it stands, the other numbers there can't be trusted."
         print_paragraph(console, text, indent=_INDENT, first=f"{position}. ")
 

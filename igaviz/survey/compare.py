@@ -26,7 +26,7 @@ from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.selection import Numbers, format_numbers
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measured import Progress, measure_layers
-from igaviz.survey.plan import Choice, LayerTask, plan
+from igaviz.survey.plan import Choice, LayerTask, plan, require_maps
 from igaviz.survey.workers import Jobs
 
 _EACH_LAST = Numbers.parse("last")
@@ -208,6 +208,7 @@ def plan_pair(a: Dump, b: Dump | None, choice: Choice) -> Pair:
     default = choice.step.text == "all"
     dumps = [a] if b is None else [a, b]
     for name, dump in zip("AB", dumps, strict=False):
+        require_maps(dump)
         if len(dump.runs) > 1:
             names = ", ".join(run.name for run in dump.runs[:4])
             raise SelectionError(f"{name} holds {len(dump.runs)} runs ({names}): compare one")

@@ -19,6 +19,7 @@ from igaviz.dump.run import describe
 from igaviz.errors import DumpError, NothingReadableError
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey import codec
+from igaviz.survey.arguments import check_radius
 from igaviz.survey.cache import measuring_code
 from igaviz.survey.measured import Progress, measure_tasks
 from igaviz.survey.opening import shard_indexes
@@ -47,6 +48,7 @@ def part_lines(
     measured, `report` of what is damaged. Raises `NothingReadableError`, before the first line,
     where there is no shard and no scalars file at all, whoever's it would be.
     """
+    check_radius(radius)
     listing = list_paths(*paths)
     if not any(place.shards or place.scalars for place in listing.places):
         raise NothingReadableError([describe(piece) for piece in listing.damaged])

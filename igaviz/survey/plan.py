@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from igaviz.dump import Dump, LayerEntry, Run, ScalarTrack
-from igaviz.errors import SelectionError
+from igaviz.dump import Dump, LayerEntry, Run, ScalarTrack, describe
+from igaviz.errors import NothingReadableError, SelectionError
 from igaviz.format import DEFAULT_PHASE
 from igaviz.selection import Numbers, Selected, format_numbers, format_time_line
 
@@ -112,14 +112,25 @@ class TimeLine:
     heads: Mapping[int, tuple[int, ...]]
 
 
+def require_maps(dump: Dump) -> None:
+    """Raises an error where there is no map, which names what is damaged if that may be why."""
+    if dump.entries:
+        return
+    if dump.damaged:
+        raise NothingReadableError(
+            [describe(piece) for piece in dump.damaged],
+            hint="what is left has no map to work on: see igaviz info",
+        )
+    raise SelectionError("no map to work on: nothing is recorded in it but scalars, or nothing")
+
+
 def plan(dump: Dump, choice: Choice) -> tuple[LayerTask, ...]:
     """The chosen heads of the chosen entries, by run, phase, step, layer, rank, batch item.
 
     Steps are chosen per run and phase, so that `last` is the last of each that has maps. Raises
     `SelectionError` where a part of the selection isn't there, saying what is.
     """
-    if not dump.entries:
-        raise SelectionError("no map to work on: nothing is recorded in it but scalars, or nothing")
+    require_maps(dump)
     lines = plan_time_lines(dump, choice, scalars=False)
     return tuple(task for line in lines for task in line.tasks)
 

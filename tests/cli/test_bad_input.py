@@ -290,3 +290,37 @@ def test_a_closed_stdout_ends_quietly(good, tmp_path):
         check=False,
     )
     assert done.stderr.strip() == "0"
+
+
+@pytest.mark.parametrize("verb", ["diagnose", "render", "merge", "export", "compare"])
+def test_damage_is_named_where_numbers_alone_are_left(verb, good, sample_data, tmp_path, igaviz):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(sample_data / "healthy" / "scalars.rank-00000.jsonl", folder)
+    with h5py.File(shutil.copy(good, folder / "x.h5"), "r+") as file:
+        file.attrs["format_version"] = "2.0"
+    words = ("compare", folder, good) if verb == "compare" else (*VERBS.get(verb), folder)
+    done = igaviz(*words, *(["--out", tmp_path / "out.h5"] if verb in ("merge", "export") else []))
+    assert done.returncode == 2
+    assert "x.h5: format version 2.0 is newer" in done.stderr
+
+
+@pytest.mark.parametrize("radius", ["0", "-3", "nan", "inf"])
+@pytest.mark.parametrize(
+    "verb", [("diagnose",), ("summary",), ("summary", "--part", "1/2"), ("compare",)]
+)
+def test_a_radius_is_a_positive_length(verb, radius, good, igaviz):
+    done = igaviz(*verb, good, "--radius", radius)
+    assert done.returncode == 2
+    assert "the radius must be a positive length in Å" in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+@pytest.mark.parametrize("verb", ["info", "diagnose", "summary"])
+def test_no_room_for_the_output_is_no_bug(verb, good):
+    command = [sys.executable, "-m", "igaviz", *VERBS[verb], str(good)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "can't write: no space left on device" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import bare
 import h5py
@@ -220,3 +221,11 @@ def test_a_damaged_map_costs_its_own_picture(tmp_path, capsys):
     assert [picture["head"] for picture in said["pictures"]] == [0]
     assert [piece["where"].split()[-1] for piece in said["damaged"]] == ["1)"]
     assert [change["head"] for change in said["heads"]] == [0]
+
+
+def test_an_item_is_no_layer(sample_data, tmp_path, capsys):
+    for shard in (sample_data / "healthy").glob("*.h5"):
+        with h5py.File(shutil.copy(shard, tmp_path / shard.name), "r+") as file:
+            file.attrs["length_unit"] = "angstrom"
+    assert main(["compare", str(sample_data / "healthy"), str(tmp_path)]) == 1
+    assert capsys.readouterr().out.startswith("6 of 6 layers and an item got sick: D104, D205 and")
