@@ -92,7 +92,7 @@ def unit_suspect(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
 def mask_in_logits(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     """A mask stands inside the logits as a large negative number, or hides whole keys."""
     share = 0.0 if m.mask is None else m.mask.pairs / m.n_residues**2
-    return _every(m, _condition("masked_share", share, t["share"], above=True))
+    return _every(m, _condition("masked_share", share, max(t["share"], 0.0), above=True))
 
 
 def gamma_too_small(m: Measurement, t: Thresholds) -> Outcome | Unjudged:

@@ -138,21 +138,16 @@ def _run(arguments: list[str]) -> int:
         if isinstance(error.__context__, BrokenPipeError):
             return _leave_stdout()
         raise
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # typer takes it for the end of what is typed
+            return _bug(error.__cause__)
         return _interrupted()
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             return _full(error)
         if interrupt.asked():  # in the middle of an import it comes out as some other error
             return _interrupted()
-        if _State.debug:
-            traceback.print_exc()
-        else:
-            _print_error(
-                f"a bug in igaviz: {type(error).__name__}: {error}",
-                "run it again as igaviz --debug ... and report what it prints",
-            )
-        return BUG
+        return _bug(error)
     if result == INTERRUPTED or interrupt.asked():
         return _interrupted()
     return int(result or DONE)
@@ -162,6 +157,17 @@ def _full(error: OSError) -> int:
     _leave_stdout()
     _print_error(f"can't write: {(error.strerror or str(error)).lower()}", "make room there")
     return NOTHING_DONE
+
+
+def _bug(error: Exception) -> int:
+    if _State.debug:
+        traceback.print_exception(error)
+    else:
+        _print_error(
+            f"a bug in igaviz: {type(error).__name__}: {error}",
+            "run it again as igaviz --debug ... and report what it prints",
+        )
+    return BUG
 
 
 def _interrupted() -> int:

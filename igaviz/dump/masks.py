@@ -36,13 +36,13 @@ def with_masks_read(map: AttentionMap) -> AttentionMap:
     keys of its query are -∞ then.
     """
     S, A = map.logits_before, map.attention
-    if S is None or not S.min(initial=0) <= WEAKEST:
+    if S is None or _lowest(S) > WEAKEST:
         return map
     highest = _highest_masked(S)
     masked: Booleans = np.less_equal(S, highest)
     # whole queries alone spoil nothing: softmax doesn't see what all keys of a query share
     of_others = masked & ~masked.all(axis=1, keepdims=True)
-    if not of_others.any() or (A is not None and A[of_others].any()):
+    if not of_others.any() or (A is not None and (A[of_others] > 0).any()):
         return map
     hidden: Booleans = np.all(masked, axis=0)
     if highest == -np.inf and not hidden.any():
@@ -56,6 +56,12 @@ def with_masks_read(map: AttentionMap) -> AttentionMap:
         logits_after_recorded=None if after is None else _without(after, masked),
         mask=mask,
     )
+
+
+def _lowest(logits: Floats) -> float:
+    """The smallest of the logits that are numbers, or 0."""
+    lowest = float(logits.min(initial=0))
+    return lowest if lowest == lowest else float(np.fmin.reduce(logits, axis=None, initial=0))
 
 
 def _without(logits: Floats, masked: Booleans) -> Floats:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -67,26 +66,8 @@ class Processes:
             self.pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.jobs, mp_context=_context(), initializer=_end_with_parent)
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """How workers begin: as copies of one process that has imported what this one has of igaviz.
-
-    It is made once and has no threads, so that copying it is safe, and a second pool starts at
-    once. Where a system can't copy, each worker begins anew.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([name for name in sys.modules if _reads(name)])
-    return context
-
-
-def _reads(module: str) -> bool:
-    """Whether it is of igaviz's reading side: torch has threads, which no copy survives."""
-    parts = module.split(".")
-    return parts[0] == "igaviz" and parts[1:2] not in (["record"], ["reference"], ["calibration"])
+        context = multiprocessing.get_context("spawn")  # a fork server is the whole process's own
+        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_end_with_parent)
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], task: T) -> Future[R]:

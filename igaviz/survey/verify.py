@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from igaviz.checks import Settings, map_verdicts
 from igaviz.dump import Damage, Dump
@@ -13,7 +13,7 @@ from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measured import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import EVERYTHING, plan
-from igaviz.survey.workers import Jobs
+from igaviz.survey.workers import Jobs, Workers
 
 _INVARIANTS = Settings.of(select=("D001", "D002", "D003"))
 _NUMBERS = {"D001": "nonfinite", "D002": "row_sum_error", "D003": "replay_error"}
@@ -57,10 +57,11 @@ def verify(dump: Dump, *, jobs: Jobs = 1, progress: Progress | None = None) -> V
     damaged = list(dump.damaged)
     problems: list[Problem] = []
     maps = 0
+    workers = replace(Workers.of(jobs), cache=None, parts=None)  # whole is what was read now
     if dump.entries:
         tasks = plan(dump, EVERYTHING)
         for group in measure_layers(
-            tasks, radius=LOCAL_RADIUS, jobs=jobs, progress=progress, terms=MAP_TERMS
+            tasks, radius=LOCAL_RADIUS, jobs=workers, progress=progress, terms=MAP_TERMS
         ):
             maps += len(group.measurements)
             damaged.extend(group.damaged)

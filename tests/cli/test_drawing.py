@@ -118,8 +118,8 @@ def test_an_end_in_the_middle_leaves_whole_pictures_only(
         start_new_session=True,
     )
     if when == "starting":
-        wait_until(lambda: len(of_group(process.pid)) > 2)  # what workers are copied from
-        time.sleep(0.3)  # it imports
+        wait_until(lambda: len(of_group(process.pid)) == 4)  # two workers, multiprocessing's own
+        time.sleep(0.3)  # they import
     else:
         wait_until(lambda: len(pictures(tmp_path)) > 2)
     send(process, sent)

@@ -194,3 +194,27 @@ def test_the_mask_is_read_where_no_attention_was_recorded(tmp_path):
         np.testing.assert_array_equal(np.isneginf(found.logits_before), MASKS["far keys"])
         weights = bare.softmax(masked[head] + G[head])
         np.testing.assert_allclose(found.attention, weights, atol=1e-6)
+
+
+def test_a_value_that_is_not_finite_hides_no_mask():
+    """In S, or in A, and wherever it stands."""
+    S, G, _ = terms()
+    mask = MASKS["far keys"]
+    masked = under(S[0], mask, next(iter(WAYS)))
+    A = bare.softmax(masked + G[0])
+    open_query = int(np.flatnonzero(~mask.all(axis=1))[0])
+    for broken in (np.nan, np.inf):
+        spoilt, given = masked.copy(), A.copy()
+        spoilt[open_query, open_query] = broken
+        given[open_query] = np.nan
+        found = with_masks_read(as_map(spoilt, G[0], given)).logits_before
+        others = np.arange(len(mask)) != open_query
+        np.testing.assert_array_equal(np.isneginf(found[others]), mask[others])
+
+
+def test_a_mask_of_infinities_that_hides_no_key_is_left_as_it_is():
+    S, G, _ = terms()
+    causal = np.triu(np.ones(S[0].shape, bool), 1)
+    masked = np.where(causal, np.float32(-np.inf), S[0])
+    map = as_map(masked, G[0], bare.softmax(masked + G[0]))
+    assert with_masks_read(map) is map

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import bare
 import h5py
 import numpy as np
 import pytest
 
 from igaviz import diagnose, open_dump, read_maps, verify
+from igaviz.survey.cache import Cache
 from igaviz.survey.measured import measure_layers
 from igaviz.survey.plan import EVERYTHING, plan
+from igaviz.survey.workers import Workers
 
 N, HEADS = 30, 2
 
@@ -63,6 +67,15 @@ def test_one_that_cannot_be_read_costs_no_number(tmp_path, fits_without):
     assert [piece.where for piece in verify(broken).damaged] == [
         "steps/000000100/batch/0/layers/0/pair_bias (head 1)"
     ]
+
+
+def test_whole_is_what_was_read_now(tmp_path):
+    """Whatever a cache has of the numbers, which need no pair bias."""
+    dump = write(tmp_path / "x.h5", fits_without=False, broken=True)
+    os.utime(tmp_path / "x.h5", (1e9, 1e9))
+    workers = Workers(cache=Cache(tmp_path / "cache"))
+    assert not diagnose(dump, jobs=workers).damaged
+    assert verify(dump, jobs=workers).damaged
 
 
 def test_terms_that_are_not_asked_for_are_as_not_recorded(tmp_path):
