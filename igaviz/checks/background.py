@@ -40,7 +40,7 @@ BACKGROUND = {
         "A mask is −5,000 or less; five times the range of the other logits of its map lie between "
         "them and it, at least; and logits under it differ by twice that range at most, or by 1/64 "
         "of it, what rounding to bfloat16 leaves. The logits of a model that diverged are as "
-        "large, but don't leave such a gap.",
+        "large, but seldom leave such a gap.",
         "A layer that recorded its logits with −1e9 on padded keys: their spread is the mask's, "
         "`geometry_ratio` a millionth of what it is, and geometry-dominates never speaks.",
     ),

@@ -31,8 +31,8 @@ def with_masks_read(map: AttentionMap) -> AttentionMap:
     """`map` with −∞ in its logits where a finite number masks a pair; `map` itself without one.
 
     What lies far below all other logits of the map is masked, where its attention is exactly 0,
-    or all keys of its query are. The logits of a model that diverged are as large, but neither
-    apart from others nor alike. A key that is masked for every query, by −∞ too, is padding: all
+    or all keys of its query are. The logits of a model that diverged are as large, but seldom
+    apart from others and alike. A key that is masked for every query, by −∞ too, is padding: all
     keys of its query are -∞ then.
     """
     S, A = map.logits_before, map.attention
