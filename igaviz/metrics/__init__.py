@@ -1,8 +1,18 @@
 """What is measured of one map, and what each number means (`METRICS`)."""
 
 from igaviz.metrics.data import Measurement, Replay, Value
-from igaviz.metrics.measure import measure
+from igaviz.metrics.measure import heads_at_once, measure, measure_heads
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.table import METRICS, Metric
 
-__all__ = ["METRICS", "Measurement", "Metric", "Pairs", "Replay", "Value", "measure"]
+__all__ = [
+    "METRICS",
+    "Measurement",
+    "Metric",
+    "Pairs",
+    "Replay",
+    "Value",
+    "heads_at_once",
+    "measure",
+    "measure_heads",
+]

@@ -11,7 +11,7 @@ from igaviz.dump.data import Booleans, Floats
 from igaviz.metrics.groups import Doubles, Sums
 from igaviz.metrics.table import SATURATED
 from igaviz.metrics.tally import Total
-from igaviz.metrics.terms import Logits, Terms, Weights, row_sums
+from igaviz.metrics.terms import Logits, Terms, Weights, flat, row_products, row_sums
 from igaviz.metrics.trend import trend
 from igaviz.metrics.values import Missing, Results, quotient
 
@@ -21,12 +21,13 @@ NO_GLOBAL = "no global pairs"
 
 @dataclass(frozen=True, eq=False)
 class AttentionRows:
-    """What is known of A by query, [Q], and in total.
+    """What is known of A by head and query, [H, Q], and in total.
 
-    `own` is a query's attention to itself, `others` its sum over the other keys, and `columns` [N]
-    what these queries together give to each other key. `distance` is Σ A d. `geometry_moved` and
-    `content_moved` are the shares of attention, 0 to 1, that move where a term is left out, None
-    where it isn't there; `blind` are the sums of softmax(S) over local and global pairs.
+    `own` is a query's attention to itself, `others` its sum over the other keys, and `columns`
+    [H, N] what these queries together give to each other key. `distance` is Σ A d.
+    `geometry_moved` and `content_moved` are the shares of attention, 0 to 1, that move where a term
+    is left out, None where it isn't there; `blind` are the sums of softmax(S) over local and global
+    pairs.
     """
 
     own: Doubles
@@ -47,30 +48,25 @@ class AttentionRows:
         weights, groups = attention.values, attention.groups
         S, G = terms.logits, terms.bias
         others = weights.astype(np.float64)
-        others.ravel()[groups.diagonal] = 0
+        flat(others)[:, groups.diagonal] = 0
         return cls(
             own=attention.own,
-            others=others.sum(axis=1),
-            columns=Total(others.sum(axis=0)),
+            others=others.sum(axis=2),
+            columns=Total(others.sum(axis=1)),
             saturated=saturated(weights),
             entropy=_entropy(weights),
-            distance=np.einsum("ij,ij->i", weights, groups.distance).astype(np.float64),
+            distance=row_products(weights, groups.distance),
             sums=groups.sums(others),
-            counts=groups.counts,
+            counts=groups.counts.repeated(len(weights)),
             geometry_moved=None if S is None else _moved(weights, S),
             content_moved=None if G is None else _moved(weights, G),
             blind=None if S is None else groups.shares(S.softmax),
         )
 
-    @property
-    def n_queries(self) -> int:
-        """Q."""
-        return len(self.own)
-
 
 def saturated(weights: Floats) -> Booleans:
-    """[Q]: which queries give one key more than 0.9 of their attention."""
-    given: Booleans = np.any(weights > SATURATED, axis=1)
+    """[H, Q]: which queries give one key more than 0.9 of their attention."""
+    given: Booleans = np.any(weights > SATURATED, axis=2)
     return given
 
 
@@ -84,7 +80,7 @@ def locality(attention: AttentionRows) -> Results:
         "local_attn": local,
         "global_attn": distant,
         "local_global_ratio": quotient(local, distant, "global_attn is 0"),
-        "local_mass": quotient(sums.local[0], attention.n_queries, "")
+        "local_mass": quotient(sums.local[0], len(attention.own), "")
         if counts.local[0]
         else Missing(NO_LOCAL),
         "local_enrichment": enrichment(sums, counts, 0),
@@ -125,7 +121,7 @@ def sink(attention: AttentionRows, rows: Booleans) -> float:
     """The largest mean attention that a key gets from the queries at `rows` [N]."""
     received = attention.columns.values.copy()
     received[rows] += attention.own
-    return float(received.max() / attention.n_queries)
+    return float(received.max() / len(attention.own))
 
 
 def row_sum_error(attention: AttentionRows) -> float:
@@ -148,7 +144,7 @@ def enrichment(sums: Sums, counts: Sums, apart: int) -> float | Missing:
 
 
 def _moved(weights: Floats, without: Logits) -> Doubles:
-    """[Q]: the share of attention that moves between softmax(`without`) and A."""
+    """[H, Q]: the share of attention that moves between softmax(`without`) and A."""
     moved = weights - without.softmax
     np.abs(moved, out=moved)
     shares: Doubles = 0.5 * row_sums(moved).astype(np.float64)
@@ -158,5 +154,4 @@ def _moved(weights: Floats, without: Logits) -> Doubles:
 def _entropy(weights: Floats) -> Doubles:
     logarithms = np.maximum(weights, np.finfo(np.float32).tiny)
     np.log(logarithms, out=logarithms)
-    entropy: Doubles = -np.einsum("ij,ij->i", weights, logarithms).astype(np.float64)
-    return entropy
+    return -row_products(weights, logarithms)

@@ -37,13 +37,13 @@ class Effects:
     @classmethod
     def of(cls, map: AttentionMap, pairs: Pairs) -> Effects:
         """The effects on the attention of `map`: A − softmax(S), and A − softmax(G)."""
-        terms = Terms.of(map, pairs.groups)
+        terms = Terms.of([map], pairs.groups)
         A, S, G = terms.attention, terms.logits, terms.bias
         if A is None:
             return cls(None, None)
         return cls(
-            geometry=None if S is None else _effect(A.values, S.softmax, terms.rows),
-            content=None if G is None else _effect(A.values, G.softmax, terms.rows),
+            geometry=None if S is None else _effect(A.values[0], S.softmax[0], terms.rows),
+            content=None if G is None else _effect(A.values[0], G.softmax[0], terms.rows),
         )
 
 

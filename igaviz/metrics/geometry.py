@@ -11,7 +11,7 @@ from igaviz.metrics.attention import saturated
 from igaviz.metrics.groups import Doubles, Sums
 from igaviz.metrics.table import FLAT_STD, NEAR_KEYS, NEAR_RADIUS
 from igaviz.metrics.tally import Total
-from igaviz.metrics.terms import Centred, Logits
+from igaviz.metrics.terms import Centred, Logits, flat
 from igaviz.metrics.trend import fall, trend
 from igaviz.metrics.values import Missing, Result, Results, median, quotient
 
@@ -21,7 +21,7 @@ FLAT_LOGITS = "the logits of no query vary"
 
 @dataclass(frozen=True, eq=False)
 class BiasRows:
-    """What is known of G by query, [Q], and in total.
+    """What is known of G by head and query, [H, Q], and in total.
 
     A query's pairs are its keys but for itself and masked ones: `n_pairs`, their `pair_sums`, the
     `pair_squares` of what differs from their mean, and the `largest` magnitude. `key_stds` and
@@ -43,33 +43,33 @@ class BiasRows:
         """Those of `bias`. Squares are of pairs first, and a query's own is added to them."""
         groups = bias.groups
         left_out = groups.diagonal
-        own = bias.values.take(left_out).astype(np.float64)
+        own = flat(bias.values).take(left_out, axis=1).astype(np.float64)
         paired = np.isfinite(own)  # but where a query is masked for itself
         if len(bias.masked):
             left_out = np.union1d(bias.masked, left_out)
         own = np.where(paired, own, 0.0)
         n_pairs, pair_sums = bias.n_keys - paired, bias.row_sums - own
         means = pair_sums / np.maximum(n_pairs, 1)
-        centred = Centred.of(bias.values, means[:, None], left_out)
+        centred = Centred.of(bias.values, means, left_out)
         of_own = paired * n_pairs / bias.n_keys * (own - means) ** 2
         magnitude = np.abs(bias.values, out=centred.values)
-        magnitude.ravel()[left_out] = 0
+        flat(magnitude)[:, left_out] = 0
         return cls(
             n_pairs=n_pairs,
             pair_sums=pair_sums,
             pair_squares=centred.row_squares,
-            largest=magnitude.max(axis=1).astype(np.float64),
+            largest=magnitude.max(axis=2).astype(np.float64),
             key_stds=np.sqrt((centred.row_squares + of_own) / bias.n_keys),
             near_stds=bias.near_stds,
             local_means=groups.n_local * bias.means,
             sums=groups.sums(bias.values),
-            counts=groups.counts,
+            counts=groups.counts.repeated(len(bias.values)),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class ContentRows:
-    """What is known of S by query, [Q], and in total.
+    """What is known of S by head and query, [H, Q], and in total.
 
     `row_squares` are of what differs from the row's mean, `offset_sums` the sums of that by residue
     offset; `saturated` says where softmax(S) gives one key more than 0.9.
@@ -85,14 +85,14 @@ class ContentRows:
     @classmethod
     def of(cls, logits: Logits) -> ContentRows:
         """Those of `logits`."""
-        centred = Centred.of(logits.values, logits.means[:, None], logits.masked)
+        centred = Centred.of(logits.values, logits.means, logits.masked)
         return cls(
             row_squares=centred.row_squares,
             key_stds=np.sqrt(centred.row_squares / logits.n_keys),
             near_stds=logits.near_stds,
             saturated=saturated(logits.softmax),
             offset_sums=Total(logits.groups.offset_sums(centred.values)),
-            offset_counts=Total(logits.groups.offset_counts),
+            offset_counts=Total(logits.groups.offset_counts).repeated(len(centred.values)),
         )
 
 

@@ -35,9 +35,10 @@ for the addition before."""
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What a map adds up to over the groups of pairs i ≠ j of known distance (float64).
+    """What maps add up to over the groups of pairs i ≠ j of known distance (float64).
 
-    `bins[k]` is the sum over k ≤ d < k + 1 Å; each of the others is [over all, over long-range].
+    `bins[..., k]` is the sum over k ≤ d < k + 1 Å; each of the others is [..., (over all, over
+    long-range)]. The first axis is the head's, where it isn't pairs that these sums count.
     """
 
     bins: Doubles
@@ -48,6 +49,18 @@ class Sums:
     def filled(self) -> Indices:
         """The bins that hold at least 20, where it is pairs that these sums count."""
         return np.flatnonzero(self.bins >= BIN_PAIRS)
+
+    def repeated(self, heads: int) -> Sums:
+        """The same for each of so many heads."""
+        return Sums(*(np.broadcast_to(v, (heads, *v.shape)) for v in self._all))
+
+    def of_head(self, head: int) -> Sums:
+        """Those of the head at position `head`."""
+        return Sums(*(values[head] for values in self._all))
+
+    @property
+    def _all(self) -> tuple[Doubles, Doubles, Doubles]:
+        return self.bins, self.local, self.distant
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.bins + other.bins, self.local + other.local, self.distant + other.distant)
@@ -173,25 +186,24 @@ class Groups:
         return self._fold(np.bincount(_indices(self.classes), minlength=self._n_classes))
 
     def sums(self, values: Floats) -> Sums:
-        """The sums of [Q, N] `values` over each group, in float64."""
-        classes = _indices(self.classes)
-        return self._fold(np.bincount(classes, values.ravel(), minlength=self._n_classes))
+        """The sums of [H, Q, N] `values` over each group, in float64."""
+        return self._fold(_counted(self.classes, values, self._n_classes))
 
     def shares(self, weights: Floats) -> Sums:
-        """The sums of non-negative [Q, N] `weights` over local and over global pairs; no bins.
+        """The sums of non-negative [H, Q, N] `weights` over local and over global pairs; no bins.
 
         Few pairs are local or near in sequence: they are added up and set to 0 in a copy, and what
         is left are the long-range global ones. Rows of these are added in float32, pairwise.
         """
         aside, kind = self._aside
-        sums = np.bincount(kind, weights.take(aside), minlength=6)
-        left = weights.copy()
-        left.ravel()[aside] = 0
-        far = left.sum(axis=1).sum(dtype=np.float64)
+        left = weights.reshape(len(weights), -1).copy()
+        sums = _counted(kind, left.take(aside, axis=1), 6)
+        left[:, aside] = 0
+        far = left.reshape(weights.shape).sum(axis=2).sum(axis=1, dtype=np.float64)
         return Sums(
-            bins=np.zeros(0),
-            local=np.array([sums[2] + sums[5], sums[5]]),
-            distant=np.array([sums[1] + far, far]),
+            bins=np.zeros((len(weights), 0)),
+            local=np.stack([sums[:, 2] + sums[:, 5], sums[:, 5]], axis=1),
+            distant=np.stack([sums[:, 1] + far, far], axis=1),
         )
 
     @cached_property
@@ -202,10 +214,9 @@ class Groups:
         return by_offset
 
     def offset_sums(self, values: Floats) -> Doubles:
-        """The sums of [Q, N] `values` over each residue offset, in float64."""
-        offsets = _indices(self.offsets)
-        sums = np.bincount(offsets, values.ravel(), minlength=_LANES * (NO_OFFSET + 1))
-        by_offset: Doubles = sums.reshape(-1, _LANES).sum(axis=1, dtype=np.float64)[:NO_OFFSET]
+        """[H, 66]: the sums of [H, Q, N] `values` over each residue offset, in float64."""
+        sums = _counted(self.offsets, values, _LANES * (NO_OFFSET + 1))
+        by_offset: Doubles = sums.reshape(len(values), -1, _LANES).sum(axis=2)[:, :NO_OFFSET]
         return by_offset
 
     @property
@@ -237,13 +248,19 @@ class Groups:
     def _fold(by_class: npt.NDArray[np.generic]) -> Sums:
         # bin (the first holds pairs beyond all bins) × (near, far in sequence) × (none, distant,
         # local): groups are added up, never subtracted, so that what underflowed to 0 stays 0.
-        table = by_class.astype(np.float64, copy=False).reshape(-1, 2, 3)
-        by_range = table.sum(axis=0)
+        table = by_class.astype(np.float64, copy=False).reshape(*by_class.shape[:-1], -1, 2, 3)
+        by_range = table.sum(axis=-3)
         return Sums(
-            bins=table[1:, :, 1:].sum(axis=(1, 2)),
-            local=np.array([by_range[:, 2].sum(), by_range[1, 2]]),
-            distant=np.array([by_range[:, 1].sum(), by_range[1, 1]]),
+            bins=table[..., 1:, :, 1:].sum(axis=(-2, -1)),
+            local=np.stack([by_range[..., 2].sum(axis=-1), by_range[..., 1, 2]], axis=-1),
+            distant=np.stack([by_range[..., 1].sum(axis=-1), by_range[..., 1, 1]], axis=-1),
         )
+
+
+def _counted(classes: Classes, values: Floats, n_classes: int) -> Doubles:
+    """[H, `n_classes`]: the sums of `values` [H, ...] over each class, head by head."""
+    indices = _indices(classes)
+    return np.array([np.bincount(indices, one.ravel(), minlength=n_classes) for one in values])
 
 
 def distance_bins(distance: Floats, query: Indices) -> npt.NDArray[np.int16]:

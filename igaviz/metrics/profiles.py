@@ -195,8 +195,10 @@ class Profiles:
     @cached_property
     def geo_range(self) -> float | str | None:
         """The metric `geo_range`: Å, or the word `beyond`; None where it has no value."""
-        bias = Terms.of(self.map, self.pairs.groups).bias
-        found = None if bias is None else fall(bias.sums, bias.groups.counts)
+        bias = Terms.of([self.map], self.pairs.groups).bias
+        if bias is None:
+            return None
+        found = fall(bias.groups.sums(bias.values).of_head(0), bias.groups.counts)
         return found if isinstance(found, float | str) else None
 
     def distribution(self, edges: Array) -> Distribution | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,8 @@ from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.data import Replay
 from igaviz.metrics.groups import Doubles, Indices
 from igaviz.metrics.pairs import Pairs
-from igaviz.metrics.tally import joined
-from igaviz.metrics.terms import Terms
+from igaviz.metrics.tally import joined, of_head
+from igaviz.metrics.terms import Terms, flat
 from igaviz.softmax import softmax
 
 TOLERANCE = 5e-3
@@ -40,7 +40,7 @@ ROUNDING = {"float32": 2.0**-25, "float16": 2.0**-12, "bfloat16": 2.0**-9}
 
 @dataclass(frozen=True, eq=False)
 class ReplayRows:
-    """Of each row, [Q]: how far a reading is off, and what it may be off by."""
+    """By head and query, [H, Q]: how far a reading is off, and what it may be off by."""
 
     deviation: Doubles
     tolerance: Doubles
@@ -55,7 +55,7 @@ class ReplayRows:
 
 
 def replay(map: AttentionMap, pairs: Pairs, rows: ReplayRows) -> Replay:
-    """How well softmax(S + G) gives A over the finite rows of `map`, `rows` being its reading.
+    """How well softmax(S + G) gives A over the finite rows of `map`, `rows` [Q] being its reading.
 
     A row fails where max |A − softmax(S + G)| exceeds 5e-3 + 2u·max(|S| + |G|), the second
     maximum over the keys whose weight, recorded or replayed, is above 1e-3. A row for which that
@@ -109,12 +109,12 @@ def _keys_masked(map: AttentionMap, pairs: Pairs, judged: Booleans, failed: Bool
     for queries, terms in _finite_blocks(map, pairs):
         finite[queries] = True
         rows = failed[start : start + len(queries)]
-        keys |= _lacking(terms)[rows].any(axis=0)
+        keys |= _lacking(terms)[0, rows].any(axis=0)
         start += len(queries)
     judged = judged & ~keys[finite]
     if not judged.any():
         return 0
-    without = joined(
+    without = _of_blocks(
         [
             _compare(terms, _softmax_without(keys, terms), map.compute_dtype)
             for _, terms in _finite_blocks(map, pairs)
@@ -128,13 +128,13 @@ def _finite_blocks(map: AttentionMap, pairs: Pairs) -> Iterator[tuple[Indices, T
     """The terms block by block, and the queries [Q] of their rows."""
     queries = np.arange(pairs.n_residues)
     for groups in pairs.blocks:
-        terms = Terms.of(map, groups)
+        terms = Terms.of([map], groups)
         if terms.rows.any():
             yield queries[groups.queries][terms.rows], terms
 
 
 def _lacking(terms: Terms) -> Booleans:
-    """[Q, N]: where softmax(S + G) is something, and the attention nothing at all."""
+    """[H, Q, N]: where softmax(S + G) is something, and the attention nothing at all."""
     assert terms.attention is not None
     assert terms.replayed is not None
     lacking: Booleans = (terms.replayed > SIGNIFICANT) & (terms.attention.values == 0)
@@ -142,11 +142,11 @@ def _lacking(terms: Terms) -> Booleans:
 
 
 def _softmax_without(keys: Booleans, terms: Terms) -> Floats:
-    """[Q, N]: softmax(S + G), without `keys` [N] in the rows that give none of them anything."""
+    """[H, Q, N]: softmax(S + G), without `keys` [N] in rows that give none of them anything."""
     assert terms.logits is not None
     assert terms.bias is not None
     assert terms.attention is not None
-    left_out = ~terms.attention.values[:, keys].any(axis=1, keepdims=True) & keys
+    left_out = ~terms.attention.values[..., keys].any(axis=2, keepdims=True) & keys
     with np.errstate(over="ignore", invalid="ignore"):
         return softmax(
             np.where(left_out, np.float32(-np.inf), terms.logits.values + terms.bias.values)
@@ -163,18 +163,18 @@ def _compare(terms: Terms, replayed: Floats, compute_dtype: str) -> ReplayRows:
     counted: Booleans = np.maximum(recorded, replayed) > SIGNIFICANT
     largest = _largest(terms.logits.values, terms.bias.values, counted)
     tolerance = TOLERANCE + 2 * ROUNDING[compute_dtype] * largest
-    return ReplayRows(deviation.max(axis=1).astype(np.float64), tolerance)
+    return ReplayRows(deviation.max(axis=2).astype(np.float64), tolerance)
 
 
 def _largest(logits: Floats, bias: Floats, counted: Booleans) -> Doubles:
-    """[Q]: the largest finite |S| + |G| over the keys that are `counted` [Q, N], 0 for none."""
+    """[H, Q]: the largest finite |S| + |G| over the keys that are `counted`, 0 for none."""
     with np.errstate(over="ignore", invalid="ignore"):
         magnitude = np.abs(logits)
         magnitude += np.abs(bias)
-        largest: Doubles = (magnitude * counted).max(axis=1).astype(np.float64)
+        largest: Doubles = (magnitude * counted).max(axis=2).astype(np.float64)
     if not np.isfinite(largest).all():  # 0 × ∞ of masked keys
         finite = counted & np.isfinite(magnitude)
-        largest = np.where(finite, magnitude, 0).max(axis=1).astype(np.float64)
+        largest = np.where(finite, magnitude, 0).max(axis=2).astype(np.float64)
     return largest
 
 
@@ -182,7 +182,7 @@ def _read(map: AttentionMap, pairs: Pairs, reading: str) -> ReplayRows | None:
     """How far another reading of the terms is off, None where it takes what isn't there."""
     blocks = []
     for groups in pairs.blocks:
-        terms = Terms.of(map, groups)
+        terms = Terms.of([map], groups)
         if terms.rows.any():
             pair = map.pair_bias
             part = None if pair is None else pair[groups.queries][terms.rows]
@@ -190,16 +190,21 @@ def _read(map: AttentionMap, pairs: Pairs, reading: str) -> ReplayRows | None:
             if weights is None:
                 return None
             blocks.append(_compare(terms, weights, map.compute_dtype))
-    return joined(blocks)
+    return _of_blocks(blocks)
+
+
+def _of_blocks(blocks: Sequence[ReplayRows]) -> ReplayRows:
+    """Those of one map, [Q]."""
+    return of_head(joined(blocks), 0)
 
 
 def _weights(terms: Terms, reading: str, pair_bias: Floats | None) -> Floats | None:
-    """The attention [Q, N] that a reading of the terms would give."""
+    """The attention [H, Q, N] that a reading of the terms would give."""
     assert terms.logits is not None
     assert terms.bias is not None
     S, masked = terms.logits.values, terms.logits.masked
     G = terms.bias.values.copy()
-    G.ravel()[masked] = 0
+    flat(G)[:, masked] = 0
     if reading == "without geometry":
         return terms.logits.softmax
     if reading == "geometry alone":

@@ -1,4 +1,8 @@
-"""Numbers of blocks of queries put together: those by query follow each other, totals add up."""
+"""Numbers of heads measured together: those of blocks of queries joined, those of one head taken.
+
+In a data class of such numbers, arrays are by head and query, [H, Q], and `Total` and `Sums` by
+head alone.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Total:
-    """Sums over queries, of each column or class."""
+    """Sums over queries, of each column or class, [H, ...]."""
 
     values: Doubles
+
+    def repeated(self, heads: int) -> Total:
+        """The same for each of so many heads."""
+        return Total(np.broadcast_to(self.values, (heads, *self.values.shape)))
+
+    def of_head(self, head: int) -> Total:
+        """Those of the head at position `head`."""
+        return Total(self.values[head])
 
     def __add__(self, other: Total) -> Total:
         return Total(self.values + other.values)
@@ -28,8 +40,8 @@ class Total:
 def joined(parts: Sequence[T]) -> T:
     """The numbers of all queries from those of blocks that follow each other.
 
-    Arrays are by query and are put end to end, `Total` and `Sums` are added up, what is None stays
-    None, and parts of parts are joined the same way.
+    Arrays are put end to end, `Total` and `Sums` are added up, what is None stays None, and parts
+    of parts are joined the same way.
     """
     if len(parts) == 1:
         return parts[0]
@@ -42,7 +54,23 @@ def joined(parts: Sequence[T]) -> T:
 def _join(values: Sequence[Any]) -> Any:  # noqa: ANN401 (whatever the fields hold)
     first = values[0]
     if isinstance(first, np.ndarray):
-        return np.concatenate(values)
+        return np.concatenate(values, axis=1)
     if isinstance(first, Total | Sums):
         return reduce(operator.add, values)
     return joined(values) if is_dataclass(first) else first
+
+
+def of_head(numbers: T, head: int) -> T:
+    """What `numbers` say of the head at position `head`: arrays [Q], in parts of parts too."""
+    held: Any = numbers
+    names = [field.name for field in fields(held)]
+    one: T = replace(held, **{name: _of_head(getattr(held, name), head) for name in names})
+    return one
+
+
+def _of_head(values: Any, head: int) -> Any:  # noqa: ANN401 (whatever the fields hold)
+    if isinstance(values, np.ndarray):
+        return values[head]
+    if isinstance(values, Total | Sums):
+        return values.of_head(head)
+    return of_head(values, head) if is_dataclass(values) else values

@@ -1,50 +1,107 @@
-"""The terms of one map over the queries whose rows are finite."""
+"""The terms of the maps of some heads over the queries whose rows are finite.
+
+Heads of one layer see the same structure, so they are taken together, [H, Q, N]: each step costs
+as many calls of numpy for all of them as for one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans, Floats
-from igaviz.metrics.groups import Doubles, Groups, Indices, Sums
+from igaviz.metrics.groups import Doubles, Groups, Indices
 from igaviz.softmax import exponentials, softmax
 
 _SMALL = 32.0
 """Up to this magnitude of S and G, exp(S) × exp(G) stands for exp(S + G): neither overflows, and
 of what a row of them adds up to each is as exact as exp is."""
 
+_SQUARED = 1e15
+"""Up to this magnitude float32 has room for the squares of a row, however long."""
+
 
 def row_sums(values: Floats) -> Floats:
-    """[Q]: the sums of the rows of [Q, N], in their own precision.
+    """[H, Q]: the sums of the rows of [H, Q, N], in their own precision.
 
-    As `values.sum(axis=1)` in half the time: einsum adds in 8 lanes, to within N/8 ulp where no
+    As `values.sum(axis=-1)` in half the time: einsum adds in 8 lanes, to within N/8 ulp where no
     value is negative.
     """
-    sums: Floats = np.einsum("ij->i", values)
+    sums: Floats = np.einsum("hij->hi", values)
     return sums
+
+
+def row_products(values: Floats, others: Floats) -> Doubles:
+    """[H, Q]: the sums over keys of `values` × `others`, both [H, Q, N] (or others [Q, N])."""
+    axes = "ij" if others.ndim == 2 else "hij"
+    products: Doubles = np.einsum(f"hij,{axes}->hi", values, others).astype(np.float64)
+    return products
+
+
+class Kind(NamedTuple):
+    """What decides how the numbers of a map are computed: maps of one kind are taken together.
+
+    `whole` is one of which every number is finite, and its square too. `logits_small` and
+    `bias_small` say whether no value of that term is above 32 in magnitude. `form` is what the
+    maps of one layer have in common: the terms there are, the bias's sign, the type of computation.
+    """
+
+    whole: bool
+    logits_small: bool
+    bias_small: bool
+    form: tuple[bool, bool, bool, bool, int, str]
+
+    @classmethod
+    def of(cls, map: AttentionMap) -> Kind:
+        """The kind of `map`."""
+        S, G, A = map.logits_before, map.geo_bias, map.attention
+        of_S, of_G, of_A = (_magnitude(term) for term in (S, G, A))
+        return cls(
+            whole=max(of_S, of_G, of_A) <= _SQUARED,
+            logits_small=of_S <= _SMALL,
+            bias_small=of_G <= _SMALL,
+            form=(
+                S is not None,
+                G is not None,
+                A is not None,
+                map.attention_recorded,
+                map.geo_bias_sign,
+                map.compute_dtype,
+            ),
+        )
+
+
+def _magnitude(values: Floats | None) -> float:
+    """The largest magnitude; infinite where there is a NaN."""
+    if values is None or not values.size:
+        return 0.0
+    largest = max(float(values.max()), -float(values.min()))
+    return largest if largest == largest else np.inf
 
 
 @dataclass(frozen=True, eq=False)
 class Centred:
-    """A term less its centres, [Q, N], and the sum of its squares in each row, [Q]."""
+    """A term less its centres, [H, Q, N], and the sum of its squares in each row, [H, Q]."""
 
     values: Floats
     row_squares: Doubles
 
     @classmethod
-    def of(cls, values: Floats, centres: Doubles | float, left_out: Indices) -> Centred:
-        """`values` [Q, N] less `centres` ([Q, 1] or one number), 0 at the indices `left_out`.
+    def of(cls, values: Floats, centres: Doubles, left_out: Indices) -> Centred:
+        """`values` [H, Q, N] less `centres` [H, Q], 0 at the flat indices `left_out` of each head.
 
         Two passes in float32: what centring rounds off is below the resolution of `values`, and
         a row of squares adds up to within N/8 ulp (einsum adds in 8 lanes or more). Where that
         overflows, in float64.
         """
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            centred = values - np.asarray(centres, dtype=values.dtype)
-            centred.ravel()[left_out] = 0
-            squares = np.einsum("ij,ij->i", centred, centred).astype(np.float64)
+            centred = values - centres[..., None].astype(values.dtype)
+            flat(centred)[:, left_out] = 0
+            squares = row_products(centred, centred)
         if values.dtype == np.float32 and not np.isfinite(squares).all():
             return cls.of(values.astype(np.float64), centres, left_out)
         return cls(centred, squares)
@@ -52,89 +109,76 @@ class Centred:
 
 @dataclass(frozen=True, eq=False)
 class Logits:
-    """A term of the logits, [Q, N] float32, and the flat indices of masked keys, where it is -∞.
+    """A term of the logits, [H, Q, N] float32, and the flat indices of masked keys of each head.
 
-    `groups` leaves the masked pairs out, and so do the sums [Q] of the rows.
+    There the term is -∞. `groups` leaves the masked pairs out, and so do the sums [H, Q] of the
+    rows. `is_small` says whether no value is above 32 in magnitude.
     """
 
     values: Floats
     row_sums: Doubles
     masked: Indices
     groups: Groups
+    is_small: bool
 
     @cached_property
     def n_keys(self) -> Doubles:
         """[Q]: how many keys are not masked."""
-        n_queries, n_keys = self.values.shape
+        n_queries, n_keys = self.groups.shape
         masked = np.bincount(self.masked // max(n_keys, 1), minlength=n_queries)
         left: Doubles = (n_keys - masked).astype(np.float64)
         return left
 
-    @property
+    @cached_property
     def means(self) -> Doubles:
-        """[Q]: the mean over the keys that are not masked."""
+        """[H, Q]: the mean over the keys that are not masked."""
         return self.row_sums / self.n_keys
 
     @cached_property
     def near_stds(self) -> Doubles:
-        """The same over near keys, for the queries with at least 3 of them."""
+        """[H, Q']: the standard deviation over near keys, for the queries with 3 of them."""
         groups = self.groups
-        near = self.values.take(groups.near).astype(np.float64)
-        means = np.add.reduceat(near, groups.near_starts) / groups.near_counts
-        near -= np.repeat(means, groups.near_counts)
+        near = flat(self.values).take(groups.near, axis=1).astype(np.float64)
+        means = np.add.reduceat(near, groups.near_starts, axis=1) / groups.near_counts
+        near -= np.repeat(means, groups.near_counts, axis=1)
         near *= near
-        return np.sqrt(np.add.reduceat(near, groups.near_starts) / groups.near_counts)
+        return np.sqrt(np.add.reduceat(near, groups.near_starts, axis=1) / groups.near_counts)
 
     @cached_property
     def exponentials(self) -> tuple[Floats, Floats]:
-        """[Q, N] and [Q, 1]: the same attention undivided, and its sums.
+        """[H, Q, N] and [H, Q, 1]: the softmax undivided, and its sums.
 
         Small logits need nothing taken off before exp: a row of a million adds up to 1e20 at most.
         """
         if not self.is_small:
             return exponentials(self.values)
         undivided: Floats = np.exp(self.values)
-        return undivided, row_sums(undivided)[:, None]
+        return undivided, row_sums(undivided)[..., None]
 
     @cached_property
     def softmax(self) -> Floats:
-        """[Q, N]: the attention that this term alone would give."""
+        """[H, Q, N]: the attention that this term alone would give."""
         undivided, sums = self.exponentials
         weights: Floats = undivided / sums
         return weights
 
-    @cached_property
-    def is_small(self) -> bool:
-        """Whether no value is above 32 in magnitude."""
-        return bool(self.values.max(initial=0) <= _SMALL and self.values.min(initial=0) >= -_SMALL)
-
-    @cached_property
-    def sums(self) -> Sums:
-        """The term summed over the groups of pairs."""
-        return self.groups.sums(self.values)
-
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Attention weights, [Q, N] float32."""
+    """Attention weights, [H, Q, N] float32."""
 
     values: Floats
     groups: Groups
 
     @cached_property
     def own(self) -> Doubles:
-        """[Q]: the attention of each query to itself."""
-        return self.values.take(self.groups.diagonal).astype(np.float64)
-
-    @cached_property
-    def sums(self) -> Sums:
-        """The weights summed over the groups of pairs."""
-        return self.groups.sums(self.values)
+        """[H, Q]: the attention of each query to itself."""
+        return flat(self.values).take(self.groups.diagonal, axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """S (`logits`), G (`bias`) and A (`attention`) of a map, over the finite rows of a block.
+    """S (`logits`), G (`bias`) and A (`attention`) of maps, over the finite rows of a block.
 
     Each is None where it was neither recorded nor derived. A row is left out of all three where
     one of them holds a NaN or an infinity; `nonfinite` counts these over what was recorded.
@@ -151,40 +195,44 @@ class Terms:
     nonfinite: int
 
     @classmethod
-    def of(cls, map: AttentionMap, groups: Groups) -> Terms:
-        """The terms of `map` over the queries of `groups`, G with the sign that adds it."""
-        S, G, A = (
-            _plain(term, groups.queries)
-            for term in (map.logits_before, map.geo_bias, map.attention)
-        )
-        if G is not None and map.geo_bias_sign != 1:
-            G = -G
-        rows = np.ones(groups.shape[0], dtype=bool)
-        logit_groups = groups
-        nonfinite = 0
-        masked = np.zeros(0, dtype=np.intp)
-        S_sums, G_sums = _row_sums(S), _row_sums(G)
-        if not (_all_finite(S_sums, G_sums) and _is_finite(A)):
-            mask = _mask(S, A if map.attention_recorded else None, shape=groups.shape)
-            if S is not None and map.mask is not None:
-                mask |= np.isneginf(S).all(axis=1, keepdims=True)
-            rows, nonfinite = _finite_rows(S, G, A, mask, count_attention=map.attention_recorded)
-            groups, mask = groups.only(rows), mask[rows]
-            logit_groups, masked = groups.without(mask), np.flatnonzero(mask)
-            S, G, A = (None if term is None else term[rows] for term in (S, G, A))
-            S_sums, G_sums = (_row_sums(t if t is None else np.where(mask, 0, t)) for t in (S, G))
-            G = None if G is None else np.where(mask, np.float32(-np.inf), G)
+    def of(cls, maps: Sequence[AttentionMap], groups: Groups, kind: Kind | None = None) -> Terms:
+        """The terms of `maps` over the queries of `groups`, G with the sign that adds it.
+
+        The maps are all of one `kind`, computed where left out, and one alone if it isn't whole.
+        """
+        kind = Kind.of(maps[0]) if kind is None else kind
+        if not kind.whole:
+            return cls._of_finite_rows(maps[0], groups)
+        S, G, A = _plain(maps, groups.queries)
+        nothing = np.zeros(0, dtype=np.intp)
         return cls(
-            logits=_logits(S, S_sums, masked, logit_groups),
-            bias=_logits(G, G_sums, masked, logit_groups),
+            logits=None if S is None else Logits(S, _sums(S), nothing, groups, kind.logits_small),
+            bias=None if G is None else Logits(G, _sums(G), nothing, groups, kind.bias_small),
             attention=None if A is None else Weights(A, groups),
+            rows=np.ones(groups.shape[0], dtype=bool),
+            nonfinite=0,
+        )
+
+    @classmethod
+    def _of_finite_rows(cls, map: AttentionMap, groups: Groups) -> Terms:
+        S, G, A = (None if term is None else term[0] for term in _plain([map], groups.queries))
+        mask = _mask(S, A if map.attention_recorded else None, shape=groups.shape)
+        if S is not None and map.mask is not None:
+            mask |= np.isneginf(S).all(axis=1, keepdims=True)
+        rows, nonfinite = _finite_rows(S, G, A, mask, count_attention=map.attention_recorded)
+        groups, mask = groups.only(rows), mask[rows]
+        S, G, A = (None if term is None else term[rows] for term in (S, G, A))
+        return cls(
+            logits=None if S is None else _masked(S, mask, groups),
+            bias=None if G is None else _masked(G, mask, groups),
+            attention=None if A is None else Weights(A[None], groups),
             rows=rows,
             nonfinite=nonfinite,
         )
 
-    @property
+    @cached_property
     def replayed(self) -> Floats | None:
-        """[Q, N]: softmax(S + G), None where one of them is missing.
+        """[H, Q, N]: softmax(S + G), None where one of them is missing.
 
         From the softmax of each where that is as exact: exp takes most of the time.
         """
@@ -195,41 +243,54 @@ class Terms:
             if not (S.is_small and G.is_small):
                 return softmax(S.values + G.values)
             weights: Floats = S.exponentials[0] * G.exponentials[0]
-            weights /= row_sums(weights)[:, None]
+            weights /= row_sums(weights)[..., None]
         return weights
 
 
-def _plain(term: Floats | None, queries: slice) -> Floats | None:
-    """Rows of `term` as contiguous float32: as out of a dump, whatever a caller passes."""
-    with np.errstate(over="ignore"):
-        return None if term is None else np.ascontiguousarray(term[queries], dtype=np.float32)
+def flat(values: Floats) -> Floats:
+    """[H, Q·N]: the same values, by head."""
+    return values.reshape(len(values), -1)
 
 
-def _row_sums(values: Floats | None) -> Doubles | None:
-    with np.errstate(invalid="ignore"):
-        return None if values is None else values.sum(axis=1, dtype=np.float64)
+def _plain(
+    maps: Sequence[AttentionMap], queries: slice
+) -> tuple[Floats | None, Floats | None, Floats | None]:
+    """Rows of S, G and A, [H, Q, N] contiguous float32, whatever a caller passes."""
+    S, G, A = (
+        _stacked(terms, queries)
+        for terms in zip(*((m.logits_before, m.geo_bias, m.attention) for m in maps), strict=True)
+    )
+    if G is not None and maps[0].geo_bias_sign != 1:
+        G = -G
+    return S, G, A
 
 
-def _all_finite(*found: Floats | None) -> bool:
-    """Whether all of `found` is finite: a sum only is where everything is that it adds up.
-
-    A sum of huge float32 may overflow and have its map looked at more closely, to no harm.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        return all(np.isfinite(values.sum()) for values in found if values is not None)
-
-
-def _is_finite(weights: Floats | None) -> bool:
-    """The same of attention, whose squares add up fastest and don't overflow either."""
-    return weights is None or bool(np.isfinite(np.vdot(weights, weights)))
-
-
-def _logits(
-    values: Floats | None, row_sums: Doubles | None, masked: Indices, groups: Groups
-) -> Logits | None:
-    if values is None or row_sums is None:
+def _stacked(terms: Sequence[Floats | None], queries: slice) -> Floats | None:
+    there = [term[queries] for term in terms if term is not None]
+    if not there:
         return None
-    return Logits(values, row_sums, masked, groups)
+    with np.errstate(over="ignore"):
+        if len(there) == 1:
+            return np.ascontiguousarray(there[0], dtype=np.float32)[None]
+        return np.stack(there, dtype=np.float32, casting="same_kind")
+
+
+def _masked(values: Floats, mask: Booleans, groups: Groups) -> Logits:
+    """A term [Q, N] of one head, -∞ at `mask` [Q, N]."""
+    masked = np.where(mask, np.float32(-np.inf), values)[None]
+    return Logits(
+        values=masked,
+        row_sums=_sums(np.where(mask, 0, values)[None]),
+        masked=np.flatnonzero(mask),
+        groups=groups.without(mask),
+        is_small=_magnitude(masked) <= _SMALL,
+    )
+
+
+def _sums(values: Floats) -> Doubles:
+    with np.errstate(invalid="ignore"):
+        sums: Doubles = values.sum(axis=-1, dtype=np.float64)
+    return sums
 
 
 def _mask(logits: Floats | None, attention: Floats | None, shape: tuple[int, int]) -> Booleans:

@@ -69,20 +69,20 @@ class VarianceShares:
         `Q·K` is what is left of S without the pair bias, all of S where none was recorded. Masked
         keys are left out, and rows that aren't finite, and for near keys queries with under 3.
         """
-        terms = Terms.of(map, pairs.groups)
-        S, G = terms.logits, terms.bias
-        if S is None or G is None:
+        terms = Terms.of([map], pairs.groups)
+        if terms.logits is None or terms.bias is None:
             return None
-        kept = np.ones(S.values.shape, dtype=bool)
-        kept.ravel()[S.masked] = False
-        parts = {CONTENT: S.values, GEOMETRY: G.values}
+        S, G = terms.logits.values[0], terms.bias.values[0]
+        kept = np.ones(S.shape, dtype=bool)
+        kept.ravel()[terms.logits.masked] = False
+        parts = {CONTENT: S, GEOMETRY: G}
         if map.pair_bias is not None:
             pair = map.pair_bias[terms.rows].astype(np.float64)
             with np.errstate(invalid="ignore"):
-                parts = {CONTENT: S.values - pair, PAIR: pair, GEOMETRY: G.values}
+                parts = {CONTENT: S - pair, PAIR: pair, GEOMETRY: G}
         stack = np.stack([np.where(kept, part, 0.0) for part in parts.values()]).astype(np.float64)
         near = np.zeros(kept.shape, dtype=bool)
-        near.ravel()[S.groups.near] = True
+        near.ravel()[terms.logits.groups.near] = True
         return cls(
             tuple(parts),
             every=_shares(stack, kept, terms.rows, at_least=2),

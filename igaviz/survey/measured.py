@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from igaviz.dump import AttentionMap, Damage, LayerEntry, Structure, read_maps
 from igaviz.format import MAP_TERMS
-from igaviz.metrics import Measurement, Pairs, measure
+from igaviz.metrics import Measurement, Pairs, heads_at_once, measure_heads
 from igaviz.metrics.measure import TERMS
 from igaviz.metrics.replay import asks_for_pair_bias
 from igaviz.survey.cache import Cache, identity_of
@@ -107,10 +107,7 @@ def measure_task(
     before = identity_of(path)
     damaged: list[Damage] = []
     read = reader(folder, damaged.append)
-    # `map`, as a loop's variable would hold each map while the next one is read
-    numbers: Iterator[Measurement] = map(
-        partial(_measure, radius=radius), read(task.entry, task.heads, terms)
-    )
+    numbers = _measured(read(task.entry, task.heads, terms), task.entry, radius)
     if "pair_bias" in task.entry.terms and "pair_bias" not in terms:
         numbers = (_with_pair_bias(m, task.entry, read, radius) for m in numbers)
     measurements = tuple(numbers)
@@ -128,13 +125,19 @@ def _with_pair_bias(
     It is asked for seldom, and takes as long to read as the other terms.
     """
     if asks_for_pair_bias(measurement.replay):
-        for whole in read(entry, [measurement.id.head]):
-            return _measure(whole, radius)
+        for whole in _measured(read(entry, [measurement.id.head]), entry, radius):
+            return whole
     return measurement
 
 
-def _measure(found: AttentionMap, radius: float) -> Measurement:
-    return measure(found, pairs_of(found.structure, radius))
+def _measured(
+    maps: Iterator[AttentionMap], entry: LayerEntry, radius: float
+) -> Iterator[Measurement]:
+    """The measurements of `maps`, of which no more are held than are measured together."""
+    at_once = heads_at_once(entry.n_residues)
+    while held := list(islice(maps, at_once)):
+        yield from measure_heads(held, pairs_of(held[0].structure, radius))
+        held.clear()  # not held while the next ones are read
 
 
 def measure_layers(
