@@ -130,7 +130,7 @@ def _getting_sick(course: Course, layer: LayerVerdict, settings: Settings) -> It
         before, now = float(values[:third].mean()), float(values[-third:].mean())
         if not (now > t["level"] and now >= t["growth"] * before):
             continue
-        ranks = average_ranks(values)
+        (ranks,) = average_ranks(values[None])
         correlation = float(np.corrcoef(np.arange(len(ranks)), ranks)[0, 1])
         if correlation >= t["correlation"]:
             message = messages.getting_sick(metric, points[0][0], before, points[-1][0], now)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from igaviz.dump.data import Booleans, Floats
-from igaviz.metrics.groups import Doubles, Sums
+from igaviz.metrics.groups import Counts, Doubles, Sums
 from igaviz.metrics.table import SATURATED
 from igaviz.metrics.tally import Total
 from igaviz.metrics.terms import Logits, Terms, Weights, flat, row_products, row_sums
-from igaviz.metrics.trend import trend
-from igaviz.metrics.values import Missing, Results, quotient
+from igaviz.metrics.trend import trends
+from igaviz.metrics.values import Columns, Missing, Result, quotients
 
 NO_LOCAL = "no local pairs"
 NO_GLOBAL = "no global pairs"
@@ -37,7 +37,7 @@ class AttentionRows:
     entropy: Doubles
     distance: Doubles
     sums: Sums
-    counts: Sums
+    counts: Counts
     geometry_moved: Doubles | None
     content_moved: Doubles | None
     blind: Sums | None
@@ -57,7 +57,7 @@ class AttentionRows:
             entropy=_entropy(weights),
             distance=row_products(weights, groups.distance),
             sums=groups.sums(others),
-            counts=groups.counts.repeated(len(weights)),
+            counts=groups.counts,
             geometry_moved=None if S is None else _moved(weights, S),
             content_moved=None if G is None else _moved(weights, G),
             blind=None if S is None else groups.shares(S.softmax),
@@ -70,66 +70,68 @@ def saturated(weights: Floats) -> Booleans:
     return given
 
 
-def locality(attention: AttentionRows) -> Results:
+def locality(attention: AttentionRows) -> Columns:
     """The metrics that compare local with global pairs, but for the gains."""
     sums, counts = attention.sums, attention.counts
-    local = quotient(sums.local[0], counts.local[0], NO_LOCAL)
-    distant = quotient(sums.distant[0], counts.distant[0], NO_GLOBAL)
-    total = sums.local[0] + sums.distant[0]
+    local = quotients(sums.local[:, 0], counts.local[0], NO_LOCAL)
+    distant = quotients(sums.distant[:, 0], counts.distant[0], NO_GLOBAL)
+    n_queries = float(attention.own.shape[1])
     return {
         "local_attn": local,
         "global_attn": distant,
-        "local_global_ratio": quotient(local, distant, "global_attn is 0"),
-        "local_mass": quotient(sums.local[0], len(attention.own), "")
-        if counts.local[0]
-        else Missing(NO_LOCAL),
-        "local_enrichment": enrichment(sums, counts, 0),
-        "longrange_enrichment": enrichment(sums, counts, 1),
-        "attention_trend": trend(sums, counts),
-        "mean_distance": quotient(
-            attention.distance.sum(), total, "no attention to other residues"
+        "local_global_ratio": quotients(local, distant, "global_attn is 0"),
+        "local_mass": quotients(sums.local[:, 0], n_queries if counts.local[0] else 0.0, NO_LOCAL),
+        "local_enrichment": enrichments(sums, counts, 0),
+        "longrange_enrichment": enrichments(sums, counts, 1),
+        "attention_trend": trends(sums, counts),
+        "mean_distance": quotients(
+            attention.distance.sum(axis=1),
+            sums.local[:, 0] + sums.distant[:, 0],
+            "no attention to other residues",
         ),
     }
 
 
-def gains(attention: AttentionRows, blind: Sums) -> Results:
+def gains(attention: AttentionRows, blind: Sums) -> Columns:
     """`local_gain` and `longrange_gain`: the enrichment of A by that of softmax(S)."""
     counts = attention.counts
     return {
-        name: quotient(
-            enrichment(attention.sums, counts, apart),
-            enrichment(blind, counts, apart),
+        name: quotients(
+            enrichments(attention.sums, counts, apart),
+            enrichments(blind, counts, apart),
             "the logits alone give local pairs nothing",
         )
         for name, apart in (("local_gain", 0), ("longrange_gain", 1))
     }
 
 
-def concentration(attention: AttentionRows) -> Results:
+def concentration(attention: AttentionRows) -> Columns:
     """How many keys share the attention of a query."""
-    n_keys = len(attention.columns.values)
-    entropy = float(attention.entropy.mean())
+    n_keys = attention.columns.values.shape[1]
+    entropy = attention.entropy.mean(axis=1)
     return {
-        "self_mass": float(attention.own.mean()),
-        "saturation": float(attention.saturated.mean()),
-        "entropy": entropy,
-        "uniform_kl": math.log(n_keys) - entropy,
+        "self_mass": attention.own.mean(axis=1).tolist(),
+        "saturation": attention.saturated.mean(axis=1).tolist(),
+        "entropy": entropy.tolist(),
+        "uniform_kl": (math.log(n_keys) - entropy).tolist(),
     }
 
 
-def sink(attention: AttentionRows, rows: Booleans) -> float:
+def sinks(attention: AttentionRows, rows: Booleans) -> list[Result]:
     """The largest mean attention that a key gets from the queries at `rows` [N]."""
     received = attention.columns.values.copy()
-    received[rows] += attention.own
-    return float(received.max() / len(attention.own))
+    received[:, rows] += attention.own
+    largest: list[Result] = (received.max(axis=1) / attention.own.shape[1]).tolist()
+    return largest
 
 
-def row_sum_error(attention: AttentionRows) -> float:
+def row_sum_errors(attention: AttentionRows) -> list[Result]:
     """How far the weights of a query are from summing to 1."""
-    return float(np.abs(attention.others + attention.own - 1.0).max())
+    largest: list[Result] = np.abs(attention.others + attention.own - 1.0).max(axis=1).tolist()
+    return largest
 
 
-def enrichment(sums: Sums, counts: Sums, apart: int) -> float | Missing:
+def enrichments(sums: Sums, counts: Counts, apart: int) -> list[Result]:
     """The local share of attention by the local share of pairs: 1 for blind attention.
 
     Over all pairs (`apart` 0) or over those that are far apart in sequence (1).
@@ -137,10 +139,11 @@ def enrichment(sums: Sums, counts: Sums, apart: int) -> float | Missing:
     n_local, n_distant = counts.local[apart], counts.distant[apart]
     which = "long-range " * apart
     if n_local == 0 or n_distant == 0:
-        return Missing(f"no {'local' if n_local == 0 else 'global'} {which}pairs")
-    total = sums.local[apart] + sums.distant[apart]
-    share = quotient(sums.local[apart], total, f"no attention to {which}pairs")
-    return quotient(share, n_local / (n_local + n_distant), "no local pairs")
+        none = Missing(f"no {'local' if n_local == 0 else 'global'} {which}pairs")
+        return [none] * len(sums.local)
+    total = sums.local[:, apart] + sums.distant[:, apart]
+    share = quotients(sums.local[:, apart], total, f"no attention to {which}pairs")
+    return quotients(share, float(n_local / (n_local + n_distant)), "no local pairs")
 
 
 def _moved(weights: Floats, without: Logits) -> Doubles:

@@ -8,12 +8,12 @@ import numpy as np
 
 from igaviz.dump.data import Booleans
 from igaviz.metrics.attention import saturated
-from igaviz.metrics.groups import Doubles, Sums
+from igaviz.metrics.groups import Counts, Doubles, Sums
 from igaviz.metrics.table import FLAT_STD, NEAR_KEYS, NEAR_RADIUS
 from igaviz.metrics.tally import Total
 from igaviz.metrics.terms import Centred, Logits, flat
-from igaviz.metrics.trend import fall, trend
-from igaviz.metrics.values import Missing, Result, Results, median, quotient
+from igaviz.metrics.trend import falls, trends
+from igaviz.metrics.values import Columns, Missing, Result, medians, quotients
 
 TOO_FEW_NEAR = f"no query has {NEAR_KEYS} keys within {NEAR_RADIUS:g} Å"
 FLAT_LOGITS = "the logits of no query vary"
@@ -36,7 +36,7 @@ class BiasRows:
     near_stds: Doubles
     local_means: Doubles
     sums: Sums
-    counts: Sums
+    counts: Counts
 
     @classmethod
     def of(cls, bias: Logits) -> BiasRows:
@@ -63,7 +63,7 @@ class BiasRows:
             near_stds=bias.near_stds,
             local_means=groups.n_local * bias.means,
             sums=groups.sums(bias.values),
-            counts=groups.counts.repeated(len(bias.values)),
+            counts=groups.counts,
         )
 
 
@@ -80,7 +80,7 @@ class ContentRows:
     near_stds: Doubles
     saturated: Booleans
     offset_sums: Total
-    offset_counts: Total
+    counts: Counts
 
     @classmethod
     def of(cls, logits: Logits) -> ContentRows:
@@ -92,66 +92,61 @@ class ContentRows:
             near_stds=logits.near_stds,
             saturated=saturated(logits.softmax),
             offset_sums=Total(logits.groups.offset_sums(centred.values)),
-            offset_counts=Total(logits.groups.offset_counts).repeated(len(centred.values)),
+            counts=logits.groups.counts,
         )
 
 
-def spread(bias: BiasRows) -> Results:
+def spread(bias: BiasRows) -> Columns:
     """`geo_bias_mean`, `_std` and `_absmax` over pairs, and `geo_bias_std_near`."""
-    near: Results = {"geo_bias_std_near": median(bias.near_stds, TOO_FEW_NEAR)}
-    n_pairs = bias.n_pairs.sum()
-    if n_pairs == 0:
-        nothing = Missing("every pair is masked")
+    near: Columns = {"geo_bias_std_near": medians(bias.near_stds, TOO_FEW_NEAR)}
+    n_pairs = bias.n_pairs.sum(axis=1)
+    if not n_pairs.all():  # of heads that are taken together, all or none
+        nothing: list[Result] = [Missing("every pair is masked")] * len(n_pairs)
         return near | dict.fromkeys(("geo_bias_mean", "geo_bias_std", "geo_bias_absmax"), nothing)
-    mean = bias.pair_sums.sum() / n_pairs
-    apart = bias.pair_sums / np.maximum(bias.n_pairs, 1) - mean
-    squares = bias.pair_squares.sum() + bias.n_pairs @ apart**2
+    means = bias.pair_sums.sum(axis=1) / n_pairs
+    apart = bias.pair_sums / np.maximum(bias.n_pairs, 1) - means[:, None]
+    squares = bias.pair_squares.sum(axis=1) + (bias.n_pairs * apart**2).sum(axis=1)
     return near | {
-        "geo_bias_mean": float(mean),
-        "geo_bias_std": float(np.sqrt(squares / n_pairs)),
-        "geo_bias_absmax": float(bias.largest.max()),
+        "geo_bias_mean": means.tolist(),
+        "geo_bias_std": np.sqrt(squares / n_pairs).tolist(),
+        "geo_bias_absmax": bias.largest.max(axis=1).tolist(),
     }
 
 
-def ratios(logits: ContentRows, bias: BiasRows) -> Results:
+def ratios(logits: ContentRows, bias: BiasRows) -> Columns:
     """`geometry_ratio` and `geometry_ratio_near`: the bias's spread by that of the logits."""
-    near: Result = Missing(TOO_FEW_NEAR)
-    if len(logits.near_stds):
-        near = _median_ratio(bias.near_stds, logits.near_stds)
+    near = FLAT_LOGITS if bias.near_stds.size else TOO_FEW_NEAR
     return {
-        "geometry_ratio": _median_ratio(bias.key_stds, logits.key_stds),
-        "geometry_ratio_near": near,
+        "geometry_ratio": _median_ratios(bias.key_stds, logits.key_stds, FLAT_LOGITS),
+        "geometry_ratio_near": _median_ratios(bias.near_stds, logits.near_stds, near),
     }
 
 
-def reach(bias: BiasRows) -> Results:
+def reach(bias: BiasRows) -> Columns:
     """`geo_range`, `neighbour_shift` and `bias_trend`: how the bias goes with distance."""
-    counts = bias.counts
-    n_local = counts.local[0]
-    shift: Result = Missing("no local pairs")
-    if n_local:
-        shift = float((bias.sums.local[0] - bias.local_means.sum()) / n_local)
+    apart = bias.sums.local[:, 0] - bias.local_means.sum(axis=1)
     return {
-        "geo_range": fall(bias.sums, counts),
-        "neighbour_shift": shift,
-        "bias_trend": trend(bias.sums, counts),
+        "geo_range": falls(bias.sums, bias.counts),
+        "neighbour_shift": quotients(apart, bias.counts.local[0], "no local pairs"),
+        "bias_trend": trends(bias.sums, bias.counts),
     }
 
 
-def content(logits: ContentRows) -> Results:
+def content(logits: ContentRows) -> Columns:
     """`sequence_share` and `content_saturation` of the logits before geometry.
 
     The class of a key is its offset in residue numbers, clipped to ±32, the query itself
     included; keys in another chain are a class of their own, as in the models.
     """
-    counts = np.maximum(logits.offset_counts.values, 1)
-    explained = (logits.offset_sums.values**2 / counts).sum()
+    explained = logits.offset_sums.values**2 / np.maximum(logits.counts.offsets, 1)
     return {
-        "sequence_share": quotient(explained, logits.row_squares.sum(), FLAT_LOGITS),
-        "content_saturation": float(logits.saturated.mean()),
+        "sequence_share": quotients(
+            explained.sum(axis=1), logits.row_squares.sum(axis=1), FLAT_LOGITS
+        ),
+        "content_saturation": logits.saturated.mean(axis=1).tolist(),
     }
 
 
-def _median_ratio(bias_stds: Doubles, logits_stds: Doubles) -> Result:
-    varied = logits_stds >= FLAT_STD
-    return median(bias_stds[varied] / logits_stds[varied], FLAT_LOGITS)
+def _median_ratios(bias_stds: Doubles, logits_stds: Doubles, reason: str) -> list[Result]:
+    """The median by head over the queries whose logits vary."""
+    return medians(bias_stds / logits_stds, reason, counted=logits_stds >= FLAT_STD)

@@ -35,35 +35,45 @@ for the addition before."""
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What maps add up to over the groups of pairs i ≠ j of known distance (float64).
+    """What the maps of H heads add up to over the groups of pairs i ≠ j of known distance.
 
-    `bins[..., k]` is the sum over k ≤ d < k + 1 Å; each of the others is [..., (over all, over
-    long-range)]. The first axis is the head's, where it isn't pairs that these sums count.
+    `bins[:, k]` is the sum over k ≤ d < k + 1 Å; of each of the others [H, 2], the first is over
+    all pairs and the second over long-range ones. In float64.
     """
 
     bins: Doubles
     local: Doubles
     distant: Doubles
 
-    @cached_property
-    def filled(self) -> Indices:
-        """The bins that hold at least 20, where it is pairs that these sums count."""
-        return np.flatnonzero(self.bins >= BIN_PAIRS)
-
-    def repeated(self, heads: int) -> Sums:
-        """The same for each of so many heads."""
-        return Sums(*(np.broadcast_to(v, (heads, *v.shape)) for v in self._all))
-
-    def of_head(self, head: int) -> Sums:
-        """Those of the head at position `head`."""
-        return Sums(*(values[head] for values in self._all))
-
-    @property
-    def _all(self) -> tuple[Doubles, Doubles, Doubles]:
-        return self.bins, self.local, self.distant
-
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.bins + other.bins, self.local + other.local, self.distant + other.distant)
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How many pairs the groups of `Sums` have, all heads alike: [B], [2] and [2].
+
+    `offsets` [66] counts those of each residue offset from -32 to 32, then those in other chains,
+    the query itself included.
+    """
+
+    bins: Doubles
+    local: Doubles
+    distant: Doubles
+    offsets: Doubles
+
+    @cached_property
+    def filled(self) -> Indices:
+        """The bins that hold at least 20."""
+        return np.flatnonzero(self.bins >= BIN_PAIRS)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.bins + other.bins,
+            self.local + other.local,
+            self.distant + other.distant,
+            self.offsets + other.offsets,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,9 +191,16 @@ class Groups:
         return np.cumsum(self.near_counts) - self.near_counts
 
     @cached_property
-    def counts(self) -> Sums:
+    def counts(self) -> Counts:
         """The number of pairs in each group."""
-        return self._fold(np.bincount(_indices(self.classes), minlength=self._n_classes))
+        pairs = self._fold(np.bincount(_indices(self.classes), minlength=self._n_classes)[None])
+        offsets = np.bincount(_indices(self.offsets), minlength=_LANES * (NO_OFFSET + 1))
+        return Counts(
+            pairs.bins[0],
+            pairs.local[0],
+            pairs.distant[0],
+            offsets.reshape(-1, _LANES).sum(axis=1, dtype=np.float64)[:NO_OFFSET],
+        )
 
     def sums(self, values: Floats) -> Sums:
         """The sums of [H, Q, N] `values` over each group, in float64."""
@@ -205,13 +222,6 @@ class Groups:
             local=np.stack([sums[:, 2] + sums[:, 5], sums[:, 5]], axis=1),
             distant=np.stack([sums[:, 1] + far, far], axis=1),
         )
-
-    @cached_property
-    def offset_counts(self) -> Doubles:
-        """The number of pairs of each residue offset from -32 to 32, then in other chains."""
-        counts = np.bincount(_indices(self.offsets), minlength=_LANES * (NO_OFFSET + 1))
-        by_offset: Doubles = counts.reshape(-1, _LANES).sum(axis=1, dtype=np.float64)[:NO_OFFSET]
-        return by_offset
 
     def offset_sums(self, values: Floats) -> Doubles:
         """[H, 66]: the sums of [H, Q, N] `values` over each residue offset, in float64."""
@@ -248,12 +258,12 @@ class Groups:
     def _fold(by_class: npt.NDArray[np.generic]) -> Sums:
         # bin (the first holds pairs beyond all bins) × (near, far in sequence) × (none, distant,
         # local): groups are added up, never subtracted, so that what underflowed to 0 stays 0.
-        table = by_class.astype(np.float64, copy=False).reshape(*by_class.shape[:-1], -1, 2, 3)
-        by_range = table.sum(axis=-3)
+        table = by_class.astype(np.float64, copy=False).reshape(len(by_class), -1, 2, 3)
+        by_range = table.sum(axis=1)
         return Sums(
-            bins=table[..., 1:, :, 1:].sum(axis=(-2, -1)),
-            local=np.stack([by_range[..., 2].sum(axis=-1), by_range[..., 1, 2]], axis=-1),
-            distant=np.stack([by_range[..., 1].sum(axis=-1), by_range[..., 1, 1]], axis=-1),
+            bins=table[:, 1:, :, 1:].sum(axis=(2, 3)),
+            local=np.stack([by_range[:, :, 2].sum(axis=1), by_range[:, 1, 2]], axis=1),
+            distant=np.stack([by_range[:, :, 1].sum(axis=1), by_range[:, 1, 1]], axis=1),
         )
 
 

@@ -4,56 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans
-from igaviz.metrics import attention as weights
-from igaviz.metrics import geometry
-from igaviz.metrics.attention import AttentionRows
+from igaviz.metrics.columns import columns_of
 from igaviz.metrics.data import Measurement
-from igaviz.metrics.geometry import BiasRows, ContentRows
 from igaviz.metrics.pairs import Pairs
-from igaviz.metrics.replay import ReplayRows, replay
+from igaviz.metrics.replay import replay
+from igaviz.metrics.rows import Known, Rows
 from igaviz.metrics.sketch import sketch
 from igaviz.metrics.table import METRICS
-from igaviz.metrics.tally import joined, of_head
-from igaviz.metrics.terms import Kind, Terms
+from igaviz.metrics.terms import Kind
 from igaviz.metrics.values import Missing, Results, settle
-
-# Freed once, an untouched block of 8 MB has glibc keep smaller ones: else it gives the memory of
-# each array back to the system and takes it anew, page by page, a fifth of the time of a map.
-np.empty(2**22-2**12, dtype=np.float64)
 
 TERMS = ("logits_before", "geo_bias", "attention")
 """The terms that the numbers of a map come from; see `replay.asks_for_pair_bias` for one more."""
 
 _AT_ONCE = 2**19
-"""So many pairs of a head and a query's key: what is computed of them stays in the last cache."""
+"""So many pairs of maps are handed over together: what is done by head and query saves no more."""
 
 _OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """What is known of the queries of maps whose rows are finite; None where a term is missing."""
-
-    bias: BiasRows | None
-    content: ContentRows | None
-    attention: AttentionRows | None
-    replay: ReplayRows | None
-
-    @classmethod
-    def of(cls, terms: Terms, like: AttentionMap) -> _Rows:
-        """Those of `terms`, of maps that are like this one."""
-        S, G, A = terms.logits, terms.bias, terms.attention
-        return cls(
-            bias=None if G is None else BiasRows.of(G),
-            content=None if S is None else ContentRows.of(S),
-            attention=None if A is None else AttentionRows.of(A, terms),
-            replay=ReplayRows.of(terms, like.compute_dtype) if like.attention_recorded else None,
-        )
 
 
 def measure(map: AttentionMap, pairs: Pairs | None = None) -> Measurement:
@@ -73,21 +44,20 @@ def measure(map: AttentionMap, pairs: Pairs | None = None) -> Measurement:
 def measure_heads(maps: Sequence[AttentionMap], pairs: Pairs | None = None) -> list[Measurement]:
     """What `measure` says of each of `maps`, which are of one layer and structure.
 
-    The numbers of a map are the same, bit for bit, whatever it is measured with. Those of one kind
-    are taken together, which takes half the time where they are small; more than `heads_at_once`
-    save nothing, and have as much more memory held.
+    The numbers of a map are the same, bit for bit, whatever it is measured with; together they take
+    less time, the more so the smaller they are. More than `heads_at_once` save nothing.
     """
     if not maps:
         return []
     pairs = Pairs.of(maps[0].structure) if pairs is None else pairs
-    together: dict[object, list[int]] = defaultdict(list)
     kinds = [Kind.of(map) for map in maps]
+    together: dict[object, list[int]] = defaultdict(list)
     for place, kind in enumerate(kinds):
         together[kind if kind.whole else place].append(place)
     found: dict[int, Measurement] = {}
     for places in together.values():
         chosen = [maps[place] for place in places]
-        found |= zip(places, _measure_alike(chosen, kinds[places[0]], pairs), strict=True)
+        found |= zip(places, _of_one_kind(chosen, kinds[places[0]], pairs), strict=True)
     return [found[place] for place in range(len(maps))]
 
 
@@ -96,55 +66,42 @@ def heads_at_once(n_residues: int) -> int:
     return max(1, _AT_ONCE // max(1, n_residues**2))
 
 
-def _measure_alike(maps: Sequence[AttentionMap], kind: Kind, pairs: Pairs) -> list[Measurement]:
+def _of_one_kind(maps: Sequence[AttentionMap], kind: Kind, pairs: Pairs) -> list[Measurement]:
     """The measurements of maps of one `kind`; one that isn't whole is alone."""
-    whole, finite, nonfinite = _in_blocks(maps, kind, pairs)
-    return [
-        _measurement(map, pairs, None if whole is None else of_head(whole, head), finite, nonfinite)
-        for head, map in enumerate(maps)
-    ]
-
-
-def _in_blocks(
-    maps: Sequence[AttentionMap], kind: Kind, pairs: Pairs
-) -> tuple[_Rows | None, Booleans, int]:
-    """What is known of the finite rows, None where there is none; which they are, [N].
-
-    And the number of values that are not finite.
-    """
-    parts: list[_Rows] = []
-    finite = np.zeros(pairs.n_residues, dtype=bool)
-    nonfinite = 0
-    for groups in pairs.blocks:
-        terms = Terms.of(maps, groups, kind)
-        finite[groups.queries] = terms.rows
-        nonfinite += terms.nonfinite
-        if terms.rows.any():
-            parts.append(_Rows.of(terms, maps[0]))
-    return joined(parts) if parts else None, finite, nonfinite
+    known = Known.of(maps, kind, pairs)
+    columns = {} if known.rows is None else columns_of(known.rows, known.finite, maps)
+    found = []
+    for head, map in enumerate(maps):
+        results = {name: column[head] for name, column in columns.items()}
+        found.append(_measurement(map, pairs, known, head, results))
+    return found
 
 
 def _measurement(
-    map: AttentionMap, pairs: Pairs, rows: _Rows | None, finite: Booleans, nonfinite: int
+    map: AttentionMap, pairs: Pairs, known: Known, head: int, of_rows: Results
 ) -> Measurement:
-    """The measurement of `map`, whose `finite` rows [N] are known by `rows`."""
-    results: Results = dict.fromkeys((m.name for m in METRICS), Missing("not recorded"))
+    """The measurement of `map`, the one at position `head` of those whose rows are `known`.
+
+    `of_rows` are the metrics that come from these.
+    """
+    nothing = "not recorded" if known.rows is not None else "no row is finite"
+    results: Results = dict.fromkeys((m.name for m in METRICS), Missing(nothing))
+    results |= of_rows
     results["gamma"] = Missing("gamma was not recorded") if map.gamma is None else map.gamma
     judged = None
-    if rows is not None:
-        results |= _of_rows(rows, finite, map, pairs)
-        if rows.replay is not None:
-            judged = replay(map, pairs, rows.replay)
+    if known.rows is not None:
+        results |= _contacts(map, known.rows, head, known.finite, pairs)
+        if known.rows.replay is not None:
+            judged = replay(map, pairs, known.rows.replay.of_head(head))
             results["replay_error"] = judged.error_of_all
-    else:
-        broken = Missing("no row is finite")
-        results |= {name: broken for name in results if name != "gamma"}
-    results["nonfinite"] = nonfinite + (map.gamma is not None and not np.isfinite(map.gamma))
+    nonfinite_gamma = map.gamma is not None and not np.isfinite(map.gamma)
+    results["nonfinite"] = known.nonfinite + nonfinite_gamma
     if pairs.n_residues < 2:
         single = Missing("a single residue has no pairs")
         results |= {name: single for name in results if name not in _OF_ONE_RESIDUE}
     values, reasons = settle(results)
     structure = map.structure
+    A = map.attention if known.finite.all() else None
     return Measurement(
         id=map.id,
         item=structure.name,
@@ -163,81 +120,16 @@ def _measurement(
         mask=map.mask,
         log_det_min=map.log_det_min,
         sigma_floor_share=map.sigma_floor_share,
-        sketch=None if map.attention is None or not finite.all() else sketch(map.attention),
+        sketch=None if A is None else sketch(A),
     )
 
 
-def _of_rows(rows: _Rows, finite: Booleans, map: AttentionMap, pairs: Pairs) -> Results:
-    """The metrics of the terms that there are; a term that isn't there is named as the reason."""
-    S, G, A = rows.content, rows.bias, rows.attention
-    results = geometry.spread(G) | geometry.reach(G) if G else _missing("geo_bias", _OF_BIAS)
-    results |= geometry.content(S) if S else _missing("logits_before", _OF_LOGITS)
-    if S and G:
-        results |= geometry.ratios(S, G)
+def _contacts(map: AttentionMap, rows: Rows, head: int, finite: Booleans, pairs: Pairs) -> Results:
+    A = rows.attention
+    if map.attention is None or A is None:
+        why = Missing("attention was not recorded")
+    elif not finite.all():
+        why = Missing("some rows are not finite")
     else:
-        results |= _missing("geo_bias" if S else "logits_before", _OF_RATIO)
-    if A is None:
-        return results | _missing("attention", _OF_ATTENTION)
-    results |= weights.locality(A) | weights.concentration(A)
-    results["sink"] = weights.sink(A, finite)
-    if A.blind is not None and A.geometry_moved is not None:
-        results |= weights.gains(A, A.blind)
-        results["geometry_effect"] = float(A.geometry_moved.mean())
-    else:
-        results |= _missing("logits_before", ("local_gain", "longrange_gain", "geometry_effect"))
-    if A.content_moved is not None:
-        results["content_effect"] = float(A.content_moved.mean())
-    else:
-        results |= _missing("geo_bias", ("content_effect",))
-    if map.attention_recorded:
-        results["row_sum_error"] = weights.row_sum_error(A)
-    else:
-        derived = Missing("attention was not recorded but derived")
-        results |= dict.fromkeys(("row_sum_error", "replay_error"), derived)
-    return results | _contacts(A, finite, map, pairs)
-
-
-def _contacts(A: AttentionRows, finite: Booleans, map: AttentionMap, pairs: Pairs) -> Results:
-    assert map.attention is not None
-    if not finite.all():
-        broken = Missing("some rows are not finite")
-        return dict.fromkeys(("contact_precision", "contact_lift"), broken)
-    return pairs.contacts.measure(map.attention, A.others + A.columns.values)
-
-
-_OF_BIAS = (
-    "geo_bias_mean",
-    "geo_bias_std",
-    "geo_bias_absmax",
-    "geo_bias_std_near",
-    "geo_range",
-    "neighbour_shift",
-    "bias_trend",
-)
-_OF_LOGITS = ("sequence_share", "content_saturation")
-_OF_RATIO = ("geometry_ratio", "geometry_ratio_near")
-_OF_ATTENTION = (
-    "geometry_effect",
-    "content_effect",
-    "local_attn",
-    "global_attn",
-    "local_global_ratio",
-    "local_mass",
-    "local_enrichment",
-    "local_gain",
-    "longrange_enrichment",
-    "longrange_gain",
-    "attention_trend",
-    "self_mass",
-    "saturation",
-    "sink",
-    "entropy",
-    "uniform_kl",
-    "mean_distance",
-    "contact_precision",
-    "contact_lift",
-)
-
-
-def _missing(term: str, names: tuple[str, ...]) -> Results:
-    return dict.fromkeys(names, Missing(f"{term} was not recorded"))
+        return pairs.contacts.measure(map.attention, A.others[head] + A.columns.values[head])
+    return dict.fromkeys(("contact_precision", "contact_lift"), why)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.terms import Terms
-from igaviz.metrics.trend import fall
+from igaviz.metrics.trend import falls
 from igaviz.softmax import softmax
 
 Array = npt.NDArray[np.float64]
@@ -198,7 +198,7 @@ class Profiles:
         bias = Terms.of([self.map], self.pairs.groups).bias
         if bias is None:
             return None
-        found = fall(bias.groups.sums(bias.values).of_head(0), bias.groups.counts)
+        (found,) = falls(bias.groups.sums(bias.values), bias.groups.counts)
         return found if isinstance(found, float | str) else None
 
     def distribution(self, edges: Array) -> Distribution | None:

@@ -11,7 +11,7 @@ from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.data import Replay
 from igaviz.metrics.groups import Doubles, Indices
 from igaviz.metrics.pairs import Pairs
-from igaviz.metrics.tally import joined, of_head
+from igaviz.metrics.tally import of_all_queries
 from igaviz.metrics.terms import Terms, flat
 from igaviz.softmax import softmax
 
@@ -44,6 +44,10 @@ class ReplayRows:
 
     deviation: Doubles
     tolerance: Doubles
+
+    def of_head(self, head: int) -> ReplayRows:
+        """Those of the head at position `head`, [Q]."""
+        return ReplayRows(self.deviation[head], self.tolerance[head])
 
     @classmethod
     def of(cls, terms: Terms, compute_dtype: str) -> ReplayRows | None:
@@ -195,7 +199,7 @@ def _read(map: AttentionMap, pairs: Pairs, reading: str) -> ReplayRows | None:
 
 def _of_blocks(blocks: Sequence[ReplayRows]) -> ReplayRows:
     """Those of one map, [Q]."""
-    return of_head(joined(blocks), 0)
+    return of_all_queries(blocks).of_head(0)
 
 
 def _weights(terms: Terms, reading: str, pair_bias: Floats | None) -> Floats | None:

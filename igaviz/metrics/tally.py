@@ -1,76 +1,67 @@
-"""Numbers of heads measured together: those of blocks of queries joined, those of one head taken.
+"""Numbers by head and query put together from those of some queries, or of some heads.
 
-In a data class of such numbers, arrays are by head and query, [H, Q], and `Total` and `Sums` by
-head alone.
+In a data class of such numbers arrays are by head and query, [H, Q]; `Total` and `Sums` are by head
+and add up over queries, `Counts` do so too and are alike for all heads.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 from typing import Any, TypeVar
 
 import numpy as np
 
-from igaviz.metrics.groups import Doubles, Sums
+from igaviz.metrics.groups import Counts, Doubles, Sums
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Total:
-    """Sums over queries, of each column or class, [H, ...]."""
+    """Sums over queries, of each column or class: [H, ...]."""
 
     values: Doubles
-
-    def repeated(self, heads: int) -> Total:
-        """The same for each of so many heads."""
-        return Total(np.broadcast_to(self.values, (heads, *self.values.shape)))
-
-    def of_head(self, head: int) -> Total:
-        """Those of the head at position `head`."""
-        return Total(self.values[head])
 
     def __add__(self, other: Total) -> Total:
         return Total(self.values + other.values)
 
 
-def joined(parts: Sequence[T]) -> T:
-    """The numbers of all queries from those of blocks that follow each other.
+def of_all_queries(parts: Sequence[T]) -> T:
+    """The numbers of all queries from those of blocks that follow each other."""
+    return _put_together(parts, _add_queries)
 
-    Arrays are put end to end, `Total` and `Sums` are added up, what is None stays None, and parts
-    of parts are joined the same way.
-    """
+
+def of_all_heads(parts: Sequence[T]) -> T:
+    """The numbers of all heads from those of stretches that follow each other."""
+    return _put_together(parts, _add_heads)
+
+
+def _put_together(parts: Sequence[T], how: Callable[[Sequence[Any]], Any]) -> T:
+    """Field by field; what is None stays None, and parts of parts are put together the same way."""
     if len(parts) == 1:
         return parts[0]
     first: Any = parts[0]
-    names = [field.name for field in fields(first)]
-    whole: T = replace(first, **{n: _join([getattr(part, n) for part in parts]) for n in names})
+    by_name = {field.name: [getattr(part, field.name) for part in parts] for field in fields(first)}
+    whole: T = replace(first, **{name: how(values) for name, values in by_name.items()})
     return whole
 
 
-def _join(values: Sequence[Any]) -> Any:  # noqa: ANN401 (whatever the fields hold)
+def _add_queries(values: Sequence[Any]) -> Any:  # noqa: ANN401 (whatever the fields hold)
     first = values[0]
     if isinstance(first, np.ndarray):
         return np.concatenate(values, axis=1)
-    if isinstance(first, Total | Sums):
+    if isinstance(first, Total | Sums | Counts):
         return reduce(operator.add, values)
-    return joined(values) if is_dataclass(first) else first
+    return _put_together(values, _add_queries) if is_dataclass(first) else first
 
 
-def of_head(numbers: T, head: int) -> T:
-    """What `numbers` say of the head at position `head`: arrays [Q], in parts of parts too."""
-    held: Any = numbers
-    names = [field.name for field in fields(held)]
-    one: T = replace(held, **{name: _of_head(getattr(held, name), head) for name in names})
-    return one
-
-
-def _of_head(values: Any, head: int) -> Any:  # noqa: ANN401 (whatever the fields hold)
-    if isinstance(values, np.ndarray):
-        return values[head]
-    if isinstance(values, Total | Sums):
-        return values.of_head(head)
-    return of_head(values, head) if is_dataclass(values) else values
+def _add_heads(values: Sequence[Any]) -> Any:  # noqa: ANN401 (whatever the fields hold)
+    first = values[0]
+    if isinstance(first, np.ndarray):
+        return np.concatenate(values)
+    if is_dataclass(first) and not isinstance(first, Counts):
+        return _put_together(values, _add_heads)
+    return first

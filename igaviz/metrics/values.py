@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,11 @@ Result = float | int | str | Missing
 """What a metric's function gives back."""
 
 Results = dict[str, Result]
+Heads = npt.NDArray[np.float64] | Sequence[Result]
+"""A number of each head."""
+
+Columns = dict[str, list[Result]]
+"""Results of some heads, by metric."""
 
 
 def quotient(
@@ -36,13 +42,40 @@ def quotient(
     return Missing(reason) if denominator == 0 else float(numerator) / float(denominator)
 
 
-def median(values: npt.NDArray[np.float64], reason: str) -> float | Missing:
-    """The median of `values`, missing for `reason` where there are none."""
-    if not len(values):
-        return Missing(reason)
-    ordered = np.sort(values)  # NaN last; far less ado than np.median's for a few hundred values
-    middle = (ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2
-    return float(middle if ordered[-1] == ordered[-1] else ordered[-1])
+def quotients(numerators: Heads, denominators: Heads | float, reason: str) -> list[Result]:
+    """The `quotient` of each head; one denominator may serve them all."""
+    above = _listed(numerators)
+    below = [denominators] * len(above) if isinstance(denominators, float) else denominators
+    return [quotient(a, b, reason) for a, b in zip(above, _listed(below), strict=True)]
+
+
+def _listed(numbers: Heads) -> list[Any]:
+    return numbers.tolist() if isinstance(numbers, np.ndarray) else [*numbers]
+
+
+def medians(
+    values: npt.NDArray[np.float64], reason: str, counted: npt.NDArray[np.bool_] | None = None
+) -> list[Result]:
+    """The median of each row of [H, Q] `values`, of those that are `counted`.
+
+    Missing for `reason` where there are none.
+    """
+    n_heads, n_values = values.shape
+    if not n_values:
+        return [Missing(reason)] * n_heads
+    count = np.full(n_heads, n_values)
+    if counted is not None:
+        values, count = np.where(counted, values, np.inf), counted.sum(axis=1)
+    ordered = np.sort(values, axis=1)  # NaN last; far less ado than np.median's for a few hundred
+    heads = np.arange(n_heads)
+    middle = (ordered[heads, (count - 1) // 2] + ordered[heads, count // 2]) / 2
+    middle[np.isnan(ordered[:, -1])] = np.nan
+    return [m if n else Missing(reason) for m, n in zip(middle.tolist(), count, strict=True)]
+
+
+def alike(result: Result, names: Iterable[str], n_heads: int) -> Columns:
+    """The same result under each of `names`, for so many heads."""
+    return {name: [result] * n_heads for name in names}
 
 
 def settle(results: Mapping[str, Result]) -> tuple[dict[str, Value], dict[str, str]]:
