@@ -18,8 +18,11 @@ from igaviz.metrics.values import Missing, Results, quotient
 if TYPE_CHECKING:
     from igaviz.metrics.pairs import Pairs
 
-_TILE = 64
-"""Rows of A + Aᵀ made at once; A is read across its rows for it, so it's few."""
+_TILE = 2**16
+"""Pairs of A + Aᵀ made at once: A is read across its rows for it, and best from a core's cache."""
+
+_FIRST = 8
+"""One in so many scores is looked at first, to know how large the chosen ones are at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +56,9 @@ class Contacts:
         distance = pairs.distance if reference is None else distances(reference)
         n = len(distance)
         tiles, touching = [], [np.zeros(0, dtype=bool)]
-        for start in range(0, n, _TILE):
-            stop = min(start + _TILE, n)
+        rows = max(1, _TILE // max(n, 1))
+        for start in range(0, n, rows):
+            stop = min(start + rows, n)
             part = distance[start:stop, start:]
             candidates = np.triu(pairs.longrange[start:stop, start:], 1) & np.isfinite(part)
             places = np.flatnonzero(candidates)
@@ -114,11 +118,11 @@ class Contacts:
             both -= products
             scores = both.take(tile.places)
             if len(best) == self.n_residues:  # equal to the least of the chosen comes too late
-                better = np.flatnonzero(scores > best.min())
-                found, scores = before + better, scores[better]
+                found = np.flatnonzero(scores > best.min())
             else:
-                found = np.arange(before, before + len(scores))
-            chosen, best = np.concatenate([chosen, found]), np.concatenate([best, scores])
+                found = np.flatnonzero(scores >= _least(scores, self.n_residues))
+            chosen = np.concatenate([chosen, before + found])
+            best = np.concatenate([best, scores[found]])
             kept = strongest(best, self.n_residues)
             chosen, best = chosen[kept], best[kept]
             before += len(tile.places)
@@ -196,6 +200,15 @@ def _sums_of_both(others: Floats) -> Doubles:
     """[N]: what each row of A + Aᵀ adds up to."""
     sums: Doubles = others.sum(axis=1, dtype=np.float64) + others.sum(axis=0, dtype=np.float64)
     return sums
+
+
+def _least(scores: Floats, count: int) -> np.floating[Any]:
+    """A score that at least `count` of `scores` reach, -∞ where there are no so many."""
+    some = scores[::_FIRST]
+    if len(some) < count:
+        return np.float32(-np.inf)
+    least: np.floating[Any] = np.partition(some, len(some) - count)[len(some) - count]
+    return least
 
 
 def strongest(scores: Floats, count: int) -> npt.NDArray[np.intp]:

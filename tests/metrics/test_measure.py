@@ -348,7 +348,7 @@ def test_blocks_of_queries_give_what_the_whole_gives(seed, n, rows, spoiled):
     whole = measure(map, Pairs.of(map.structure))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distance, "BLOCK", rows * n)
-        patch.setattr(contacts, "_TILE", rows)
+        patch.setattr(contacts, "_TILE", rows * n)
         patch.setattr(groups, "FEW_RESIDUES", 0)  # classes in 16 bits
         pairs = Pairs.of(map.structure)
         assert len(pairs.blocks) == -(-n // rows)
