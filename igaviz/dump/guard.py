@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +183,10 @@ def _check_type(data: h5py.Dataset) -> None:
 
 
 def _check_storage(data: h5py.Dataset) -> None:
+    # what it was created with, asked for once: `data.chunks` and the like ask each time
     properties = data.id.get_create_plist()
-    if data.is_virtual:
+    layout = properties.get_layout()
+    if layout == h5py.h5d.VIRTUAL:
         raise refuse("a virtual data set is refused", data)
     if properties.get_external_count() > 0:
         raise refuse("external storage is refused", data)
@@ -199,8 +202,8 @@ def _check_storage(data: h5py.Dataset) -> None:
     stored = data.id.get_storage_size()
     if stored == 0:
         raise refuse("nothing is stored: it would read as zeros", data)
-    if data.chunks is not None:
-        _check_chunks(data)
+    if layout == h5py.h5d.CHUNKED:
+        _check_chunks(data, properties.get_chunk())
     if not filters and stored < declared:
         raise refuse(f"{declared:,} bytes are declared, {stored:,} are stored", data)
     compressing = any(code in _COMPRESSING for code in filters)
@@ -208,16 +211,17 @@ def _check_storage(data: h5py.Dataset) -> None:
         raise refuse(f"{stored:,} stored bytes can't unpack to the declared {declared:,}", data)
 
 
-def _check_chunks(data: h5py.Dataset) -> None:
-    if math.prod(data.chunks) * data.dtype.itemsize > MAX_BYTES:
-        raise refuse(f"a chunk of {data.chunks} is over the cap of 1 GiB", data)
+def _check_chunks(data: h5py.Dataset, chunks: tuple[int, ...]) -> None:
+    if math.prod(chunks) * data.dtype.itemsize > MAX_BYTES:
+        raise refuse(f"a chunk of {chunks} is over the cap of 1 GiB", data)
     expected = math.prod(
-        -(-length // chunk) for length, chunk in zip(data.shape, data.chunks, strict=True)
+        -(-length // chunk) for length, chunk in zip(data.shape, chunks, strict=True)
     )
-    if data.id.get_num_chunks() != expected:
-        missing = expected - data.id.get_num_chunks()
+    there = data.id.get_num_chunks()
+    if there != expected:
         raise refuse(
-            f"{missing} of {expected} chunks are not stored: they would read as zeros", data
+            f"{expected - there} of {expected} chunks are not stored: they would read as zeros",
+            data,
         )
 
 
@@ -229,8 +233,14 @@ def expect_shape(data: h5py.Dataset | None, shape: tuple[int, ...]) -> None:
 
 def read(data: h5py.Dataset, selection: Any = ()) -> npt.NDArray[Any]:  # noqa: ANN401 (h5py's own)
     """`data[selection]`, a failed read (checksum, damaged chunk) raised as `DumpError`."""
-    try:
+    with _reading(data):
         return np.asarray(data[selection])
+
+
+@contextmanager
+def _reading(data: h5py.Dataset) -> Iterator[None]:
+    try:
+        yield
     except (OSError, RuntimeError, ValueError, TypeError, MemoryError) as error:
         text = str(error).split("(")[-1].rstrip(")") or type(error).__name__
         raise refuse(f"can't be read ({text})", data) from error
@@ -249,7 +259,11 @@ def read_whole(data: h5py.Dataset) -> npt.NDArray[Any]:
     """All of a small data set. Raises `DumpError` above the cap."""
     if math.prod(data.shape) * data.dtype.itemsize > MAX_BYTES:
         raise refuse(f"shape {data.shape} is over the cap of 1 GiB", data)
-    return read(data)
+    values = np.empty(data.shape, data.dtype)
+    if values.size:  # `data[()]` takes five times as long
+        with _reading(data):
+            data.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values
 
 
 def text(parent: h5py.Group, name: str) -> str | None:
@@ -266,7 +280,7 @@ def text(parent: h5py.Group, name: str) -> str | None:
     except (TypeError, ValueError, RuntimeError) as error:
         raise refuse(f"unknown type ({error})", parent, name) from error
     _check_text_type(dtype, found.shape, parent, name)
-    return _decode(read(found).item(), parent, name)
+    return _decode(read_whole(found).item(), parent, name)
 
 
 def attribute_text(owner: h5py.Group, name: str) -> str | None:
@@ -275,7 +289,7 @@ def attribute_text(owner: h5py.Group, name: str) -> str | None:
     if found is None:
         return None
     _check_text_type(found.dtype, found.shape, owner, f"@{name}")
-    return _decode(_attribute_value(found, owner, name), owner, f"@{name}")
+    return _decode(found.value(), owner, f"@{name}")
 
 
 def attribute_number(owner: h5py.Group, name: str) -> float | int | None:
@@ -283,10 +297,9 @@ def attribute_number(owner: h5py.Group, name: str) -> float | int | None:
     found = _attribute(owner, name)
     if found is None:
         return None
-    shape = found.shape
-    if found.dtype.kind not in "fiub" or shape is None or math.prod(shape) != 1:
+    if found.dtype.kind not in "fiub" or found.shape is None or math.prod(found.shape) != 1:
         raise refuse("a single number belongs here", owner, f"@{name}")
-    value = _attribute_value(found, owner, name)
+    value = found.value()
     return value if isinstance(value, float) else int(value)
 
 
@@ -303,35 +316,44 @@ def numeric_attributes(owner: h5py.Group, known: frozenset[str]) -> dict[str, fl
         try:
             found = _attribute(owner, name)
             if found is not None and found.dtype.kind in "fiu" and found.shape == ():
-                numbers[_printable(name)] = float(_attribute_value(found, owner, name))
+                numbers[_printable(name)] = float(found.value())
         except DumpError:  # under a name that isn't ours, nothing is refused
             continue
     return numbers
 
 
-def _attribute(owner: h5py.Group, name: str) -> h5py.h5a.AttrID | None:
+@dataclass(frozen=True)
+class _Attribute:
+    """An attribute that is there; its type and shape, which HDF5 works out anew when asked."""
+
+    owner: h5py.Group
+    name: str
+    id: h5py.h5a.AttrID
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...] | None
+
+    def value(self) -> Any:  # noqa: ANN401
+        """The only value of a number or string; `owner.attrs[name]` opens it anew."""
+        try:
+            value = np.empty(self.shape or (), self.dtype)
+            self.id.read(value)
+            return value.item()
+        except (RuntimeError, OSError, KeyError, ValueError, TypeError, UnicodeError) as error:
+            raise refuse(f"damaged attribute ({error})", self.owner, f"@{self.name}") from error
+
+
+def _attribute(owner: h5py.Group, name: str) -> _Attribute | None:
     try:
         if not h5py.h5a.exists(owner.id, name.encode()):
             return None
         found = h5py.h5a.open(owner.id, name.encode())
-        found.dtype  # noqa: B018 (an unknown type raises here)
+        return _Attribute(owner, name, found, found.dtype, found.shape)
     except (RuntimeError, OSError, KeyError, ValueError, TypeError) as error:
-        raise refuse(f"damaged attribute ({error})", owner, f"@{name}") from error
-    return found
-
-
-def _attribute_value(found: h5py.h5a.AttrID, owner: h5py.Group, name: str) -> Any:  # noqa: ANN401
-    """The only value of a number or string; `owner.attrs[name]` opens it anew, and takes longer."""
-    try:
-        value = np.empty(found.shape, found.dtype)
-        found.read(value)
-        return value.item()
-    except (RuntimeError, OSError, KeyError, ValueError, TypeError, UnicodeError) as error:
         raise refuse(f"damaged attribute ({error})", owner, f"@{name}") from error
 
 
 def _check_text_type(
-    dtype: np.dtype[Any], shape: tuple[int, ...], owner: h5py.Group, name: str
+    dtype: np.dtype[Any], shape: tuple[int, ...] | None, owner: h5py.Group, name: str
 ) -> None:
     if shape != () or h5py.check_string_dtype(dtype) is None:
         raise refuse("a single string belongs here", owner, name)
@@ -348,4 +370,6 @@ def _decode(value: Any, owner: h5py.Group, name: str) -> str:  # noqa: ANN401 (s
 
 def _printable(text: str) -> str:
     # Names reach terminals and pictures: an escape sequence in one must stay text.
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
