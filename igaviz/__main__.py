@@ -1,8 +1,17 @@
-"""`python -m igaviz` is `igaviz`."""
+"""`igaviz`, and `python -m igaviz`: the command line, imported when it runs and not before.
+
+The processes that a command starts import this module too, and have no use for the rest of it.
+"""
 
 import sys
 
-from igaviz.cli.main import main
+
+def main() -> int:
+    """The exit code of the command line; see `igaviz.cli.main`."""
+    from igaviz.cli.main import main as run
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -44,7 +44,8 @@ class ScalarTrack:
     @cached_property
     def steps(self) -> Integers:
         """The steps with lines, ascending, each once."""
-        return np.unique(self._blocks[:, _STEP])
+        steps = self._blocks[:, _STEP]
+        return steps[np.diff(steps, prepend=steps[:1] - 1) > 0]
 
     @property
     def layers(self) -> tuple[int, ...]:
