@@ -28,6 +28,7 @@ from igaviz.cli import (
 )
 from igaviz.cli.options import NOTHING_DONE
 from igaviz.errors import IgavizError
+from igaviz.survey.staff import staying
 
 DONE = 0
 FOUND = 1
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     console.Invoked.arguments = tuple(arguments)
     try:
-        with interrupt.heard():
+        with interrupt.heard(), staying():
             result = app(arguments or ["--help"], prog_name="igaviz", standalone_mode=False)
     except TyperException as error:
         _print_error(_usage_message(error), _usage_hint(error))

@@ -13,7 +13,7 @@ from igaviz.dump.run import Progress, open_listing
 from igaviz.errors import DumpError
 from igaviz.survey.workers import Jobs, Workers, run_tasks
 
-_SECONDS = 0.004
+_SECONDS = 0.02
 """What the index of a shard of a few layers takes."""
 
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from igaviz.survey import staff
 from igaviz.survey.cache import Cache
 from igaviz.survey.calls import pack_call, result_of
 from igaviz.survey.cluster import Cluster
@@ -71,9 +73,11 @@ class Workers:
         `seconds` is about what they take one after the other.
         """
         if self.scheduler is not None:
-            return Cluster.hired(self.scheduler) if tasks else None
+            cluster = partial(Cluster.hired, self.scheduler)
+            return staff.hired(self.scheduler, cluster) if tasks else None
         enough = tasks >= FEW_TASKS and (seconds >= WORTH or not self.if_worth)
-        return Processes.hired(self.jobs) if self.jobs > 1 and enough else None
+        processes = partial(Processes.hired, self.jobs)
+        return staff.hired(self.jobs, processes) if self.jobs > 1 and enough else None
 
 
 Jobs = int | Workers
