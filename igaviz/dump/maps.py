@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -46,18 +46,71 @@ def read_maps(
     recorded. A map that can't be read (a checksum, say) raises `DumpError`; with `report` it is
     handed over instead, and the next head follows.
     """
-    chosen = entry.heads if heads is None else heads
-    for head in chosen:
-        if head not in entry.heads:
-            raise SelectionError(f"no head {head} in layer {entry.id.layer}")
-    try:
-        with _opened_layer(entry, terms) as layer:
+    with MapReader() as reader:
+        yield from reader.read(entry, heads, report, terms)
+
+
+class MapReader:
+    """Reads maps as `read_maps` does; the shard it read from last stays open until it is left.
+
+    The layers of a step lie in one shard, and their items' structures are read once.
+    """
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._file: tuple[str, h5py.File] | None = None
+        self._item: tuple[str, _Item] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def read(
+        self,
+        entry: LayerEntry,
+        heads: Sequence[int] | None = None,
+        report: Callable[[Damage], None] | None = None,
+        terms: Collection[str] = MAP_TERMS,
+    ) -> Iterator[AttentionMap]:
+        """The maps of `entry`, as `read_maps` gives them."""
+        chosen = entry.heads if heads is None else heads
+        for head in chosen:
+            if head not in entry.heads:
+                raise SelectionError(f"no head {head} in layer {entry.id.layer}")
+        try:
+            layer = self._layer(entry, terms)
             for run in _runs(entry, chosen):
                 yield from _read_run(layer, run, report)
-    except DumpError as error:
-        if report is None:
-            raise
-        report(Damage(error.path, error.where, error.reason))
+        except DumpError as error:
+            if report is None:
+                raise
+            report(Damage(error.path, error.where, error.reason))
+
+    def _layer(self, entry: LayerEntry, terms: Collection[str]) -> _Layer:
+        place, number = entry.group.rsplit("/layers/", 1)
+        found = guard.descend(self._opened(entry.path), place)
+        group = guard.descend(found, f"layers/{number}")
+        if self._item is None or self._item[0] != place:
+            self._item = (place, _Item.read(entry, found))
+        sigma = guard.dataset(group, "sigma")
+        scale = ANGSTROM_PER_UNIT[entry.length_unit]
+        return _Layer(
+            entry=entry,
+            group=group,
+            structure=_structure(entry, self._item[1], group),
+            sigma=None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale,
+            numbers={n: _read_numbers(group, n, (len(entry.heads),)) for n in HEAD_TERMS},
+            terms=terms,
+        )
+
+    def _opened(self, path: str) -> h5py.File:
+        if self._file is None or self._file[0] != path:
+            self._open.close()
+            self._file = self._item = None
+            self._file = (path, self._open.enter_context(guard.opened(Path(path))))
+        return self._file[1]
 
 
 def _runs(entry: LayerEntry, heads: Sequence[int]) -> Iterator[list[int]]:
@@ -93,21 +146,28 @@ def _read_run(
         yield maps.pop(0)  # not held here while the next ones are read
 
 
-@contextmanager
-def _opened_layer(entry: LayerEntry, terms: Collection[str]) -> Iterator[_Layer]:
-    with guard.opened(Path(entry.path)) as file:
-        place, number = entry.group.rsplit("/layers/", 1)
-        item = guard.descend(file, place)
-        group = guard.descend(item, f"layers/{number}")
-        sigma = guard.dataset(group, "sigma")
-        scale = ANGSTROM_PER_UNIT[entry.length_unit]
-        yield _Layer(
-            entry=entry,
-            group=group,
-            structure=_read_structure(entry, item, group),
-            sigma=None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale,
-            numbers={n: _read_head_numbers(group, n, len(entry.heads)) for n in HEAD_TERMS},
-            terms=terms,
+@dataclass(frozen=True)
+class _Item:
+    """What the layers of an item share, in the unit of the file; None where it isn't recorded.
+
+    `ca` is None where each layer has coordinates of its own.
+    """
+
+    ca: npt.NDArray[Any] | None
+    ca_reference: npt.NDArray[Any] | None
+    residue_index: npt.NDArray[Any] | None
+    chain_index: npt.NDArray[Any] | None
+    sequence: str | None
+
+    @classmethod
+    def read(cls, entry: LayerEntry, group: h5py.Group) -> _Item:
+        n = entry.n_residues
+        return cls(
+            ca=_read_numbers(group, "ca", (n, 3)),
+            ca_reference=_read_numbers(group, "ca_reference", (n, 3)),
+            residue_index=_read_numbers(group, "residue_index", (n,)),
+            chain_index=_read_numbers(group, "chain_index", (n,)),
+            sequence=guard.text(group, "sequence"),
         )
 
 
@@ -171,21 +231,15 @@ class _Layer:
         return with_masks_read(found)
 
 
-def _read_structure(entry: LayerEntry, item: h5py.Group, layer: h5py.Group) -> Structure:
+def _structure(entry: LayerEntry, item: _Item, layer: h5py.Group) -> Structure:
+    """The item as this layer saw it."""
     n = entry.n_residues
-
-    def values(owner: h5py.Group, name: str) -> npt.NDArray[Any] | None:
-        data = guard.dataset(owner, name)
-        guard.expect_shape(data, (n, 3) if name.startswith("ca") else (n,))
-        return None if data is None else guard.read_whole(data)
-
-    ca = values(layer, "ca")
+    ca = _read_numbers(layer, "ca", (n, 3))
     if ca is None:
-        ca = values(item, "ca")
+        ca = item.ca
     if ca is None:
-        raise guard.refuse("gone since the dump was opened", item, "ca")
-    reference = values(item, "ca_reference")
-    residues, chains = values(item, "residue_index"), values(item, "chain_index")
+        raise guard.refuse("gone since the dump was opened", layer, "ca")
+    reference, residues, chains = item.ca_reference, item.residue_index, item.chain_index
     scale = ANGSTROM_PER_UNIT[entry.length_unit]
     return Structure(
         name=entry.item,
@@ -194,14 +248,14 @@ def _read_structure(entry: LayerEntry, item: h5py.Group, layer: h5py.Group) -> S
         residue_index=np.arange(n) if residues is None else residues.astype(np.int64),
         chain_index=np.zeros(n, dtype=np.int64) if chains is None else chains.astype(np.int64),
         length_unit=entry.length_unit,
-        sequence=guard.text(item, "sequence"),
+        sequence=item.sequence,
         flow_time=entry.flow_time,
     )
 
 
-def _read_head_numbers(group: h5py.Group, name: str, n_heads: int) -> npt.NDArray[Any] | None:
-    data = guard.dataset(group, name)
-    guard.expect_shape(data, (n_heads,))
+def _read_numbers(owner: h5py.Group, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
+    data = guard.dataset(owner, name)
+    guard.expect_shape(data, shape)
     return None if data is None else guard.read_whole(data)
 
 

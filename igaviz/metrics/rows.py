@@ -9,7 +9,6 @@ import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans
 from igaviz.metrics.attention import AttentionRows
-from igaviz.metrics.distance import BLOCK
 from igaviz.metrics.geometry import BiasRows, ContentRows
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.replay import ReplayRows
@@ -19,6 +18,9 @@ from igaviz.metrics.terms import Kind, Terms
 # Freed once, an untouched block of 8 MB has glibc keep smaller ones: else it gives the memory of
 # each array back to the system and takes it anew, page by page, a fifth of the time of a map.
 np.empty(2**20, dtype=np.float64)
+
+_AT_ONCE = 2**16
+"""Pairs of so many heads that calls of numpy cost little beside what they do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +57,8 @@ class Known:
 
     @classmethod
     def of(cls, maps: Sequence[AttentionMap], kind: Kind, pairs: Pairs) -> Known:
-        """What is known of `maps`, as many at once as stay in a core's own cache with a block."""
-        at_once = max(1, BLOCK // max(1, pairs.n_residues**2))
+        """What is known of `maps`, so many at once that all that is computed stays in the cache."""
+        at_once = max(1, _AT_ONCE // max(1, pairs.n_residues**2))
         stretches = [maps[start : start + at_once] for start in range(0, len(maps), at_once)]
         known = [cls._in_blocks(stretch, kind, pairs) for stretch in stretches]
         rows = [part.rows for part in known if part.rows is not None]

@@ -136,7 +136,8 @@ def _second_half(progress: Progress) -> Progress:
 def _look(source: PairSource, folder: str) -> _Looked:
     damaged: list[Damage] = []
     try:
-        maps = source.both(reader(folder, damaged.append))
+        with reader(folder, damaged.append) as read:
+            maps = source.both(read)
     except IgavizError as error:  # gone since the dump was opened
         return _Looked(reason=str(error))
     if maps is None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from igaviz.dump import AttentionMap, Damage, LayerEntry, Structure, read_maps
+from igaviz.dump import AttentionMap, Damage, LayerEntry, MapReader, Structure
 from igaviz.format import MAP_TERMS
 from igaviz.metrics import Measurement, Pairs, heads_at_once, measure_heads
 from igaviz.metrics.measure import TERMS
@@ -34,6 +35,12 @@ class Reader(Protocol):
     ) -> Iterator[AttentionMap]:
         """With these terms of theirs."""
 
+
+_TOGETHER = 8
+"""Layers that are measured with one call: so few that progress shows."""
+
+_ROUNDS = 8
+"""So many calls or more for each worker, where there are as many layers."""
 
 _local = threading.local()
 
@@ -77,44 +84,57 @@ def _same(one: Structure, other: Structure) -> bool:
     )
 
 
-def reader(folder: str, report: Callable[[Damage], None]) -> Reader:
+@contextmanager
+def reader(folder: str, report: Callable[[Damage], None]) -> Iterator[Reader]:
     """Reads maps of shards whose relative paths begin in `folder`; damage has them as they are."""
+    with MapReader() as maps:
 
-    def read(
-        entry: LayerEntry, heads: Sequence[int], terms: Collection[str] = MAP_TERMS
-    ) -> Iterator[AttentionMap]:
-        here = replace(entry, path=str(Path(folder, entry.path)))
-        return read_maps(here, heads, lambda piece: report(replace(piece, path=entry.path)), terms)
+        def read(
+            entry: LayerEntry, heads: Sequence[int], terms: Collection[str] = MAP_TERMS
+        ) -> Iterator[AttentionMap]:
+            here = replace(entry, path=str(Path(folder, entry.path)))
+            return maps.read(
+                here, heads, lambda piece: report(replace(piece, path=entry.path)), terms
+            )
 
-    return read
+        yield read
 
 
-def measure_task(
-    task: LayerTask,
+def measure_some(
+    tasks: Sequence[LayerTask],
     radius: float,
     cache: Cache | None = None,
     folder: str = "",
     terms: Collection[str] = TERMS,
-) -> Measured:
-    """Every chosen map of one entry, measured, or as the cache has it; large maps are held singly.
+) -> list[Measured]:
+    """Every chosen map of some entries, measured, or as the cache has it; large ones held singly.
 
-    `folder` is where relative paths of shards begin, `terms` is what is read of each map.
+    A shard is opened once for entries of it that follow each other. `folder` is where relative
+    paths of shards begin, `terms` is what is read of each map.
     """
-    path = str(Path(folder, task.entry.path))
-    known = None if cache is None else cache.find(task, radius, path)
-    if known is not None:
-        return known
-    before = identity_of(path)
     damaged: list[Damage] = []
-    read = reader(folder, damaged.append)
+    found: list[Measured] = []
+    with reader(folder, damaged.append) as read:
+        for task in tasks:
+            path = str(Path(folder, task.entry.path))
+            known = None if cache is None else cache.find(task, radius, path)
+            if known is None:
+                before = identity_of(path)
+                known = Measured(_measure_task(task, radius, read, terms), tuple(damaged))
+                damaged.clear()
+                if cache is not None and before is not None and before == identity_of(path):
+                    known = cache.keep(task, radius, known, path)
+            found.append(known)
+    return found
+
+
+def _measure_task(
+    task: LayerTask, radius: float, read: Reader, terms: Collection[str]
+) -> tuple[Measurement, ...]:
     numbers = _measured(read(task.entry, task.heads, terms), task.entry, radius)
     if "pair_bias" in task.entry.terms and "pair_bias" not in terms:
         numbers = (_with_pair_bias(m, task.entry, read, radius) for m in numbers)
-    measurements = tuple(numbers)
-    found = Measured(measurements, tuple(damaged))
-    if cache is None or before is None or before != identity_of(path):
-        return found
-    return cache.keep(task, radius, found, path)
+    return tuple(numbers)
 
 
 def _with_pair_bias(
@@ -199,17 +219,41 @@ def measure_tasks(
     else:
         has = bytearray(known.has(task, radius) for task in tasks)
         missing = [task for task, there in zip(tasks, has, strict=True) if not there]
-    measure_one = partial(
-        measure_task, radius=radius, cache=workers.cache, folder=workers.folder, terms=terms
+    measure = partial(
+        measure_some, radius=radius, cache=workers.cache, folder=workers.folder, terms=terms
     )
-    results = run_tasks(measure_one, missing, workers, seconds=sum(map(_seconds, missing)))
+    results = chain.from_iterable(
+        _or_dead(done)
+        for done in run_tasks(
+            measure,
+            _bundles(missing, workers),
+            workers,
+            parts=lambda bundle: [(task,) for task in bundle],
+            seconds=sum(map(_seconds, missing)),
+        )
+    )
     for task, there in zip(tasks, has, strict=True):
         found = known.find(task, radius) if known is not None and there else None
         if found is None:
-            found = measure_one(task) if there else _or_dead(next(results))
+            (found,) = measure([task]) if there else (next(results),)
         if found.not_kept and workers.cache is not None:
             workers.cache.failure = found.not_kept
         yield task, found
+
+
+def _bundles(tasks: Sequence[LayerTask], workers: Workers) -> list[tuple[LayerTask, ...]]:
+    """`tasks` in stretches of one shard, which is opened once for each of them.
+
+    So short that they go round, and that what is done is seen to be done; singly for a cluster,
+    of which nobody here knows how large it is.
+    """
+    alone = workers.scheduler is not None
+    most = 1 if alone else max(1, min(_TOGETHER, len(tasks) // (_ROUNDS * workers.jobs)))
+    bundles = []
+    for _, of_shard in groupby(tasks, key=lambda task: task.entry.path):
+        together = tuple(of_shard)
+        bundles += [together[k : k + most] for k in range(0, len(together), most)]
+    return bundles
 
 
 def _seconds(task: LayerTask) -> float:
@@ -217,8 +261,11 @@ def _seconds(task: LayerTask) -> float:
     return len(task.heads) * (1e-3 + 6e-8 * task.entry.n_residues**2)
 
 
-def _or_dead(done: Done[LayerTask, Measured]) -> Measured:
+def _or_dead(done: Done[tuple[LayerTask, ...], list[Measured]]) -> list[Measured]:
     if done.result is not None:
         return done.result
-    entry = done.task.entry
-    return Measured((), (Damage(entry.path, entry.group, "the process that read it died"),))
+    died = [
+        Damage(task.entry.path, task.entry.group, "the process that read it died")
+        for task in done.task
+    ]
+    return [Measured((), (piece,)) for piece in died]

@@ -162,7 +162,8 @@ def draw(task: PictureTask, style: Style, folder: str = "") -> Drawn:
     written: set[Path] = set()
     painter: Painter = getattr(_local, "painter", None) or Painter()
     _local.painter = painter
-    loaded = task.source.load(style, reader(folder, damaged.append))
+    with reader(folder, damaged.append) as read:
+        loaded = task.source.load(style, read)
     severity = severity_of(task.verdict)
     subject, view = loaded or (None, style.view)
     for name, path in task.wanted if subject is not None else ():
