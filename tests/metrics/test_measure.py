@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import bare
 import numpy as np
@@ -14,7 +15,7 @@ from random_maps import random_map
 
 from igaviz.dump.data import AttentionMap, Structure
 from igaviz.format import MapId
-from igaviz.metrics import METRICS, Pairs, contacts, distance, groups, measure
+from igaviz.metrics import METRICS, Pairs, contacts, distance, groups, measure, measure_heads, rows
 
 ID = MapId("run", "train", 100, 0, 0, 3, 0)
 
@@ -336,6 +337,45 @@ def test_a_row_that_is_too_coarse_to_replay_leaves_the_others_judged():
     assert (found.replay.coarse_rows, found.replay.judged_rows) == (40, 0)
     assert (found.replay.failed_rows, found.replay.error, found.replay.fits) == (0, 0.0, None)
     assert found.values["replay_error"] == found.replay.error_of_all > 0.1
+
+
+def spoil(map, how):
+    """`map` as it is, or one that can't be computed as the others of its layer are."""
+    if how == "large":
+        map = replace(map, logits_before=40 * map.logits_before)
+    elif how == "huge":
+        map = replace(map, geo_bias=np.float32(1e30) * map.geo_bias)
+    elif how == "nan":
+        map.attention[0, 3] = np.nan
+    elif how == "masked":
+        map.logits_before[:, 5] = -np.inf
+        map.attention[:, 5] = 0
+    elif how == "without geometry":
+        map = replace(map, geo_bias=None)
+    return map
+
+
+KINDS = st.sampled_from(["whole", "large", "huge", "nan", "masked", "without geometry"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(8, 60),
+    st.lists(KINDS | st.just("whole"), min_size=2, max_size=9),
+    st.integers(1, 4),
+)
+def test_the_numbers_of_a_head_are_the_same_whatever_it_is_measured_with(seed, n, kinds, at_once):
+    where = random_map(n, seed).structure
+    maps = [
+        replace(spoil(random_map(n, seed + k), how), structure=where) for k, how in enumerate(kinds)
+    ]
+    pairs = Pairs.of(where)
+    alone = [measure(map, pairs) for map in maps]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "_AT_ONCE", at_once * n * n)
+        together = measure_heads(maps, pairs)
+    assert [repr(found) for found in together] == [repr(found) for found in alone]
 
 
 @settings(max_examples=15, deadline=None)

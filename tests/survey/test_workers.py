@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 
+import bare
 import pytest
 
+from igaviz.cli.main import main
+from igaviz.survey.processes import Processes
+from igaviz.survey.staff import staying
 from igaviz.survey.workers import WORTH, Workers, run_tasks
 
 STATE = (
@@ -36,3 +41,19 @@ def test_processes_that_nobody_asked_for_start_where_they_save_time(workers, sec
     tasks = ["__import__('os').getpid()"] * 12
     where = {done.result for done in run_tasks(eval, tasks, workers, seconds=seconds)}
     assert (os.getpid() not in where) == elsewhere
+
+
+def test_a_command_starts_its_processes_once(tmp_path, monkeypatch):
+    """For opening shards and for measuring them: each start takes half a second."""
+    (tmp_path / "run").mkdir()
+    for step in range(12):
+        bare.write(tmp_path / "run" / f"{step}.h5", steps=(step,))
+    started = []
+    start = Processes._start
+    monkeypatch.setattr(Processes, "_start", lambda crew: started.append(crew) or start(crew))
+    assert main(["summary", str(tmp_path / "run"), "--jobs", "2", "--no-cache"]) == 0
+    assert len(started) == 1
+    with staying():
+        first, second = ({done.result for done in run_tasks(eval, [STATE] * 12, 2)} for _ in "ab")
+        assert first == second
+    assert not multiprocessing.active_children()
