@@ -17,7 +17,7 @@ import pytest
 
 import igaviz
 from igaviz.dump import open_dump
-from igaviz.metrics import Measurement, Replay
+from igaviz.metrics import Measurement, Replay, measure_heads
 from igaviz.survey import cache as cache_module
 from igaviz.survey import codec
 from igaviz.survey.cache import Cache
@@ -50,13 +50,13 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def measured(monkeypatch):
     """The maps that were really measured."""
-    real, seen = igaviz.measure, []
+    real, seen = measure_heads, []
 
-    def counted(found, pairs):
-        seen.append(found.id)
-        return real(found, pairs)
+    def counted(maps, pairs):
+        seen.extend(found.id for found in maps)
+        return real(maps, pairs)
 
-    monkeypatch.setattr("igaviz.survey.measured.measure", counted)
+    monkeypatch.setattr("igaviz.survey.measured.measure_heads", counted)
     return seen
 
 
