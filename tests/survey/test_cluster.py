@@ -53,7 +53,14 @@ def cluster(tmp_path_factory):
     deadly = tmp_path_factory.mktemp("preload") / "deadly.py"
     deadly.write_text(DEADLY)
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": 0,
+                # 15 s after a death the cluster of a test would let a worker go for ever, with all
+                # that it does by then, if another death has just hit it
+                "distributed.deploy.lost-worker-timeout": "1h",
+            }
+        ),
         started(n_workers=2, threads_per_worker=2, preload=[str(deadly)]) as running,
     ):
         yield running
