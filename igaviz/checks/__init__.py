@@ -4,7 +4,14 @@ from igaviz.checks.baseline import Baseline
 from igaviz.checks.check import Check
 from igaviz.checks.conclude import conclude
 from igaviz.checks.finding import Diagnosis, Finding, Severity, Skipped, Verdict
-from igaviz.checks.judge import LayerVerdict, badness, judge_layer, map_verdicts, worst
+from igaviz.checks.judge import (
+    LayerVerdict,
+    badness,
+    judge_layer,
+    map_verdicts,
+    verdict_of,
+    worst,
+)
 from igaviz.checks.settings import Settings, parse_setting
 from igaviz.checks.table import CHECKS, find_check
 
@@ -25,5 +32,6 @@ __all__ = [
     "judge_layer",
     "map_verdicts",
     "parse_setting",
+    "verdict_of",
     "worst",
 ]

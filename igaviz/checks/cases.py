@@ -48,7 +48,8 @@ class Case:
     """One check that was found on one layer (or, of scope `item`, on one batch item).
 
     `heads` show it; `fired` are the maps on which it fired, the worst first, `of` those on which
-    it was judged.
+    it was judged. Its severity comes from the layer's `of_heads`, of which `showing` show it: more
+    than `heads` where only some are told of.
     """
 
     check: Check
@@ -56,6 +57,8 @@ class Case:
     heads: tuple[int, ...]
     fired: Fired
     of: int
+    showing: int = 1
+    of_heads: int = 1
 
 
 def judge_maps(measurements: Sequence[Measurement], settings: Settings) -> list[Judgement]:
@@ -125,7 +128,26 @@ def layer_cases(judgements: Sequence[Judgement], settings: Settings) -> list[Cas
         severity = (
             check.cap if check.invariant else severity_by_share(len(heads), n_heads, check.cap)
         )
-        found.append(Case(check, severity, heads, _worst_first(check, judged), len(judged)))
+        fired_first = _worst_first(check, judged)
+        found.append(Case(check, severity, heads, fired_first, len(judged), len(heads), n_heads))
+    return found
+
+
+def narrowed(cases: Iterable[Case], judgements: Sequence[Judgement]) -> list[Case]:
+    """The cases of a layer as far as `judgements`, some of its maps, show them.
+
+    How severe a case is stays what the whole layer makes it.
+    """
+    found = []
+    for case in cases:
+        told = {j.measurement.id for j in judgements if case.check.id in j.outcomes}
+        if case.check.scope == "item":
+            item = case.fired[0][0].id
+            told = {i for i in told if (i.rank, i.batch) == (item.rank, item.batch)}
+        fired = tuple(pair for pair in case.fired if pair[0].id in told)
+        heads = tuple(head for head in case.heads if head in {i.head for i in told})
+        if fired and heads:
+            found.append(replace(case, heads=heads, fired=fired, of=len(told)))
     return found
 
 

@@ -159,6 +159,7 @@ class _Timeline:
             last_step=self.last_step,
             layers=len(self.layers),
             heads=max(len(layer.heads) for layer in self.layers),
+            of_heads=max(layer.of_heads for layer in self.layers),
             items=max(layer.items for layer in self.layers),
         )
 

@@ -110,7 +110,8 @@ class LayerRow(NamedTuple):
 class LookedAt(NamedTuple):
     """What was looked at of one run and phase: its maps over all steps, and what the last has.
 
-    `steps` are counted from `first_step` to `last_step`; `heads` is the most that a layer has.
+    `steps` are counted from `first_step` to `last_step`; `heads` is the most that are told of a
+    layer, `of_heads` the most that one was judged from.
     """
 
     run: str
@@ -121,6 +122,7 @@ class LookedAt(NamedTuple):
     last_step: int
     layers: int
     heads: int
+    of_heads: int
     items: int
 
 

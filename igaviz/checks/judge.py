@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from igaviz.checks.cases import (
     Case,
@@ -13,6 +14,7 @@ from igaviz.checks.cases import (
     cause_of,
     judge_maps,
     layer_cases,
+    narrowed,
     standing,
 )
 from igaviz.checks.finding import (
@@ -34,8 +36,11 @@ from igaviz.format import MapId
 from igaviz.metrics.data import Measurement
 from igaviz.metrics.sketch import Sketch
 
-HEAD_MEANS = ("gamma", "geometry_effect", "geometry_ratio", "saturation", "self_mass")
-"""Metrics of which a layer's verdict keeps each head's mean: trends and information need them."""
+HEAD_MEANS = ("gamma", "geometry_effect", "geometry_ratio")
+"""Metrics of which a layer's verdict keeps each head's mean: the information on γ needs them."""
+
+LAYER_MEANS = ("saturation", "self_mass")
+"""Metrics of which it keeps the mean over all heads: trends need them."""
 
 _GEOMETRY = find_check("gamma-too-small")
 _ASIDE = find_check("mask-in-logits")
@@ -49,19 +54,23 @@ _SICKNESSES = tuple(
 class LayerVerdict:
     """All that a diagnosis keeps of one layer at one step; small, and safe to send to a process.
 
-    `items` counts the batch items of all ranks. `findings` go by layer, `by_map` are the maps that
-    fired, each as a finding. `judged` are the ids of the checks that decided on one map at least,
-    selected or not. `shown` are the ids of all checks that were found, those told under
-    another included. `heads` holds each head's verdict, `skipped` counts maps by (check id,
-    reason), `head_means` holds the mean over items of a few metrics, by metric and head. `inputs`
-    are the batch items by rank, number and name. `sketches` stand for the maps, by (rank, batch
-    item, its name, head): what trends over steps compare.
+    A layer is judged from all of its heads, `of_heads` of them, and told of may be some: what
+    follows is of these, where it doesn't say that it is of the layer. `items` counts the batch
+    items of all ranks. `findings` go by layer, `by_map` are the maps that fired, each as a finding.
+    `judged` are the ids of the checks that decided on one map at least, selected or not. `shown`
+    are the ids of all checks that the layer shows, those told under another included. `heads` holds
+    each head's verdict, `of_maps` each map's, `skipped` counts maps by (check id, reason),
+    `head_means` holds the mean over items of a few metrics, by metric and head, `layer_means` that
+    of others over the layer. `inputs` are the batch items by rank, number and name. `sketches`
+    stand for the maps of the layer, by (rank, batch item, its name, head): what trends over steps
+    compare.
     """
 
     run: str
     phase: str
     step: int
     layer: int
+    of_heads: int
     items: int
     maps: int
     findings: tuple[Finding, ...]
@@ -69,8 +78,10 @@ class LayerVerdict:
     judged: frozenset[str]
     shown: frozenset[str]
     heads: Mapping[int, Verdict]
+    of_maps: Mapping[MapId, Verdict]
     skipped: Mapping[tuple[str, str], int]
     head_means: Mapping[str, Mapping[int, float]]
+    layer_means: Mapping[str, float]
     inputs: frozenset[tuple[int, int, str]]
     sketches: Mapping[tuple[int, int, str, int], Sketch]
 
@@ -80,34 +91,50 @@ class LayerVerdict:
         return worst(self.heads.values())
 
 
-def judge_layer(measurements: Sequence[Measurement], settings: Settings) -> LayerVerdict:
+def judge_layer(
+    measurements: Sequence[Measurement],
+    settings: Settings,
+    told: Collection[MapId] | None = None,
+) -> LayerVerdict:
     """The verdict on one layer at one step, from all its ranks, batch items and heads.
 
-    `measurements` are those of one (run, phase, step, layer), one at least.
+    `measurements` are those of one (run, phase, step, layer), one at least. Where not all of them
+    were asked for, `told` names those that were, one at least: the verdict tells of these alone,
+    each finding with the severity that it has on the layer.
     """
-    judgements = judge_maps(measurements, settings)
-    cases = layer_cases(judgements, settings)
+    judged = judge_maps(measurements, settings)
+    of_layer = layer_cases(judged, settings)
+    judgements = [j for j in judged if told is None or j.measurement.id in told]
+    cases = of_layer if len(judgements) == len(judged) else narrowed(of_layer, judgements)
     skipped = Counter(
         (check.id, reason)
         for judgement in judgements
         for check in settings.checks
         if (reason := judgement.not_judged(check))
     )
+    asked = [judgement.measurement for judgement in judgements]
     first = measurements[0].id
     return LayerVerdict(
         run=first.run,
         phase=first.phase,
         step=first.step,
         layer=first.layer,
-        items=len({(m.id.rank, m.id.batch) for m in measurements}),
+        of_heads=len({m.id.head for m in measurements}),
+        items=len({(m.id.rank, m.id.batch) for m in asked}),
         maps=len(judgements),
-        findings=tuple(_findings(cases, judgements, settings)),
-        by_map=tuple(_map_findings(cases, judgements, settings)),
+        findings=tuple(_findings(cases, judgements, settings, of_maps=len(judged))),
+        by_map=tuple(_map_findings(of_layer, judgements, settings)),
         judged=frozenset(check for judgement in judgements for check in judgement.outcomes),
-        shown=frozenset(case.check.id for case in cases),
-        heads=_head_verdicts(cases, judgements),
+        shown=frozenset(case.check.id for case in of_layer),
+        heads=_head_verdicts(of_layer, judgements),
+        of_maps=verdicts_of(judgements, of_layer, settings),
         skipped=skipped,
-        head_means={metric: _head_means(measurements, metric) for metric in HEAD_MEANS},
+        head_means={metric: _head_means(asked, metric) for metric in HEAD_MEANS},
+        layer_means={
+            metric: fmean(means.values())
+            for metric in LAYER_MEANS
+            if (means := _head_means(measurements, metric))
+        },
         inputs=frozenset((m.id.rank, m.id.batch, m.item) for m in measurements),
         sketches={
             (m.id.rank, m.id.batch, m.item, m.id.head): m.sketch
@@ -161,9 +188,12 @@ def verdicts_of(
 
 
 def _findings(
-    cases: Sequence[Case], judgements: Sequence[Judgement], settings: Settings
+    cases: Sequence[Case], judgements: Sequence[Judgement], settings: Settings, *, of_maps: int
 ) -> list[Finding]:
-    """One finding per case; a consequence is told in its cause's message."""
+    """One finding per case; a consequence is told in its cause's message.
+
+    The layer was judged from `of_maps`.
+    """
     told: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         cause = cause_of(case, cases)
@@ -178,7 +208,7 @@ def _findings(
                 sentences.append(
                     f"With it comes {below.check}: {_say(below, settings, brief=True)}"
                 )
-            sentences.append(_where(case, judgements))
+            sentences.append(_where(case, judgements, of_maps))
             findings.append(_finding(case, " ".join(filter(None, sentences)), settings))
     return findings
 
@@ -189,8 +219,8 @@ def _say(case: Case, settings: Settings, *, brief: bool = False) -> str:
     return case.check.say(Evidence(case.fired, settings.thresholds_of(case.check), brief))
 
 
-def _where(case: Case, judgements: Sequence[Judgement]) -> str:
-    """Which map is the worst, and from how few maps a layer's finding speaks."""
+def _where(case: Case, judgements: Sequence[Judgement], of_maps: int) -> str:
+    """Which map is the worst, and from how few maps or heads a layer's finding speaks."""
     identities = [judgement.measurement.id for judgement in judgements]
     worst = case.fired[0][0]
     parts = []
@@ -203,10 +233,15 @@ def _where(case: Case, judgements: Sequence[Judgement]) -> str:
         if len({i.rank for i in identities}) > 1:
             place += f", rank {worst.id.rank}"
         parts.append(place)
-    if case.check.scope != "item" and len(identities) < FEW_MAPS:
-        parts.append(f"from {counted(len(identities), 'map')}")
-        if len({i.head for i in identities}) == 1 and not case.check.invariant:
+    if case.check.scope != "item" and of_maps < FEW_MAPS:
+        parts.append(f"from {counted(of_maps, 'map')}")
+    if case.check.scope != "item" and not case.check.invariant:
+        if case.of_heads == 1:
             parts.append("one head alone can't tell a peculiar head from a sick layer")
+        elif len({i.head for i in identities}) < case.of_heads:
+            parts.append(
+                f"judged by all {case.of_heads} heads of the layer, {case.showing} of which show it"
+            )
     said = "; ".join(parts)
     return f"{said[:1].upper()}{said[1:]}." if said else ""
 
@@ -249,7 +284,8 @@ def _map_findings(
         m = judgement.measurement
         for severity, check in _fired(judgement, severities, settings):
             if check.scope != "item":  # said once per item, in `findings`
-                case = Case(check, severity, (m.id.head,), ((m, judgement.outcomes[check.id]),), 1)
+                fired = ((m, judgement.outcomes[check.id]),)
+                case = Case(check, severity, (m.id.head,), fired, of=1)
                 findings.append(_finding(case, _say(case, settings), settings))
     return findings
 
@@ -304,6 +340,11 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
         return *badness(verdict), judged
 
     return max(verdicts, key=key, default=NOT_JUDGED)
+
+
+def verdict_of(finding: Finding) -> Verdict:
+    """The verdict that a finding is, of whatever it speaks."""
+    return Verdict(finding.severity, finding.id, find_check(finding.id).title)
 
 
 def badness(verdict: Verdict) -> tuple[int, int]:

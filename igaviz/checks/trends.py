@@ -48,11 +48,7 @@ class Course:
         """Take one step of the layer into account."""
         step = verdict.step
         self.steps += 1
-        self.means[step] = {
-            metric: fmean(values.values())
-            for metric in _SATURATED
-            if (values := verdict.head_means[metric])
-        }
+        self.means[step] = verdict.layer_means
         if len(self.means) > MAX_STEPS:
             for other in sorted(self.means)[1:-1:2]:
                 del self.means[other]

@@ -41,12 +41,15 @@ show it makes the severity.
 
 It is never above the check's cap. A single head is a note even where it is the layer's only
 recorded head: one head can't tell a peculiar head from a sick layer. Two heads of two are an error.
+The share is of all heads that were recorded: `--head` chooses which of them every verb tells of,
+not how severe a check is.
 With fewer than 16 maps in a layer a finding says from how many it speaks. The invariants
 (D001–D003) hold on every map of a sound recording and are errors wherever they are broken.
 `unit-suspect` is said once per batch item and leaves the verdicts of heads alone. So does
 `mask-in-logits`, and those of maps too, whose numbers are right. So do D210 and
 D211, which speak of a layer over the recorded steps of a run and phase: only where all of these
-have the same batch items, as a probe's have.
+have the same batch items, as a probe's have. The verdict on a layer at the last step, and on a
+run, has what they say (`summary` and its page).
 
 There is one finding per step, layer and check. The verdict and the exit code come from the last
 recorded step of each run and phase; what was found at earlier steps only is history, one note per

@@ -66,7 +66,8 @@ def print_verdict_table(
 def _content(part: LookedAt) -> str:
     """Of how much the verdict is: the step, and how many layers, heads and items there are."""
     last = f" (the last of {part.steps:,})" if part.steps > 1 else ""
-    size = f"{counted(part.layers, 'layer')} × {counted(part.heads, 'head')}"
+    some = f"{part.heads} of " if part.heads < part.of_heads else ""
+    size = f"{counted(part.layers, 'layer')} × {some}{counted(part.of_heads, 'head')}"
     items = f" × {counted(part.items, 'item')}" if part.items > 1 else ""
     return f"{part.phase}, step {part.last_step:,}{last}: {size}{items}"
 

@@ -13,7 +13,7 @@ from igaviz.format import MapId
 from igaviz.metrics import Measurement
 from igaviz.metrics.heads import TYPE, HeadTable
 from igaviz.survey.history import history_lines, history_of, last_verdict
-from igaviz.survey.measured import Progress, measure_layers
+from igaviz.survey.measured import Progress
 from igaviz.survey.part import Part
 from igaviz.survey.pictures import (
     LayerSource,
@@ -26,6 +26,7 @@ from igaviz.survey.pictures import (
     of_scope,
 )
 from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan
+from igaviz.survey.whole import measure_whole_layers
 from igaviz.survey.workers import Jobs
 
 Piece = tuple[str, str] | tuple[str, str, int] | tuple[str, str, int, int]
@@ -134,10 +135,10 @@ def _measured(
     damaged: list[Damage],
     progress: Progress | None,
 ) -> _Judged:
-    whole = [LayerTask(task.entry, task.entry.heads) for task in tasks]
     verdicts: dict[MapId, Verdict] = {}
     measurements: dict[MapId, Measurement] = {}
-    for group in measure_layers(whole, radius=style.view.radius, jobs=jobs, progress=progress):
+    layers = measure_whole_layers(tasks, radius=style.view.radius, jobs=jobs, progress=progress)
+    for group, _ in layers:
         verdicts.update(map_verdicts(group.measurements, Settings()))
         measurements.update((m.id, m) for m in group.measurements)
         damaged.extend(group.damaged)

@@ -25,8 +25,9 @@ from igaviz.metrics.combine import combine
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.selection import Numbers, format_numbers
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.measured import Progress, measure_layers
+from igaviz.survey.measured import Progress
 from igaviz.survey.plan import Choice, LayerTask, plan, require_maps
+from igaviz.survey.whole import measure_whole_layers
 from igaviz.survey.workers import Jobs
 
 _EACH_LAST = Numbers.parse("last")
@@ -167,13 +168,10 @@ def compare(
     done = 0
     for tasks in (pair.a, pair.b):
         of_side: dict[int, _Layer] = {}
-        whole = [LayerTask(task.entry, task.entry.heads) for task in tasks]
-        for group in measure_layers(whole, radius=radius, jobs=jobs):
+        for group, shown in measure_whole_layers(tasks, radius=radius, jobs=jobs):
             damaged.extend(group.damaged)
             if group.measurements:
                 verdict = judge_layer(group.measurements, settings)
-                chosen = {(t.entry.id, head) for t in tasks for head in t.heads}
-                shown = [m for m in group.measurements if (m.id.layer_id, m.id.head) in chosen]
                 of_side[group.layer] = _Layer(verdict, shown)
             done += sum(len(entry.heads) for entry in group.entries)
             if progress is not None:

@@ -9,8 +9,9 @@ from igaviz.checks import Baseline, Diagnosis, LayerVerdict, Settings, conclude,
 from igaviz.dump import Damage, Dump
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.measured import Progress, measure_layers
+from igaviz.survey.measured import Progress
 from igaviz.survey.plan import Choice, plan
+from igaviz.survey.whole import measure_whole_layers
 from igaviz.survey.workers import Jobs
 
 
@@ -27,19 +28,20 @@ def diagnose(
 ) -> Diagnosis:
     """The verdict on the chosen maps, with every finding and what was skipped or damaged.
 
-    One pass for all checks; only verdicts and findings are kept. What `baseline` knows is marked
+    A layer is judged from all of its recorded heads, and told of are those that are chosen. One
+    pass for all checks; only verdicts and findings are kept. What `baseline` knows is marked
     as accepted. `radius` in Å is the limit of local pairs.
     Raises `SelectionError` for an empty selection.
     """
     damaged: list[Damage] = []
 
     def verdicts() -> Iterator[LayerVerdict]:
-        for group in measure_layers(
+        for layer in measure_whole_layers(
             plan(dump, choice), radius=radius, jobs=jobs, progress=progress
         ):
-            damaged.extend(group.damaged)
-            if group.measurements:
-                yield judge_layer(group.measurements, settings)
+            damaged.extend(layer.group.damaged)
+            if layer.chosen:
+                yield judge_layer(layer.group.measurements, settings, layer.told)
 
     # `damaged` fills while the verdicts stream, and is read after them.
     diagnosis = conclude(verdicts(), settings, damaged=chain(dump.damaged, damaged))

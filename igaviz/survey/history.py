@@ -10,14 +10,14 @@ from itertools import groupby
 from igaviz.checks import Settings, Severity, Verdict
 from igaviz.checks.cases import judge_maps, layer_cases
 from igaviz.dump import Damage, Dump, LayerEntry, Run
-from igaviz.format import MapId
 from igaviz.metrics import Measurement
 from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.lines import as_measurements, assumed, thinned
-from igaviz.survey.measured import Progress, measure_layers
-from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan_time_lines
+from igaviz.survey.measured import Progress
+from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
+from igaviz.survey.whole import measure_whole_layers
 from igaviz.survey.workers import Jobs
 
 PROBE = "probe"
@@ -127,12 +127,10 @@ def _of_maps(
     progress: Progress | None,
     report: Callable[[Damage], None],
 ) -> Iterator[Moment]:
-    whole = [LayerTask(task.entry, task.entry.heads) for task in line.tasks]
-    chosen = {MapId(*task.entry.id, head) for task in line.tasks for head in task.heads}
-    for group in measure_layers(whole, radius=radius, jobs=jobs, progress=progress):
+    layers = measure_whole_layers(line.tasks, radius=radius, jobs=jobs, progress=progress)
+    for group, shown in layers:
         for piece in group.damaged:
             report(piece)
-        shown = [m for m in group.measurements if m.id in chosen]
         if shown:
             yield _moment(shown, group.measurements, from_maps=True)
 

@@ -21,7 +21,7 @@ from igaviz.checks import (
     judge_layer,
 )
 from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
-from igaviz.checks.judge import head_verdicts, map_verdicts
+from igaviz.checks.judge import head_verdicts
 from igaviz.dump import Damage, Dump, Run
 from igaviz.metrics import METRICS, Measurement, Value
 from igaviz.metrics.combine import combine
@@ -29,10 +29,11 @@ from igaviz.metrics.course import Course, CourseBuilder, Scale, scale_of
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.lines import as_measurements, assumed, thinned
-from igaviz.survey.measured import LayerGroup, Progress, measure_layers
+from igaviz.survey.measured import LayerGroup, Progress
 from igaviz.survey.page_pictures import Known, draw_worst
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.render import Rendering
+from igaviz.survey.whole import WholeLayer, measure_whole_layers
 from igaviz.survey.workers import Jobs, Workers
 
 MOST_NUMBERS = 9_000_000
@@ -138,11 +139,11 @@ def page(
     def verdicts() -> Iterator[LayerVerdict]:
         by_name = {(run.line.run.name, run.line.phase): run for run in runs}
         tasks = [task for line in lines for task in line.tasks]
-        for group in measure_layers(tasks, radius=radius, jobs=jobs, progress=progress):
-            damaged.extend(group.damaged)
-            if group.measurements:
-                verdict = judge_layer(group.measurements, settings)
-                by_name[group.run, group.phase].add_maps(group, verdict, settings)
+        for layer in measure_whole_layers(tasks, radius=radius, jobs=jobs, progress=progress):
+            damaged.extend(layer.group.damaged)
+            if layer.chosen:
+                verdict = judge_layer(layer.group.measurements, settings, layer.told)
+                by_name[verdict.run, verdict.phase].add_maps(layer, verdict)
                 yield verdict
 
     before = chain(dump.damaged, *(run.scalar_damage for run in dump.runs))
@@ -216,19 +217,19 @@ class _Growing:
     known: dict[tuple[int, int], Known] = field(default_factory=dict)
     measured: set[tuple[int, int]] = field(default_factory=set)
 
-    def add_maps(self, group: LayerGroup, verdict: LayerVerdict, settings: Settings) -> None:
+    def add_maps(self, layer: WholeLayer, verdict: LayerVerdict) -> None:
         """Take a layer at a step into account; steps come in their order."""
-        self.measured.add((group.step, group.layer))
-        self._know(group, settings)
-        if group.step in self.steps:
-            self._add(group.measurements, verdict.heads, from_maps=True)
+        self.measured.add((verdict.step, verdict.layer))
+        self._know(layer.group, verdict)
+        if verdict.step in self.steps:
+            self._add(layer.chosen, verdict.heads, from_maps=True)
 
-    def _know(self, group: LayerGroup, settings: Settings) -> None:
+    def _know(self, group: LayerGroup, of_layer: LayerVerdict) -> None:
         """Keep which maps of the last step could be drawn, the worst item of each head."""
         if any(known.map.step < group.step for known in self.known.values()):
             self.known.clear()
         entries = {entry.id: entry for entry in group.entries}
-        for identity, verdict in map_verdicts(group.measurements, settings).items():
+        for identity, verdict in of_layer.of_maps.items():
             place = identity.layer, identity.head
             known = Known(identity, entries[identity.layer_id], verdict)
             if place not in self.known or known.badness > self.known[place].badness:

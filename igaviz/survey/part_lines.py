@@ -26,6 +26,7 @@ from igaviz.survey.opening import shard_indexes
 from igaviz.survey.part import Part
 from igaviz.survey.part_file import SCHEMA, Given, Heading, Indexed, Refused, Taken, sealed
 from igaviz.survey.plan import Choice, LayerTask
+from igaviz.survey.whole import whole
 from igaviz.survey.workers import Jobs, Workers
 
 
@@ -42,11 +43,12 @@ def part_lines(
     """The lines of one part of a summary or diagnosis, streamed, for `join_parts`.
 
     The shards below each path are dealt out one by one, so that those that training adds while
-    parts are measured change nothing for the others. Of its own the part measures what may be
-    chosen: `first` and `last`, and which phase is meant where none is named, only the whole dump
-    tells, so all come in question. `opening` hears of shards that are opened, `progress` of maps
-    measured, `report` of what is damaged. Raises `NothingReadableError`, before the first line,
-    where there is no shard and no scalars file at all, whoever's it would be.
+    parts are measured change nothing for the others. Of its own the part measures the layers of
+    which something may be chosen, with all their heads: `first` and `last`, and which phase is
+    meant where none is named, only the whole dump tells, so all come in question. `opening` hears
+    of shards that are opened, `progress` of maps measured, `report` of what is damaged. Raises
+    `NothingReadableError`, before the first line, where there is no shard and no scalars file at
+    all, whoever's it would be.
     """
     check_radius(radius)
     listing = list_paths(*paths)
@@ -91,7 +93,7 @@ class _Share:
 
 def _tasks(index: ShardIndex, choice: Choice) -> tuple[LayerTask, ...]:
     chosen = ((entry, choice.possible(entry)) for entry in index.entries)
-    return tuple(LayerTask(entry, heads) for entry, heads in chosen if heads)
+    return tuple(whole(LayerTask(entry, heads) for entry, heads in chosen if heads))
 
 
 def _heading(listing: Listing, part: Part, choice: Choice, radius: float) -> Heading:

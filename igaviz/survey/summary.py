@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
-from igaviz.checks import Settings, Severity, worst
-from igaviz.checks.cases import Case, judge_maps, layer_cases
-from igaviz.checks.finding import NOT_JUDGED, Verdict
-from igaviz.checks.judge import verdicts_of
+from igaviz.checks import LayerVerdict, Settings, Severity, judge_layer, verdict_of, worst
+from igaviz.checks.cases import judge_maps, layer_cases
+from igaviz.checks.finding import NOT_JUDGED, Finding, Verdict
+from igaviz.checks.trends import Course, trend_findings
 from igaviz.dump import Damage, Dump, ScalarLine
 from igaviz.errors import UsageError
 from igaviz.metrics import METRICS, Measurement
@@ -18,9 +19,10 @@ from igaviz.metrics.combine import combine
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.lines import as_measurements, assumed, thinned
-from igaviz.survey.measured import LayerGroup, Progress, measure_layers
+from igaviz.survey.measured import Progress
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.row import By, Row, of_step
+from igaviz.survey.whole import WholeLayer, measure_whole_layers
 from igaviz.survey.workers import Jobs
 
 __all__ = ["By", "Row", "summary_rows"]
@@ -33,10 +35,11 @@ _SETTINGS = Settings()
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer at one step: its row, and those of its heads."""
+    """One layer at one step: its row, those of its heads, and the verdict where it has maps."""
 
     row: Row
     heads: Sequence[Row]
+    verdict: LayerVerdict | None = None
 
 
 @takes_dumps
@@ -54,10 +57,12 @@ def summary_rows(
     """The rows of the chosen maps and scalars, run by run and phase by phase in time order.
 
     Streamed: what is held does not grow with maps or lines. Layers are measured from their maps
-    at steps that have some; the scalars files give the others. These know neither single items
-    nor other radii, and are left out for a selection by item or a radius other than 8 Å. Maps
-    and lines that can't be read are handed to `report`. `by` says what a row is of; `each_layer`
-    is called with the row of every layer at every step, whatever `by` is: `Trends().add` is one.
+    at steps that have some, and judged from all of their recorded heads, chosen or not; at the last
+    of these steps by the checks on trends too. The scalars files give the other steps. These know
+    neither single items nor other radii, and are left out for a selection by item or a radius other
+    than 8 Å. Maps and lines that can't be read are handed to `report`. `by` says what a row is of;
+    `each_layer` is called with the row of every layer at every step, whatever `by` is:
+    `Trends().add` is one.
     Raises, before the first row, `SelectionError` where a part of the selection is neither in the
     shards nor in the scalars, `UsageError` for another `by`.
     """
@@ -69,20 +74,20 @@ def summary_rows(
     for piece in chain(dump.damaged, *(run.scalar_damage for run in dump.runs)):
         tell(piece)
     tasks = [task for line in time_lines for task in line.tasks]
-    groups = measure_layers(tasks, radius=radius, jobs=jobs, progress=progress)
+    layers = measure_whole_layers(tasks, radius=radius, jobs=jobs, progress=progress)
     judged = each_layer is not None or by == "run"
     return chain.from_iterable(
         _SUMS[by](
             _told(
                 heapq.merge(
-                    measured,
+                    _with_trends(line, measured),
                     _scalar_layers(line, tell, judged=judged),
                     key=lambda layer: (layer.row.step, layer.row.layer),
                 ),
                 each_layer,
             )
         )
-        for line, measured in _by_time_line(time_lines, _map_layers(groups, tell))
+        for line, measured in _by_time_line(time_lines, _map_layers(layers, tell))
     )
 
 
@@ -158,34 +163,65 @@ _SUMS: dict[By, Callable[[Iterable[_Layer]], Iterator[Row]]] = {
 }
 
 
-def _map_layers(groups: Iterable[LayerGroup], report: Callable[[Damage], None]) -> Iterator[_Layer]:
-    for group in groups:
-        for piece in group.damaged:
+def _map_layers(layers: Iterable[WholeLayer], report: Callable[[Damage], None]) -> Iterator[_Layer]:
+    for layer in layers:
+        for piece in layer.group.damaged:
             report(piece)
-        if group.measurements:
-            yield _measured_layer(group)
+        if layer.chosen:
+            yield _measured_layer(layer)
 
 
-def _measured_layer(group: LayerGroup) -> _Layer:
-    judgements = judge_maps(group.measurements, _SETTINGS)
-    cases = layer_cases(judgements, _SETTINGS)
-    verdicts = verdicts_of(judgements, cases, _SETTINGS)
-    judged = {identity: verdict for identity, verdict in verdicts.items() if verdict != NOT_JUDGED}
-    verdict = worst(judged.values())
-    heads = [identity.head for identity, found in judged.items() if found == verdict]
+def _measured_layer(layer: WholeLayer) -> _Layer:
+    verdict = judge_layer(layer.group.measurements, _SETTINGS, layer.told)
+    verdicts = verdict.of_maps
+    judged = {identity: found for identity, found in verdicts.items() if found != NOT_JUDGED}
+    worst_map = worst(judged.values())
+    heads = [identity.head for identity, found in judged.items() if found == worst_map]
     sick = {i.head for i, found in judged.items() if found.severity >= Severity.WARNING}
     row = Row(
-        *(group.run, group.phase, group.step, None, None, group.layer, None),
-        values=combine([measurement.values for measurement in group.measurements]),
-        verdict=_word(verdict),
-        words=verdict.words,
-        worst_head=min(heads) if verdict.check else None,
-        worst_id=verdict.check,
+        *(verdict.run, verdict.phase, verdict.step, None, None, verdict.layer, None),
+        values=combine([measurement.values for measurement in layer.chosen]),
+        verdict=_word(worst_map),
+        words=worst_map.words,
+        worst_head=min(heads) if worst_map.check else None,
+        worst_id=worst_map.check,
         sick=len(sick) if judged else None,
         judged=len({identity.head for identity in judged}) or None,
-        shown=_shown(cases),
+        shown=tuple(sorted(verdict.shown)),
     )
-    return _Layer(row, [_head_row(m, verdicts[m.id]) for m in group.measurements])
+    return _Layer(row, [_head_row(m, verdicts[m.id]) for m in layer.chosen], verdict)
+
+
+def _with_trends(line: TimeLine, layers: Iterable[_Layer]) -> Iterator[_Layer]:
+    """The layers with maps of one time line: at the last step, by what trends say as well."""
+    last = max((task.entry.id.step for task in line.tasks), default=None)
+    courses: dict[int, Course] = defaultdict(Course)
+    for layer in layers:
+        row, verdict = layer.row, layer.verdict
+        if verdict is not None:
+            course = courses[verdict.layer]
+            course.add(verdict)
+            if verdict.step == last:
+                for finding in trend_findings(course, verdict, _SETTINGS):
+                    row = _with_finding(row, finding)
+        yield replace(layer, row=row)
+
+
+def _with_finding(row: Row, finding: Finding) -> Row:
+    """The row of a layer of which `finding` speaks as a whole, where that is its worst."""
+    found = verdict_of(finding)
+    if row.said is not None and worst([row.said, found]) != found:
+        return row
+    heads = len(finding.heads)
+    return replace(
+        row,
+        verdict=_word(found),
+        words=found.words,
+        worst_head=None,
+        worst_id=found.check,
+        sick=heads,
+        judged=row.judged or heads,
+    )
 
 
 def _word(verdict: Verdict) -> str | None:
@@ -200,10 +236,6 @@ def _head_row(measurement: Measurement, verdict: Verdict) -> Row:
         words=verdict.words,
         worst_id=verdict.check,
     )
-
-
-def _shown(cases: Iterable[Case]) -> tuple[str, ...]:
-    return tuple(sorted({case.check.id for case in cases}))
 
 
 def _scalar_layers(
@@ -224,7 +256,8 @@ def _scalar_layers(
         shown = None
         if step in looked_at:
             told = [m for one in same for m in as_measurements(one, line, items)]
-            shown = _shown(layer_cases(judge_maps(told, _SETTINGS), _SETTINGS))
+            cases = layer_cases(judge_maps(told, _SETTINGS), _SETTINGS)
+            shown = tuple(sorted({case.check.id for case in cases}))
         row = Row(
             *(line.run.name, line.phase, step, None, None, layer, None),
             values=combine([head.values for head in heads]),

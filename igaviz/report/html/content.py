@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from igaviz.checks import Severity, Verdict, worst
+from igaviz.checks import Severity, Verdict, verdict_of, worst
 from igaviz.checks.explain import explain_check
 from igaviz.checks.finding import Finding
 from igaviz.checks.telling import telling
@@ -87,8 +87,9 @@ def crowded(page: Page) -> bool:
 
 
 def run_verdict(run: PageRun, page: Page) -> Verdict:
-    """The worst verdict on a head of `run`, as the table of runs tells it."""
-    return worst(_verdicts(run, page))
+    """The worst that is said of `run`: of a head, or by a finding on whole layers or items."""
+    found = (f for f in page.diagnosis.findings if (f.run, f.phase) == (run.run, run.phase))
+    return worst([*_verdicts(run, page), *map(verdict_of, found)])
 
 
 def _verdicts(run: PageRun, page: Page) -> list[Verdict]:
@@ -133,7 +134,7 @@ def _title(text: str, runs: list[dict[str, Any]]) -> tuple[str, list[str]]:
 
 def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
     verdicts = _verdicts(run, page)
-    verdict = worst(verdicts)
+    verdict = run_verdict(run, page)
     steps = run.course.steps.tolist()
     said = {i.run: i.message for i in page.diagnosis.information}
     return {
