@@ -265,6 +265,7 @@ def _finding(case: Case, message: str, settings: Settings) -> Finding:
         layer=None if of_item else worst.id.layer,
         head=head,
         heads=case.heads,
+        worst_head=None if of_item else worst.id.head,
         maps=len(case.fired),
         of=case.of,
         value=first.value,

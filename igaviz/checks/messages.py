@@ -56,7 +56,9 @@ Say = Callable[[Evidence], str]
 
 def non_finite(e: Evidence) -> str:
     """How many numbers are broken."""
-    return f"{e.span('nonfinite')} numbers of a map are NaN or infinite."
+    count = e.span("nonfinite")
+    numbers = "1 number of a map is" if count == "1" else f"{count} numbers of a map are"
+    return f"{numbers} NaN or infinite."
 
 
 def rows_not_normalised(e: Evidence) -> str:

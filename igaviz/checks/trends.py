@@ -165,6 +165,7 @@ def _finding(
         layer=layer.layer,
         head=None,
         heads=tuple(layer.heads),
+        worst_head=None,
         maps=layer.maps,
         of=layer.maps,
         value=value,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from igaviz.dump import guard
 from igaviz.dump.data import AttentionMap, Damage, Floats, LayerEntry, Structure
 from igaviz.dump.masks import with_masks_read
-from igaviz.errors import DumpError, SelectionError
+from igaviz.errors import DumpError, SelectionError, UsageError
 from igaviz.format import ANGSTROM_PER_UNIT, HEAD_TERMS, LN_ANGSTROM6_PER_NM6, MAP_TERMS, MapId
 from igaviz.softmax import softmax
 
@@ -42,9 +42,9 @@ def read_maps(
     recorded is derived from; other terms are None, as where they were not recorded.
 
     The shard is opened once and closed at the end; no more is held than one head's terms, or
-    those of a few small heads (2 MiB a term). Raises `SelectionError` for a head that isn't
-    recorded. A map that can't be read (a checksum, say) raises `DumpError`; with `report` it is
-    handed over instead, and the next head follows.
+    those of a few small heads (2 MiB a term). Raises `UsageError` for terms that no map has,
+    `SelectionError` for a head that isn't recorded. A map that can't be read (a checksum, say)
+    raises `DumpError`; with `report` it is handed over instead, and the next head follows.
     """
     with MapReader() as reader:
         yield from reader.read(entry, heads, report, terms)
@@ -75,6 +75,8 @@ class MapReader:
         terms: Collection[str] = MAP_TERMS,
     ) -> Iterator[AttentionMap]:
         """The maps of `entry`, as `read_maps` gives them."""
+        if isinstance(terms, str) or not set(MAP_TERMS).issuperset(terms):
+            raise UsageError(f"{terms!r} are no terms", hint=f"several of {', '.join(MAP_TERMS)}")
         chosen = entry.heads if heads is None else heads
         for head in chosen:
             if head not in entry.heads:

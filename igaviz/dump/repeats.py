@@ -11,6 +11,9 @@ from igaviz.dump.data import Damage, LayerEntry
 from igaviz.dump.scalar_index import ScalarIndex
 from igaviz.format import LayerId
 
+_UNREAD = "numbers not compared"
+"""Where a record stands says that it is there twice, whatever is in it."""
+
 
 def repeat(groups: Iterable[Iterable[LayerEntry]]) -> bool:
     """Whether one of the groups of entries has a map that one before it has."""
@@ -36,14 +39,14 @@ def first_records(entries: Sequence[LayerEntry], damaged: list[Damage]) -> tuple
     if repeats:
         sizes = Counter(entry.path for entry in entries)
         for path, others in first.items():
-            what = (
-                "the same maps as in"
-                if repeats[path] == sizes[path]
-                else f"{repeats[path]:,} of its {sizes[path]:,} records of layers are also in"
-            )
+            some = f"{repeats[path]:,} of its {sizes[path]:,}"
+            what = "all its" if repeats[path] == sizes[path] else some
             name, *more = others
-            and_more = f" and {len(more)} more" if more else ""
-            damaged.append(Damage(path, "", f"{what} {name}{and_more}"))
+            where = f"{name} and {len(more)} more" if more else name
+            why = f"same steps, items and layers; {_UNREAD}"
+            damaged.append(
+                Damage(path, "", f"{what} records of layers are also in {where} ({why})")
+            )
     return tuple(seen.values())
 
 
@@ -55,7 +58,8 @@ def first_lines(indexes: Sequence[ScalarIndex], damaged: list[Damage]) -> tuple[
         if other is None:
             kept.append(index)
         else:
-            damaged.append(Damage(str(index.path), "", f"the same lines as in {other.path}"))
+            reason = f"all its lines are also in {other.path} (same steps; {_UNREAD})"
+            damaged.append(Damage(str(index.path), "", reason))
     return tuple(kept)
 
 

@@ -101,7 +101,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         import yaml
     except ImportError as error:
         raise RecordingError(
-            "reading YAML needs PyYAML", hint="pip install 'igaviz[record]', or pass a mapping"
+            "reading YAML needs PyYAML", hint="pip install pyyaml, or pass a mapping"
         ) from error
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

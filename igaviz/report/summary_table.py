@@ -144,7 +144,7 @@ def print_markdown(
         print()
         for line in _told(title, trends):
             said = _uncounted(line, layout, trends)
-            print(f"{said}\n" if said else "", end="")
+            print(f"{said}\n\n" if said else "", end="")
             print_markdown_fired(trends.fired(*line))
             trends.forget(*line)
     if damaged:

@@ -12,6 +12,12 @@ from igaviz.survey.verify import Verification
 
 SCHEMA = "igaviz.verify/1"
 
+_INVARIANTS = {
+    "D001": "numbers are finite",
+    "D002": "rows sum to 1",
+    "D003": "terms replay",
+}
+
 
 def verification_json(found: Verification) -> dict[str, object]:
     """`igaviz verify --json`: counts, `problems` map by map, `damaged` pieces."""
@@ -21,6 +27,7 @@ def verification_json(found: Verification) -> dict[str, object]:
         "shards": found.shards,
         "maps": found.maps,
         "scalar_lines": found.scalar_lines,
+        "judged": dict(found.judged),
         "problems": [
             {
                 "path": problem.path,
@@ -52,12 +59,21 @@ def print_verification(found: Verification, console: Console) -> None:
         )
     )
     if found.whole:
-        print_paragraph(
-            console, f"whole: {looked_at} read, rows sum to 1, terms replay, numbers are finite"
-        )
+        print_paragraph(console, f"whole: {looked_at} read{_kept(found)}")
     else:
         print_paragraph(
             console,
             f"not whole: {counted(len(found.damaged), 'piece')} skipped, "
             f"{counted(len(found.problems), 'map')} with a broken invariant; {looked_at} read",
         )
+
+
+def _kept(found: Verification) -> str:
+    """The invariants that hold; of how many maps, where not all of them could tell."""
+    said = []
+    for check, words in _INVARIANTS.items():
+        judged = found.judged[check]
+        of = "" if judged == found.maps else f" (judged on {counted(judged, 'map')})"
+        if judged:
+            said.append(f"{words}{of}")
+    return f"; {', '.join(said)}" if said else ""

@@ -51,7 +51,7 @@ class Cluster:
         except ModuleNotFoundError as error:
             raise ClusterError(
                 "--scheduler needs the package distributed",
-                hint="pip install 'igaviz[cluster]', here and where the workers run",
+                hint="pip install '.[cluster]' in the clone of igaviz, here and where workers run",
             ) from error
         try:
             client: Any = Client(address, timeout=_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
@@ -87,7 +87,7 @@ def _check_installed(client: Any) -> None:  # noqa: ANN401
     if not all(there):
         raise ClusterError(
             "there is no igaviz where the workers or their scheduler run",
-            hint="pip install 'igaviz[cluster]' there, in the same version",
+            hint="pip install '.[cluster]' in a clone of igaviz there, of the same version",
         )
 
 

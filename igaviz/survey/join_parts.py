@@ -17,7 +17,16 @@ from igaviz.errors import DumpError, NothingReadableError, UsageError
 from igaviz.selection import format_numbers
 from igaviz.survey.known import Measured, of_task
 from igaviz.survey.measured import Progress
-from igaviz.survey.part_file import Heading, Indexed, Lines, PartFile, Place, read_part
+from igaviz.survey.part import Part
+from igaviz.survey.part_file import (
+    Heading,
+    Indexed,
+    Lines,
+    NotWholeError,
+    PartFile,
+    Place,
+    read_part,
+)
 from igaviz.survey.plan import Choice, LayerTask
 from igaviz.survey.workers import Jobs, Workers
 
@@ -41,10 +50,13 @@ def join_parts(*files: str | Path, jobs: Jobs = 1, progress: Progress | None = N
     """
     parts: list[PartFile] = []
     damaged: list[Damage] = []
+    begun: list[Part] = []
     for file in files:
         try:
             parts.append(read_part(Path(file)))
         except DumpError as error:
+            if isinstance(error, NotWholeError):
+                begun.append(error.part)
             reason = f"{error.reason}; {error.hint}" if error.hint else error.reason
             damaged.append(Damage(error.path, "", reason))
     if not parts:
@@ -54,7 +66,9 @@ def join_parts(*files: str | Path, jobs: Jobs = 1, progress: Progress | None = N
     first = parts[0].heading
     known = Parts(parts, first.radius)
     workers = replace(Workers.of(jobs), parts=known)
-    listing = Listing(tuple(known.places), (*damaged, *_missing(parts, known), *first.damaged))
+    listing = Listing(
+        tuple(known.places), (*damaged, *_missing(parts, begun, known), *first.damaged)
+    )
     dump = open_listing(listing, indexes=known.indexes, progress=progress)
     return Joined(dump, Choice.of(**_texts(first)), first.radius, workers)
 
@@ -176,13 +190,18 @@ def _work(heading: Heading) -> tuple[object, ...]:
     )
 
 
-def _missing(parts: Sequence[PartFile], known: Parts) -> Iterator[Damage]:
-    """The parts that were not given; where all were, the shards that are in none."""
+def _missing(parts: Sequence[PartFile], begun: Sequence[Part], known: Parts) -> Iterator[Damage]:
+    """The parts that were not given; where all were, the shards that are in none.
+
+    Those that were `begun` and are not whole are named already.
+    """
     of = parts[0].heading.part.of
     absent = set(range(1, of + 1)) - {part.heading.part.number for part in parts}
-    if absent:
+    untold = absent - {part.number for part in begun if part.of == of}
+    if untold:
         reason = "not given, or not whole: its shards are left out"
-        yield Damage(f"part {format_numbers(absent)} of {of}", "", reason)
+        yield Damage(f"part {format_numbers(untold)} of {of}", "", reason)
+    if absent:
         return
     for number, place in enumerate(known.places):
         seen = max(part.heading.given[number].shards for part in parts)

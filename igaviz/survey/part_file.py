@@ -177,8 +177,24 @@ def _of_shard(line: bytes) -> Indexed | Refused:
     return codec.loads(Refused, line) if refused else codec.loads(Indexed, line)
 
 
+class NotWholeError(DumpError):
+    """A part whose end is missing or changed; `part` is the one that its first line names."""
+
+    def __init__(self, path: Path, part: Part) -> None:
+        super().__init__(
+            "not whole: its writer was stopped, or it was changed since",
+            path=str(path),
+            hint=f"measure part {part} once more",
+        )
+        self.part = part
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process border with the part."""
+        return NotWholeError, (Path(self.path), self.part)
+
+
 def read_part(path: Path) -> PartFile:
-    """The part at `path`. Raises `DumpError` where it is none, or is not whole."""
+    """The part at `path`. Raises `DumpError` where it is none, `NotWholeError` where it was one."""
     found = _Pass(path)
     digest = hashlib.sha256()
     last, at = b"", 0
@@ -197,12 +213,11 @@ def read_part(path: Path) -> PartFile:
         raise DumpError(
             "no part of a summary or diagnosis", path=str(path), hint="--part prints one"
         ) from error
-    if found.heading is None or last != f"{codec.dumps(Seal(digest.hexdigest()))}\n".encode():
-        raise DumpError(
-            "not whole: its writer was stopped, or it was changed since",
-            path=str(path),
-            hint="measure this part once more",
-        )
+    if found.heading is None:
+        reason = "not whole: its writer was stopped before the first line was written"
+        raise DumpError(reason, path=str(path), hint="measure this part once more")
+    if last != f"{codec.dumps(Seal(digest.hexdigest()))}\n".encode():
+        raise NotWholeError(path, found.heading.part)
     return PartFile(path, found.heading, tuple(found.shards), found.entries)
 
 

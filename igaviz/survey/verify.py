@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from igaviz.checks import Settings, map_verdicts
+from igaviz.checks import Settings
+from igaviz.checks.cases import Judgement, judge_maps, layer_cases
+from igaviz.checks.judge import verdicts_of
 from igaviz.dump import Damage, Dump
 from igaviz.format import MAP_TERMS, MapId
 from igaviz.metrics import Measurement
@@ -33,11 +36,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` looked at, what of it is damaged, and which maps break an invariant."""
+    """What `verify` looked at, what of it is damaged, and which maps break an invariant.
+
+    `judged` counts the maps on which each of D001, D002 and D003 could be judged: rows and replay
+    only where attention was recorded, replay where its terms were.
+    """
 
     shards: int
     maps: int
     scalar_lines: int
+    judged: Mapping[str, int]
     damaged: tuple[Damage, ...]
     problems: tuple[Problem, ...]
 
@@ -56,7 +64,7 @@ def verify(dump: Dump, *, jobs: Jobs = 1, progress: Progress | None = None) -> V
     """
     damaged = list(dump.damaged)
     problems: list[Problem] = []
-    maps = 0
+    maps, judged = 0, Counter(dict.fromkeys(_NUMBERS, 0))
     workers = replace(Workers.of(jobs), cache=None, parts=None)  # whole is what was read now
     if dump.entries:
         tasks = plan(dump, EVERYTHING)
@@ -65,18 +73,20 @@ def verify(dump: Dump, *, jobs: Jobs = 1, progress: Progress | None = None) -> V
         ):
             maps += len(group.measurements)
             damaged.extend(group.damaged)
-            problems.extend(_problems(group))
+            judgements = judge_maps(group.measurements, _INVARIANTS)
+            judged.update(check for j in judgements for check in _NUMBERS if check in j.outcomes)
+            problems.extend(_problems(group, judgements))
     lines = 0
     for run in dump.runs:
         damaged.extend(run.scalar_damage)
         for track in run.scalars:
             lines += sum(1 for _ in track.lines(report=damaged.append))
     shards = sum(len(run.shards) for run in dump.runs)
-    return Verification(shards, maps, lines, tuple(damaged), tuple(problems))
+    return Verification(shards, maps, lines, dict(judged), tuple(damaged), tuple(problems))
 
 
-def _problems(group: LayerGroup) -> Iterator[Problem]:
-    verdicts = map_verdicts(group.measurements, _INVARIANTS)
+def _problems(group: LayerGroup, judgements: Sequence[Judgement]) -> Iterator[Problem]:
+    verdicts = verdicts_of(judgements, layer_cases(judgements, _INVARIANTS), _INVARIANTS)
     entries = {entry.id: entry for entry in group.entries}
     measured: dict[MapId, Measurement] = {m.id: m for m in group.measurements}
     for identity, verdict in verdicts.items():

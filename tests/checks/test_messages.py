@@ -39,6 +39,13 @@ def test_how_far_gamma_would_have_to_grow(layer):
 
 
 @pytest.mark.parametrize(
+    ("count", "says"), [(1, "1 number of a map is"), (7, "7 numbers of a map are")]
+)
+def test_how_many_numbers_are_not_finite(layer, count, says):
+    assert f"{says} NaN or infinite" in message(layer([3], nonfinite=count))
+
+
+@pytest.mark.parametrize(
     ("fits", "says"),
     [
         ("without geometry", "softmax(S) alone gives it"),

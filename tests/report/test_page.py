@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from itertools import pairwise
 
@@ -171,6 +172,16 @@ def test_a_finding_leads_to_its_head(tab):
     tab.locator("button.show").first.click()
     assert tab.locator("#run").input_value() == "1"
     assert tab.locator(":focus").get_attribute("class").startswith("cell")
+
+
+def test_the_button_of_a_finding_shows_the_head_that_it_calls_the_worst(tab):
+    named = [
+        (re.search(r"[Ww]orst on head (\d+)", told.inner_text()), told.locator("button.show"))
+        for told in tab.locator(".finding .found").all()
+    ]
+    worst = [(found[1], button.inner_text()) for found, button in named if found]
+    assert {head for head, _ in worst} - {"0"}  # not always the first
+    assert all(f", head {head}" in text for head, text in worst)
 
 
 def test_charts_have_their_numbers_as_tables(tab):

@@ -118,7 +118,7 @@ def test_no_scheduler_is_said(run, capsys, monkeypatch):
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(["summary", str(run), "--scheduler", "tcp://127.0.0.1:9"]) == 2
-    assert "igaviz[cluster]" in capsys.readouterr().err
+    assert "pip install '.[cluster]'" in capsys.readouterr().err
     with pytest.raises(ClusterError):
         list(run_tasks(abs, [1], Workers(scheduler="tcp://127.0.0.1:9")))
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from igaviz import diagnose, open_dump, read_maps, verify
+from igaviz.errors import UsageError
 from igaviz.survey.cache import Cache
 from igaviz.survey.measured import measure_layers
 from igaviz.survey.plan import EVERYTHING, plan
@@ -76,6 +77,13 @@ def test_whole_is_what_was_read_now(tmp_path):
     workers = Workers(cache=Cache(tmp_path / "cache"))
     assert not diagnose(dump, jobs=workers).damaged
     assert verify(dump, jobs=workers).damaged
+
+
+@pytest.mark.parametrize("terms", ["attention", ("attention", "gamma"), ["atention"]])
+def test_what_are_no_terms_is_refused(tmp_path, terms):
+    (entry,) = write(tmp_path / "x.h5", fits_without=False, broken=False).entries
+    with pytest.raises(UsageError, match="are no terms"):
+        next(read_maps(entry, terms=terms))
 
 
 def test_terms_that_are_not_asked_for_are_as_not_recorded(tmp_path):

@@ -166,6 +166,10 @@ def test_where_geometry_was_not_judged_no_row_is_simply_healthy(sample_data, cap
     argv = ["summary", str(sample_data / "healthy"), "--step", "100", "--jobs", "1"]
     assert main([*argv, "--format", "markdown"]) == 0
     assert f"| {words} |" in capsys.readouterr().out
+    argv[argv.index("--step") : argv.index("--step") + 2] = ["--layer", "5"]
+    assert main([*argv, "--format", "markdown"]) == 0
+    blocks = capsys.readouterr().out.split("\n\n")
+    assert [block[0] == "|" for block in blocks[2:5]] == [True, False, True]  # what is between ends
 
 
 @pytest.mark.parametrize(

@@ -244,5 +244,11 @@ def _found(group: Group, heads: Heads, page: Page) -> dict[str, Any]:
         "message": finding.message,
         "place": names.index((finding.run, finding.phase)),
         "layer": finding.layer,
-        "head": finding.heads[0] if finding.heads else None,
+        "head": _head(finding),
     }
+
+
+def _head(finding: Finding) -> int | None:
+    """The head to show for a finding: the worst, or the first where it is of no single one."""
+    first = finding.heads[0] if finding.heads else None
+    return first if finding.worst_head is None else finding.worst_head
