@@ -34,8 +34,8 @@ OF_ATTENTION: tuple[Check, ...] = (
         thresholds={"mass": 0.5},
         formula="self_mass > {mass:g}",
         meaning="Each residue sees only itself.",
-        remedy="The bias is too steep, γ too large, or the temperature too low: start γ smaller, "
-        "bound σ from below.",
+        remedy="Where γ is what is large: start it smaller. Where the overlap's spread is: "
+        "bound σ from below. Where content does it: a norm on Q and K, or a higher temperature.",
         rule=rules.diagonal_collapse,
         say=messages.diagonal_collapse,
         silences=_GEOMETRY,
@@ -67,7 +67,8 @@ OF_ATTENTION: tuple[Check, ...] = (
         thresholds={"spread": 8.0},
         formula="geo_bias_std_near > {spread:g}",
         meaning="The bias is so steep that no content can make up for it.",
-        remedy="Bound σ from below, clamp the log-determinant, scale by 1/√P, start γ small.",
+        remedy="Where γ is what is large: start it smaller. Where the overlap's spread is: "
+        "bound σ from below, clamp the log-determinant, scale by 1/√P.",
         rule=rules.bias_explodes,
         say=messages.bias_explodes,
         silences=_GEOMETRY,

@@ -29,8 +29,8 @@ OF_GEOMETRY: tuple[Check, ...] = (
         meaning="γ × spread of the bias is too small for geometry to move attention. γ alone "
         "proves nothing: small γ with a wide spread is healthy.",
         remedy="Where γ is what is small: start it larger, give it its own learning rate, check "
-        "that it gets a gradient. Where the spread is: look at the widths of the Gaussians and at "
-        "what the overlap is divided by.",
+        "that it gets a gradient. Where the overlap's spread is: look at the widths of the "
+        "Gaussians and at what the overlap is divided by.",
         rule=rules.gamma_too_small,
         say=messages.gamma_too_small,
         silences=(*_GEOMETRY, "early"),
@@ -78,8 +78,9 @@ OF_GEOMETRY: tuple[Check, ...] = (
         formula="geometry_ratio_near > {ratio:g}",
         meaning="Geometry drowns content (Q·K + pair bias): only the nearest residues are left, "
         "and learning slows.",
-        remedy="Start γ smaller; bound σ from below; check that the overlap is scaled by 1/√P and "
-        "not normalised to unit variance.",
+        remedy="Where γ is what is large: start it smaller. Where the overlap's spread is: "
+        "bound σ from below, check that the overlap is scaled by 1/√P and not normalised to unit "
+        "variance. Where content is weak: look at the scale and the gradients of Q and K.",
         rule=rules.geometry_dominates,
         say=messages.geometry_dominates,
         silences=_GEOMETRY,
@@ -123,8 +124,8 @@ OF_GEOMETRY: tuple[Check, ...] = (
         formula="geo_range < {range:g} Å",
         meaning="Geometry reaches no further than the next residue: σ is at its floor, or γ is "
         "too large.",
-        remedy="Look at σ (sigma-collapse, where it is recorded); widen it at the start, or start "
-        "γ smaller.",
+        remedy="Where γ is what is large: start it smaller. Where the overlap's spread is: "
+        "look at σ (sigma-collapse, where it is recorded), and widen it at the start.",
         rule=rules.geometry_too_short,
         say=messages.geometry_too_short,
         silences=_GEOMETRY,

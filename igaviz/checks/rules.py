@@ -183,8 +183,19 @@ def heads_redundant(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     """Another head of the item attends alike."""
     closest = _condition("twin_cosine", m.twin_cosine, t["cosine"], above=True)
     if closest.excess is None:
-        return Unjudged("no other head's map to compare with")
+        return Unjudged(_why_alone(m))
     return Outcome(closest.excess > 0, closest.excess, (closest,))
+
+
+def _why_alone(m: Measurement) -> str:
+    """Why a map can't be compared with those of other heads, or that there are none."""
+    if m.sketch is not None:
+        return "no other head's map to compare with"
+    if m.number("entropy") is None:
+        return _why_missing(m, "entropy")
+    if m.mask is not None and m.mask.keys:
+        return "maps with padding are not compared with each other"
+    return "maps with rows that are left out are not compared with each other"
 
 
 def _below(m: Measurement, metric: str, threshold: float) -> Condition:

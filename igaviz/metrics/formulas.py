@@ -15,8 +15,9 @@ LEGEND: Final = (
     ("S", "`logits_before`, the logits without geometry"),
     ("G", "the effective geometric bias, `geo_bias_sign` × `geo_bias`"),
     ("d", "the Cα–Cα distance in Å"),
-    ("N", "the number of residues"),
-    ("pairs", "all ordered i ≠ j: attention is not symmetric"),
+    ("N", "the number of residues, those of padding included where it was recorded"),
+    ("pairs", "all ordered i ≠ j, as attention is not symmetric, keys of padding included where it "
+     "was recorded"),
     ("local", "pairs with d < 8 Å, or what `--radius` says"),
     ("global", "the other pairs"),
     ("long-range", "pairs in different chains, or at least 6 residue numbers apart"),

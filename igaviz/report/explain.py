@@ -93,6 +93,14 @@ tables and CSV and `null` in JSON, never 0. A row with a value that is not finit
 every mean over rows, and counted in `nonfinite`. A pair that is masked in S, by −∞ or by a number
 [that means it](format.md#masks-inside-the-logits), is left out of what is said about S and G.
 
+**Padding** belongs into `mask=` where it is recorded, which cuts it out. Where it was recorded
+instead (a key that is masked for every query, as D005 says), its queries are left out, but its keys
+count in what is said about A alone, though they get nothing: N of `uniform_kl` and the pairs of the
+enrichments, of `local_attn`, `global_attn` and `attention_trend` are those of all keys. So these
+tell such maps from each other, and not from maps without padding. `contact_precision` and
+`contact_lift` are empty where a row is left out, of padding or because it is not finite, and no two
+such maps are compared (D209).
+
 In the formulas stand
 """
 

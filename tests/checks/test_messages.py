@@ -39,6 +39,25 @@ def test_how_far_gamma_would_have_to_grow(layer):
 
 
 @pytest.mark.parametrize(
+    ("check", "sick"),
+    [
+        ("D104", {"geometry_ratio_near": 20.0}),
+        ("D107", {"geo_range": 3.6}),
+        ("D202", {"self_mass": 0.9, "geometry_effect": 0.9, "content_effect": 0.1}),
+        ("D204", {}),
+    ],
+)
+def test_what_to_do_blames_gamma_only_where_the_numbers_do(layer, check, sick):
+    """γ is that of a healthy run, the overlap's spread a hundred times as wide."""
+    steep = layer(range(8), gamma=0.018, geo_bias_std_near=40.0, **sick)
+    (finding,) = judge_layer(steep, Settings.of(select=[check])).findings
+    assert "The overlap's spread, not γ, is too large" in finding.message
+    assert finding.remedy.startswith(
+        "Where γ is what is large: start it smaller. Where the overlap"
+    )
+
+
+@pytest.mark.parametrize(
     ("count", "says"), [(1, "1 number of a map is"), (7, "7 numbers of a map are")]
 )
 def test_how_many_numbers_are_not_finite(layer, count, says):

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from igaviz.checks import CHECKS, find_check
 from igaviz.checks.cases import judge_maps
-from igaviz.checks.rules import Unjudged
+from igaviz.checks.rules import Unjudged, heads_redundant
 from igaviz.checks.settings import Settings
 from igaviz.dump.data import Mask
 from igaviz.metrics.data import Replay
@@ -123,3 +124,25 @@ def test_rows_that_can_be_replayed_are_judged_beside_those_that_can_not(measure,
     found = find_check("terms-disagree").rule(one, {"rows": 0.05})
     assert found.fired == fires
     assert found.left_out.startswith("logits too large to replay in bfloat16 in some rows")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, "no other head's map to compare with"),
+        (
+            {"sketch": None, "mask": Mask(value=-np.inf, pairs=840, keys=10)},
+            "maps with padding are not compared with each other",
+        ),
+        (
+            {"sketch": None, "nonfinite": 7},
+            "maps with rows that are left out are not compared with each other",
+        ),
+        (
+            {"sketch": None, "entropy": None, "reasons": {"entropy": "attention was not recorded"}},
+            "attention was not recorded",
+        ),
+    ],
+)
+def test_why_no_head_is_like_this_one(measure, changes, why):
+    assert heads_redundant(measure(**changes), {"cosine": 0.98}) == Unjudged(why)
