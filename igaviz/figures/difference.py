@@ -159,7 +159,7 @@ def _words(subject: Compared) -> tuple[str, str, str]:
         "Pictures of one comparison share their scales."
     )
     if not subject.difference.finite:
-        caption += " Yellow is not finite."
+        caption += " Yellow is masked or not finite."
     head = f"Layer {a.id.layer} · head {a.id.head} · {item} · A → B"
     return head, " · ".join(filter(None, details)), caption
 

@@ -172,7 +172,7 @@ class Painter:
         last = self._profiles
         same = (
             last is not None
-            and last.map is map
+            and last.given is map
             and (pairs is None or last.pairs is pairs)
             and last.pairs.radius == view.radius
         )

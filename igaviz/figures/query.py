@@ -192,7 +192,7 @@ def _aside(row: Row, window: Window) -> str:
     if row.attention is None:
         parts.append("attention not recorded")
     elif row.local_mass is None or not np.isfinite(row.attention[row.query]):
-        parts.append("attention is not finite")
+        parts.append("no attention: padding, or not finite")
     else:
         own = float(row.attention[row.query])
         parts.append(f"local keys {row.local_mass:.0%}, itself {own:.0%}".replace("%", " %"))

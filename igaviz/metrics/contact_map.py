@@ -66,7 +66,7 @@ def _scores(attention: Floats | None) -> tuple[npt.NDArray[np.float64] | None, s
     if attention is None:
         return None, "Attention not recorded."
     if not np.isfinite(attention).all():
-        return None, "Some attention is not finite: it can't be corrected."
+        return None, "Rows that are not finite, or padding, are left out: no correction."
     scores = corrected(attention)
     return scores, "" if scores is not None else "No attention between residues."
 

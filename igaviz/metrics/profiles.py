@@ -6,7 +6,7 @@ their place. All of it is of the whole map, whatever part of it a figure shows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -139,11 +139,13 @@ class Row:
 class Profiles:
     """All that the figures draw of one map, computed when first asked for.
 
-    `pairs` are those of the map's structure. The geometric bias is taken as stored.
+    `pairs` are those of the map's structure. The geometric bias is taken as stored. `map` is the
+    `given` one, but that queries of padding have no attention, as in all metrics: NaN.
     """
 
     def __init__(self, map: AttentionMap, pairs: Pairs) -> None:
-        self.map = map
+        self.given = map
+        self.map = _without_padding(map)
         self.pairs = pairs
 
     @cached_property
@@ -168,16 +170,35 @@ class Profiles:
         return self._curves(self.map.geo_bias)
 
     @cached_property
+    def masked(self) -> Booleans | None:
+        """The masked pairs [N, N]: −∞ in the logits, attention 0 or of padding; None for none."""
+        before, attention = self.map.logits_before, self.map.attention
+        if before is None:
+            return None
+        masked: Booleans = np.isneginf(before)
+        if attention is not None:
+            masked &= (attention == 0) | (
+                np.isnan(attention) if self.map is not self.given else False
+            )
+        return masked if masked.any() else None
+
+    @cached_property
     def non_finite(self) -> dict[str, NonFinite]:
-        """By name of the format, the terms that hold values which are not finite."""
+        """By name of the format, the terms with values that are neither finite nor masked."""
         terms = {
             name: getattr(self.map, name)
             for name in ("logits_before", "geo_bias", "logits_after", "attention")
         }
+        seen = None if self.masked is None else ~self.masked
+        there = {
+            name: values if seen is None else values[seen]
+            for name, values in terms.items()
+            if values is not None
+        }
         return {
             name: _non_finite(values)
-            for name, values in terms.items()
-            if values is not None and not np.isfinite(values).all()
+            for name, values in there.items()
+            if not np.isfinite(values).all()
         }
 
     @cached_property
@@ -316,6 +337,15 @@ class Profiles:
             neighbours=curve_over(ordered[~longrange], bins[~longrange]),
             longrange=curve_over(ordered[longrange], bins[longrange]),
         )
+
+
+def _without_padding(map: AttentionMap) -> AttentionMap:
+    """`map` with NaN for the attention of queries whose every logit a mask over keys hides."""
+    S, A = map.logits_before, map.attention
+    if S is None or A is None or map.mask is None or not map.mask.keys:
+        return map
+    padding = np.isneginf(S).all(axis=1, keepdims=True)
+    return replace(map, attention=np.where(padding, np.float32(np.nan), A))
 
 
 def _non_finite(values: Floats) -> NonFinite:

@@ -7,10 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from igaviz.dump.masks import with_masks_read
 from igaviz.figures import View
+from igaviz.figures.separation import SeparationFigure
 from igaviz.figures.statistics import StatisticsFigure
+from igaviz.figures.text import decimal
 from igaviz.metrics import Pairs, measure
 from igaviz.metrics.profiles import Profiles
+from igaviz.softmax import softmax
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +135,47 @@ def test_panels_without_data_hold_a_sentence(drawn, make_map, odd_maps):
     assert figure.bias.sentence.get_text() == "No pair below 1,024 Å has a finite value."
     assert "no logits recorded" in said(drawn(odd_maps["no logits"]).attention)
     assert not drawn(make_map(30)).bias.sentence.get_text()
+
+
+def padded(map, n):
+    """The map as a writer without a mask records it whose last `n` residues are padding."""
+    logits = map.logits_before.copy()
+    logits[:, -n:] = -1e9
+    after = logits + map.geo_bias
+    given = replace(
+        map, logits_before=logits, logits_after_recorded=after, attention=softmax(after)
+    )
+    return with_masks_read(given)
+
+
+def test_padding_is_left_out_as_of_the_metrics_and_called_masked(drawn, make_map):
+    map = padded(make_map(60), 9)
+    values = measure(map).values
+    figure = drawn(map)
+    for key in ("local", "global"):
+        mean = decimal(values[f"{key}_attn"])
+        assert f"{key} mean {mean}" in said(figure.distribution)
+    assert figure.header.caption.get_text() == f"Masked: {60 * 9 + 51 * 9:,} of 3,600 pairs."
+    logits = map.logits_before.copy()
+    logits[3, 4] = np.nan
+    broken = drawn(replace(map, logits_before=logits)).header.caption.get_text()
+    assert broken.endswith("of 3,600 pairs; not finite: logits before 1 NaN.")
+
+
+def test_what_is_left_out_has_a_line_of_its_own_where_the_caption_is_long(make_map):
+    map = make_map(60)
+    logits = map.logits_before.copy()
+    logits[3] = np.nan
+    attention = map.attention.copy()
+    attention[3] = np.nan
+    figure = SeparationFigure()
+    for shown, lines in (
+        (map, 1),
+        (replace(map, logits_before=logits, attention=attention), 2),
+        (map, 1),
+    ):
+        figure.update(Profiles(shown, Pairs.of(map.structure)), View())
+        texts = [figure.header.above.get_text(), figure.header.caption.get_text()]
+        assert sum(map_text != "" for map_text in texts) == lines
+        assert not any("…" in text for text in texts)
+    assert "Pairs of one chain." in texts[-1]
