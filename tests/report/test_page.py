@@ -278,7 +278,9 @@ def test_paper_is_light_says_what_it_shows_and_cuts_nothing(tab):
     tab.wait_for_timeout(REST)
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert text(tab, "#shown").endswith("(train), entropy, nat, step 300, maps")
-    assert not tab.locator("#step, #run, #metric, #theme, .show").filter(visible=True).count()
+    unused = "#step, #run, #metric, #theme, .show, section:has(> details:only-child)"
+    assert tab.locator(unused).count() > 5
+    assert not tab.locator(unused).filter(visible=True).count()
     assert tab.evaluate("document.documentElement.scrollWidth") <= 695
     wide = "[...document.querySelectorAll('.plot')].map((p) => [p.clientWidth, p.layout.width])"
     assert all(drawn <= there for there, drawn in tab.evaluate(wide))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -37,6 +38,9 @@ _TOLD = 4
 """Runs that all are told of where there are no more; else the first, the others a click away."""
 
 _FIRST = 2
+
+_BREAKS = re.compile(r"(?<=[_/.-])(?=.)")
+"""Where the name of a run may go on in the next line."""
 
 _STRIP = 1000.0
 """The width and the height of the strip of verdicts, in units of its own."""
@@ -140,6 +144,7 @@ def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
     return {
         "place": place,
         "name": run.run,
+        "pieces": _BREAKS.split(run.run),
         "phase": run.phase,
         "severity": kind_of(verdict),
         "words": verdict.words,
