@@ -68,7 +68,7 @@ def test_a_copy_beside_its_run_costs_a_line_for_each_file(said, run, tmp_path):
     assert code == 1
     assert {json.loads(line)["run"] for line in out.splitlines()} == {"healthy"}
     assert len(errors) == len(list(run.iterdir())) - len(list(run.glob("run*.json")))
-    assert all("copy/" in line and ": the same " in line for line in errors)
+    assert all("copy/" in line and ": all its " in line for line in errors)
     assert said("merge", run, "-o", "one.h5")[0] == 0
     assert said("info", "one.h5", run)[1].splitlines()[0] == "one.h5"
 
