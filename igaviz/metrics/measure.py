@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from igaviz.dump.data import AttentionMap, Booleans
+from igaviz.dump.data import AttentionMap
 from igaviz.metrics.columns import columns_of
 from igaviz.metrics.data import Measurement
 from igaviz.metrics.pairs import Pairs
@@ -90,7 +90,7 @@ def _measurement(
     results["gamma"] = Missing("gamma was not recorded") if map.gamma is None else map.gamma
     judged = None
     if known.rows is not None:
-        results |= _contacts(map, known.rows, head, known.finite, pairs)
+        results |= _contacts(map, known, known.rows, head, pairs)
         if known.rows.replay is not None:
             judged = replay(map, pairs, known.rows.replay.of_head(head))
             results["replay_error"] = judged.error_of_all
@@ -124,12 +124,13 @@ def _measurement(
     )
 
 
-def _contacts(map: AttentionMap, rows: Rows, head: int, finite: Booleans, pairs: Pairs) -> Results:
+def _contacts(map: AttentionMap, known: Known, rows: Rows, head: int, pairs: Pairs) -> Results:
     A = rows.attention
     if map.attention is None or A is None:
         why = Missing("attention was not recorded")
-    elif not finite.all():
-        why = Missing("some rows are not finite")
+    elif not known.finite.all():
+        broken = "some rows are not finite"
+        why = Missing(broken if known.nonfinite else "some queries have no key: padding")
     else:
         return pairs.contacts.measure(map.attention, A.others[head] + A.columns.values[head])
     return dict.fromkeys(("contact_precision", "contact_lift"), why)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_maps import random_map
 
-from igaviz.dump.data import AttentionMap, Structure
+from igaviz.dump.data import AttentionMap, Mask, Structure
 from igaviz.format import MapId
 from igaviz.metrics import METRICS, Pairs, contacts, distance, groups, measure, measure_heads, rows
 
@@ -254,6 +254,19 @@ def test_a_mask_is_no_sickness():
     assert values["geometry_ratio"] == pytest.approx(
         np.median(G[:, :30].std(axis=1) / S[:, :30].std(axis=1)), rel=1e-5
     )
+
+
+def test_what_padding_leaves_out_is_not_called_broken():
+    ca, S, G, A = example()
+    S[:, 5] = S[5] = -np.inf
+    A[:, 5] = 0
+    mask = Mask(value=-1e9, pairs=2 * len(S) - 1, keys=1)
+    found = measured(structure(ca), S, G, A, mask=mask)
+    assert found.values["contact_lift"] is None
+    assert found.reasons["contact_lift"] == "some queries have no key: padding"
+    S[7, 7] = np.nan
+    found = measured(structure(ca), S, G, A, mask=mask)
+    assert found.reasons["contact_lift"] == "some rows are not finite"
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
