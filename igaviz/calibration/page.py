@@ -49,7 +49,7 @@ _MAKING = """The numbers of every map are `sample_data/calibration.csv.xz`, and
 """
 
 _OVER_STEPS = "D211"
-_WITHOUT_PICTURE = ("D001", "D004", "D005")
+_WITHOUT_PICTURE = ("D001", "D004", "D005", "D006", "D007")
 """Counts that are 0 or not, and a length with two mistaken values: no threshold between sides."""
 
 

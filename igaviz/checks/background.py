@@ -44,6 +44,23 @@ BACKGROUND = {
         "A layer that recorded its logits with −1e9 on padded keys: their spread is the mask's, "
         "`geometry_ratio` a millionth of what it is, and geometry-dominates never speaks.",
     ),
+    "D006": Background(
+        "One residue is worth a note, and no more: nothing is said of its distances, so no number "
+        "is wrong.",
+        "A loop that the experiment did not see, with NaN for coordinates. Or the first layer of a "
+        "structure module whose frames all start at the origin.",
+    ),
+    "D007": Background(
+        "No two Cα are nearer than 2.8 Å in 40 chains of the Protein Data Bank, nor in the "
+        "noised coordinates of the sample data; 1,000 residues noised by 10 Å have two within "
+        "0.01 Å of each other in one of 20,000 draws. Two are enough for a warning: put at the "
+        "centre of the chain of sample_data/healthy, 84 residues, they are in 6 % of its local "
+        "pairs, and in the median map `longrange_enrichment` is off by 10 %, `contact_lift` by "
+        "20 %.",
+        "A loop of five residues that the experiment did not see, stored as zeros in that chain: "
+        "they are in 16 % of its local pairs, `longrange_enrichment` is off by 21 % in the median "
+        "map, `contact_lift` by 37 %, and geometry-too-short calls a healthy layer ill.",
+    ),
     "D101": Background(
         "Measured on the calibration's trained networks. Where γ was held at 0.0001 the bias "
         "spreads over 0.008 nats at most on seed 0, in healthy networks over 0.029 at least at "

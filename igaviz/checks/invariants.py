@@ -1,10 +1,11 @@
-"""The checks of what holds in every sound recording: D001 to D005."""
+"""The checks of what holds in every sound recording: D001 to D007."""
 
 from __future__ import annotations
 
 from igaviz.checks import messages, rules
 from igaviz.checks.check import Check
 from igaviz.checks.finding import Severity
+from igaviz.metrics.places import ONE_POINT
 from igaviz.metrics.replay import COARSE
 
 INVARIANTS: tuple[Check, ...] = (
@@ -96,5 +97,44 @@ INVARIANTS: tuple[Check, ...] = (
         "these residues out of everything: pass `mask=` to `tap`.",
         rule=rules.mask_in_logits,
         say=messages.mask_in_logits,
+    ),
+    Check(
+        id="D006",
+        name="coordinates-missing",
+        title="residues without coordinates",
+        cap=Severity.NOTE,
+        scope="item",
+        metrics=("residues_without_place",),
+        thresholds={"residues": 0},
+        formula="more than {residues:g} residues have no finite coordinates, in `ca` or in "
+        f"`ca_reference`; or all that have some lie within {ONE_POINT:g} Å in `ca`",
+        meaning="Residues without coordinates are in no pair that goes by distance: what is local, "
+        "near, global or a contact is said of the others, and rightly. Their rows and columns "
+        "count where distance does not. Where all residues lie on one point there is no distance "
+        "to go by: `local_attn`, `mean_distance` and the like say nothing there.",
+        remedy="Leave residues without coordinates out of every array: pass `mask=` to `tap`, "
+        "false for them. Where frames start on one point and later layers move them, as in "
+        "AlphaFold's structure module, there is nothing to do.",
+        rule=rules.coordinates_missing,
+        say=messages.coordinates_missing,
+    ),
+    Check(
+        id="D007",
+        name="residues-on-one-point",
+        title="residues lie on one point",
+        cap=Severity.WARNING,
+        scope="item",
+        metrics=("residues_on_one_point",),
+        thresholds={"residues": 0},
+        formula=f"more than {{residues:g}} residues lie within {ONE_POINT:g} Å of another, in "
+        "`ca` or in `ca_reference`, and not all do",
+        meaning="Unresolved residues, or padding, were given a place: zeros, mostly. They count as "
+        "touching each other and whatever else is there, so local and near pairs and contacts are "
+        "not those of the structure, nor is any number that goes by them.",
+        remedy="Leave residues that were not resolved out of every array, and padding too: pass "
+        "`mask=` to `tap`, false for them; it may have holes. A dump that is written without the "
+        "recorder says in `residue_index` which stayed.",
+        rule=rules.residues_on_one_point,
+        say=messages.residues_on_one_point,
     ),
 )

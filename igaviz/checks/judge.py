@@ -43,7 +43,7 @@ LAYER_MEANS = ("saturation", "self_mass")
 """Metrics of which it keeps the mean over all heads: trends need them."""
 
 _GEOMETRY = find_check("gamma-too-small")
-_ASIDE = find_check("mask-in-logits")
+_ASIDE = (find_check("mask-in-logits"), find_check("coordinates-missing"))
 """Said of an item, and of no map: its numbers are right."""
 _SICKNESSES = tuple(
     check for check in CHECKS if check.scope in ("map", "layer") and not check.invariant
@@ -179,7 +179,7 @@ def verdicts_of(
             [
                 (severity, check)
                 for severity, check in _fired(judgement, severities, settings)
-                if check is not _ASIDE
+                if check not in _ASIDE
             ]
         )
         or _health(judgement)

@@ -124,6 +124,35 @@ def mask_in_logits(e: Evidence) -> str:
     )
 
 
+def coordinates_missing(e: Evidence) -> str:
+    """How many residues have no coordinates, or that no two are apart."""
+    found = e.worst.unplaced
+    assert found is not None
+    said = []
+    if found.missing:
+        said.append(
+            f"{found.missing:,} of {e.worst.n_residues:,} residues have no finite coordinates: "
+            "they are in no pair that goes by distance, and what does is said of the others."
+        )
+    if found.no_extent:
+        said.append(
+            f"In layer {e.worst.id.layer} all residues lie on one point: there are no distances, "
+            "and what goes by them says nothing there."
+        )
+    return " ".join(said)
+
+
+def residues_on_one_point(e: Evidence) -> str:
+    """How many residues are not apart, and in how much of what is local they are."""
+    found = e.worst.unplaced
+    assert found is not None
+    return (
+        f"{found.piled:,} of {e.worst.n_residues:,} residues lie on one point with others, where "
+        f"no real ones can, and count as touching: they are in {percent(found.local_share)} of the "
+        "local pairs."
+    )
+
+
 def gamma_too_small(e: Evidence) -> str:
     """What geometry moves; whether γ or the spread is what is small, and how far γ is off."""
     start = (

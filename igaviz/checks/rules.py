@@ -95,6 +95,21 @@ def mask_in_logits(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     return _every(m, _condition("masked_share", share, max(t["share"], 0.0), above=True))
 
 
+def coordinates_missing(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
+    """Residues have no finite coordinates, or all lie on one point: distances are not known."""
+    found = m.unplaced
+    missing = 0 if found is None else m.n_residues if found.no_extent else found.missing
+    threshold = max(t["residues"], 0.0)
+    return _every(m, _condition("residues_without_place", missing, threshold, above=True))
+
+
+def residues_on_one_point(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
+    """Some residues lie on one point with others, and so count as touching."""
+    piled = 0 if m.unplaced is None else m.unplaced.piled
+    threshold = max(t["residues"], 0.0)
+    return _every(m, _condition("residues_on_one_point", piled, threshold, above=True))
+
+
 def gamma_too_small(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     """Geometry moves hardly any attention, and its bias hardly tells near residues apart.
 

@@ -36,6 +36,21 @@ class Replay:
 
 
 @dataclass(frozen=True)
+class Unplaced:
+    """Residues of an item without a place of their own, in `ca` or in the clean structure.
+
+    `missing` have no finite coordinates, `piled` lie on one point with others, and `local_share`
+    is the share of local pairs that one of these is in. Where all that have coordinates lie on one
+    point in `ca`, `no_extent` says so, and these are not among `piled`.
+    """
+
+    missing: int
+    piled: int
+    local_share: float
+    no_extent: bool
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Every number of one map, and what the checks must know to judge it.
 
@@ -44,7 +59,8 @@ class Measurement:
     distances in Å of residues that follow each other in sequence (same chain, consecutive
     numbers), of `ca` and of the clean structure where there is one; `step_spread` is the distance
     between the quartiles by the median, of the clean structure where there is one.
-    `log_det_min` is in ln nm⁶. `mask` is the one inside the logits, if there is one.
+    `log_det_min` is in ln nm⁶. `mask` is the one inside the logits, if there is one; `unplaced` are
+    the residues without a place of their own, None where each has one.
     `sketch` stands for the map where maps are compared (`igaviz.metrics.sketch`); `twin_cosine` is
     the largest cosine with another head of the same item, once a layer's maps were compared.
     """
@@ -64,6 +80,7 @@ class Measurement:
     step_spread: float | None = None
     replay: Replay | None = None
     mask: Mask | None = None
+    unplaced: Unplaced | None = None
     log_det_min: float | None = None
     sigma_floor_share: float | None = None
     sketch: tuple[float, ...] | None = None

@@ -118,6 +118,7 @@ def _measurement(
         step_spread=pairs.step_spread,
         replay=judged,
         mask=map.mask,
+        unplaced=pairs.unplaced,
         log_det_min=map.log_det_min,
         sigma_floor_share=map.sigma_floor_share,
         sketch=None if A is None else sketch(A),

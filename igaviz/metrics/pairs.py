@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Structure
 from igaviz.metrics.contacts import Contacts
+from igaviz.metrics.data import Unplaced
 from igaviz.metrics.distance import chain_step, chain_step_spread, distances, query_blocks
 from igaviz.metrics.groups import Groups, distance_bins
+from igaviz.metrics.places import all_on_one_point, have_coordinates, on_one_point
 from igaviz.metrics.table import BIN_LIMIT, LOCAL_RADIUS, LONG_RANGE, NEAR_RADIUS
 
 
@@ -109,6 +111,28 @@ class Pairs:
         """The same of the clean structure, None where there is none."""
         reference = self.structure.ca_reference
         return None if reference is None else chain_step(reference, self.structure)
+
+    @cached_property
+    def unplaced(self) -> Unplaced | None:
+        """The residues without a place of their own, None where each has one."""
+        ca, reference = self.structure.ca, self.structure.ca_reference
+        no_extent = all_on_one_point(ca)
+        missing, piled = ~have_coordinates(ca), on_one_point(ca)
+        if no_extent:
+            piled[:] = False
+        if reference is not None:
+            missing |= ~have_coordinates(reference)
+            piled |= on_one_point(reference)
+        if not (no_extent or missing.any() or piled.any()):
+            return None
+        n_local = int(self.local.sum())
+        of_piled = int(self.local[piled | piled[:, None]].sum())
+        return Unplaced(
+            missing=int(missing.sum()),
+            piled=int(piled.sum()),
+            local_share=of_piled / max(n_local, 1),
+            no_extent=no_extent,
+        )
 
 
 def _longrange(structure: Structure) -> Booleans:

@@ -45,11 +45,12 @@ The share is of all heads that were recorded: `--head` chooses which of them eve
 not how severe a check is.
 With fewer than 16 maps in a layer a finding says from how many it speaks. The invariants
 (D001–D003) hold on every map of a sound recording and are errors wherever they are broken.
-`unit-suspect` is said once per batch item and leaves the verdicts of heads alone. So does
-`mask-in-logits`, and those of maps too, whose numbers are right. So do D210 and
-D211, which speak of a layer over the recorded steps of a run and phase: only where all of these
-have the same batch items, as a probe's have. The verdict on a layer at the last step, and on a
-run, has what they say (`summary` and its page).
+`unit-suspect` and `residues-on-one-point` are said once per batch item and leave the verdicts of
+heads alone. So are `mask-in-logits` and `coordinates-missing`, which leave those of maps alone too:
+their numbers are right. D210 and D211 leave heads alone as well; they speak of a layer over the
+recorded steps of a run and phase: only where all of these have the same batch items, as a probe's
+have. The verdict on a layer at the last step, and on a run, has what they say (`summary` and its
+page).
 
 There is one finding per step, layer and check. The verdict and the exit code come from the last
 recorded step of each run and phase; what was found at earlier steps only is history, one note per
@@ -58,11 +59,11 @@ its layer's severity; where too few items fired for the head to show it, a note.
 
 **Of several checks that are equally severe, the most telling one is the verdict** of a map, of a
 head and of a layer, and the first to be listed: a cause rather than its consequence, and else in
-this order: what makes other numbers doubtful (D001, D002, D003, D004); a mistake with one remedy
-(D105); what became of attention (D202, D203, D201); what geometry does or fails to (D101, D103,
-D104, D107, D204, D205); what may have many reasons (D206, D208); what is said over steps and
-between heads (D210, D211, D209); what is read as it is meant (D005). So a layer whose geometry
-drowns content and whose heads collapsed onto the diagonal is called collapsed.
+this order: what makes other numbers doubtful (D001, D002, D003, D004, D007); a mistake with one
+remedy (D105); what became of attention (D202, D203, D201); what geometry does or fails to (D101,
+D103, D104, D107, D204, D205); what may have many reasons (D206, D208); what is said over steps and
+between heads (D210, D211, D209); what is left out of the numbers (D006, D005). So a layer whose
+geometry drowns content and whose heads collapsed onto the diagonal is called collapsed.
 
 **A consequence is told under its cause** (the table says which), in the cause's message and with no
 severity of its own, where the cause is as severe at least and shows on half of the consequence's
@@ -92,6 +93,9 @@ layers. One that has no value (its terms were not recorded, no local pairs, a co
 tables and CSV and `null` in JSON, never 0. A row with a value that is not finite is left out of
 every mean over rows, and counted in `nonfinite`. A pair that is masked in S, by −∞ or by a number
 [that means it](format.md#masks-inside-the-logits), is left out of what is said about S and G.
+A residue [without finite coordinates](checks.md#d006-coordinates-missing) is in no pair that goes
+by distance: none that is local, global, near or a contact. Residues
+[on one point](checks.md#d007-residues-on-one-point) are local, near and touching.
 
 **Padding** belongs into `mask=` where it is recorded, which cuts it out. Where it was recorded
 instead (a key that is masked for every query, as D005 says), its queries are left out, but its keys

@@ -10,7 +10,7 @@ from igaviz.checks.cases import judge_maps
 from igaviz.checks.rules import Unjudged, heads_redundant
 from igaviz.checks.settings import Settings
 from igaviz.dump.data import Mask
-from igaviz.metrics.data import Replay
+from igaviz.metrics.data import Replay, Unplaced
 
 BLIND = {"geometry_effect": 0.025, "geo_bias_std_near": 0.01}
 WEAK = {"geometry_effect": 0.025, "geo_bias_std_near": 0.04}
@@ -20,6 +20,10 @@ UNIFORM = {"uniform_kl": 0.002, "local_enrichment": 1.02}
 
 def replay(failed=0, tolerance=5e-3, judged=100, fits=None):
     return {"replay": Replay(0.4, failed, judged, tolerance, fits)}
+
+
+def unplaced(missing=0, piled=0, no_extent=False):
+    return {"unplaced": Unplaced(missing, piled, local_share=0.1, no_extent=no_extent)}
 
 
 # check, what makes it fire, and one change each that brings it back to the quiet side
@@ -37,6 +41,9 @@ SIDES = [
     ("D004", {"ca_step": 38.0, "step_spread": 0.1}, [{"step_spread": 0.6}]),
     ("D004", {"ca_step": 0.38}, [{"ca_step": 0.419}, {"ca_step": 0.341}, {"reference_step": 3.8}]),
     ("D005", {"mask": Mask(-1e9, pairs=84, keys=1)}, [{"mask": None}]),
+    ("D006", unplaced(missing=1), [unplaced(piled=2), {"unplaced": None}]),
+    ("D006", unplaced(no_extent=True), [unplaced(piled=2)]),
+    ("D007", unplaced(piled=2), [unplaced(missing=1), unplaced(no_extent=True)]),
     ("D101", BLIND, [{"geometry_effect": 0.081}, {"geo_bias_std_near": 0.051}]),
     ("D101", {**BLIND, "step": 300}, [{"geo_bias_std_near": 0.016}]),
     ("D101", WEAK, [{"step": 900}]),
@@ -87,7 +94,7 @@ def test_a_healthy_map_fires_nothing(measure):
     assert not [check.id for check in CHECKS if judgement.fired(check)]
 
 
-@pytest.mark.parametrize("check", [check for check in CHECKS if check.rule and check.id > "D005"])
+@pytest.mark.parametrize("check", [check for check in CHECKS if check.rule and check.id > "D007"])
 def test_a_missing_number_is_no_verdict(measure, check):
     """A metric without a value can't make a check fire, nor look healthy, and gives the reason."""
     missing = dict.fromkeys(check.metrics)

@@ -142,7 +142,7 @@ def test_what_could_not_be_judged_is_in_the_first_line_and_has_a_sign():
     text = printed(noise)
     first = " ".join(text.split("\n\n")[0].split())
     assert first == (
-        "Nothing wrong in 8 maps by the 6 checks that could judge; "
+        "Nothing wrong in 8 maps by the 8 checks that could judge; "
         "12 could not: coordinates are noise, too early to tell."
     )
     assert "  layer 1  – – – –\n" in text

@@ -75,7 +75,7 @@ def test_what_a_baseline_knows_does_not_fail_and_what_is_new_does(write, igaviz,
 
     code, text, _ = igaviz(write("a", layers=[0]), "--baseline", known)
     assert code == 0
-    assert "Nothing new in 12 maps by the 17 checks that could judge" in text
+    assert "Nothing new in 12 maps by the 19 checks that could judge" in text
     assert "Accepted, as the baseline knows them\n  ✖ D101 gamma-too-small: layer 0, all 4" in text
     assert "✖ ✖ ✖ ✖" in text  # still sick in the table
 
@@ -87,7 +87,7 @@ def test_what_a_baseline_knows_does_not_fail_and_what_is_new_does(write, igaviz,
     assert accepted == {0: True, 2: False}
     code, text, _ = igaviz(write("b", layers=[0, 2]), "--baseline", known)
     assert code == 1
-    assert re.search(r"\A[^.]* of the 17 checks[^.]*\.\s+The\s+baseline\s+accepts 1 error", text)
+    assert re.search(r"\A[^.]* of the 19 checks[^.]*\.\s+The\s+baseline\s+accepts 1 error", text)
     assert "1. D101 gamma-too-small in layer 2: " in text
 
 

@@ -17,7 +17,9 @@ import pytest
 
 import igaviz
 from igaviz.dump import open_dump
+from igaviz.dump.data import Mask
 from igaviz.metrics import Measurement, Replay, measure_heads
+from igaviz.metrics.data import Unplaced
 from igaviz.survey import cache as cache_module
 from igaviz.survey import codec
 from igaviz.survey.cache import Cache
@@ -204,6 +206,8 @@ def test_any_measurement_comes_back_as_it_was():
         reasons={"b": "why"},
         flow_time=float("inf"),
         replay=Replay(1e-300, 1, 2, 0.5, fits=None, error_of_all=float("-inf")),
+        mask=Mask(float("-inf"), pairs=4, keys=2),
+        unplaced=Unplaced(missing=1, piled=2, local_share=0.1 + 0.2, no_extent=False),
     )
     assert codec.loads(Measurement, codec.dumps(whole)) == whole
     nan = replace(whole, log_det_min=float("nan"), ca_step=np.float32(0.1))
