@@ -38,11 +38,13 @@ def with_masks_read(map: AttentionMap) -> AttentionMap:
     S, A = map.logits_before, map.attention
     if S is None or _lowest(S) > WEAKEST:
         return map
-    highest = _highest_masked(S)
-    masked: Booleans = np.less_equal(S, highest)
-    # whole queries alone spoil nothing: softmax doesn't see what all keys of a query share
-    of_others = masked & ~masked.all(axis=1, keepdims=True)
-    if not of_others.any() or (A is not None and (A[of_others] > 0).any()):
+    for highest in reversed(_highest_masked(S)):
+        masked: Booleans = np.less_equal(S, highest)
+        # whole queries alone spoil nothing: softmax doesn't see what all keys of a query share
+        of_others = masked & ~masked.all(axis=1, keepdims=True)
+        if of_others.any() and (A is None or not (A[of_others] > 0).any()):
+            break
+    else:
         return map
     hidden: Booleans = np.all(masked, axis=0)
     if highest == -np.inf and not hidden.any():
@@ -68,19 +70,23 @@ def _without(logits: Floats, masked: Booleans) -> Floats:
     return np.where(masked, np.float32(-np.inf), logits)
 
 
-def _highest_masked(logits: Floats) -> float:
-    """The largest logit that is masked, by the logits alone; -∞ where no finite one is.
+def _highest_masked(logits: Floats) -> tuple[float, ...]:
+    """The largest logit under each mask, by the logits alone, the lowest first; −∞ before all.
 
-    A few rows tell already that a model diverged, where they hold what is lowest: what is apart in
-    all is apart in some.
+    Above one mask may stand another of a very different size. A few rows tell already that a model
+    diverged, where they hold what is lowest: what is apart in all is apart in some.
     """
+    found = (-np.inf,)
     few = _Levels.of(logits[:: max(1, len(logits) // _FEW)])
     if few.found and few.rest.size and not few.are_apart:
         lowest = float(logits.min(initial=0, where=np.isfinite(logits)))
         if few.found[0][0] <= lowest / SAME_LEVEL:
-            return -np.inf
+            return found
     levels = _Levels.of(logits)
-    return levels.highest if levels.are_apart and levels.are_alike else -np.inf
+    while levels.are_apart and levels.are_alike:
+        found = (*found, levels.highest)
+        levels = _Levels.of(levels.rest)
+    return found
 
 
 @dataclass(frozen=True)

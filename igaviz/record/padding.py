@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from igaviz.dump.data import Booleans, Floats
+from igaviz.dump.masks import APART, SAME_LEVEL, WEAKEST
 from igaviz.dump.write import LayerRecord
-
-WEAKEST = -5e3
-"""Half of −1e4, the weakest of the additive masks that are common."""
-
-ALIKE = 1.5
-"""Logits under one mask differ by less than this factor; those of sick content by more."""
-
-APART = 5.0
-"""A mask lies so many ranges of the other logits below them, or more."""
 
 FELT = 10.0
 """Nats below the largest logit of its row: a key that is nearer gets attention in any type."""
@@ -53,7 +45,7 @@ def _under_a_mask(logits: Floats) -> Booleans:
     """
     highest, lowest = logits.max(axis=(0, 1)), logits.min(axis=(0, 1))
     with np.errstate(over="ignore", invalid="ignore"):
-        alike: Booleans = (lowest >= ALIKE * highest) | np.isneginf(highest)
+        alike: Booleans = (lowest >= SAME_LEVEL * highest) | np.isneginf(highest)
         masked: Booleans = (highest <= WEAKEST) & alike
         content = logits[:, ~masked][:, :, ~masked]
         if not content.size or not masked.any():

@@ -114,8 +114,10 @@ def test_points_that_differ_by_rounding_are_one():
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0].astype(np.float32)
     ca = 100 * rng.normal(size=(300, 3)).astype(np.float32)
     ca[100:150] = ca[:50]
-    moved = np.stack([np.sum(rng.permutation(turn.T * one), axis=0) for one in ca])
-    moved += np.float32(800)
+    shift = np.float32([[80, -90, 70]])
+    moved = np.stack(
+        [np.sum(rng.permutation(np.append(turn.T * one[:, None], shift, axis=0)), 0) for one in ca]
+    )
     assert (moved[100:150] != moved[:50]).any(axis=1).sum() > 20
     expected = np.zeros(300, dtype=bool)
     expected[:50] = expected[100:150] = True

@@ -132,12 +132,75 @@ def test_queries_of_padding_are_left_out_whatever_their_attention(value):
         assert numbers[name] == pytest.approx(expected[name], rel=1e-5), name
 
 
-def test_two_masks_that_add_up_are_both_read():
+@pytest.mark.parametrize(("of_keys", "of_queries"), [(-1e9, -1e9), (-1e4, -1e4), (-1e4, -1e9)])
+def test_two_masks_that_add_up_are_both_read(of_keys, of_queries):
+    """Also of very different size: nothing but the larger stood out of all."""
     S, G, _ = terms()
-    keys, queries = PADDED[None, :] * -1e9, PADDED[:, None] * -1e9
-    both = (S[0] + keys + queries).astype(np.float32)
+    both = (S[0] + PADDED * of_keys + PADDED[:, None] * of_queries).astype(np.float32)
     found = with_masks_read(as_map(both, G[0], bare.softmax(both + G[0])))
     np.testing.assert_array_equal(np.isneginf(found.logits_before), MASKS["keys and queries"])
+
+
+def test_a_mask_is_read_where_a_smaller_number_is_attended():
+    """What looks like a second mask is none where it gets attention; the larger one is."""
+    S, G, _ = terms()
+    later = MASKS["later keys"]
+    logits = np.where(later, np.float32(-1e9), S[0])
+    logits[20, :5] = -1e4
+    A = bare.softmax(logits + G[0])
+    A[20, :5] = 0.1
+    found = with_masks_read(as_map(logits, G[0], A))
+    np.testing.assert_array_equal(np.isneginf(found.logits_before), later)
+
+
+def bfloat16(values):
+    """What is left of float32 where it went through bfloat16: 8 bits, rounded to even."""
+    bits = np.asarray(values, dtype=np.float32).view(np.uint32).astype(np.uint64)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000
+    return rounded.astype(np.uint32).view(np.float32)
+
+
+def content(low, high):
+    """Logits [N, N] from `low` to `high`, the ends among them."""
+    S = np.random.default_rng(3).uniform(low, high, (N, N)).astype(np.float32)
+    S[0, :2] = S[5, 40:42] = low, high
+    return S
+
+
+def read(S, mask):
+    """Which pairs are read as masked, where attention is that of these logits."""
+    map = as_map(S, np.zeros_like(S), softmax(S))
+    found = with_masks_read(map)
+    assert (found is map) == (mask is None)
+    if mask is not None:
+        np.testing.assert_array_equal(np.isneginf(found.logits_before), mask)
+
+
+def test_a_mask_that_rounding_spreads_is_one():
+    """Half precision has steps of 64 there, more than twice the range of the content."""
+    S = bfloat16(np.where(MASKS["later keys"], content(-22, -2) - 1e4, content(-22, -2)))
+    assert np.ptp(S[MASKS["later keys"]]) == 64
+    read(S, MASKS["later keys"])
+
+
+def test_a_mask_that_content_spreads_is_one():
+    """Sharp content under −1e4: a fifth lies between the logits that one mask is added to."""
+    S = content(-820, 820)
+    read(np.where(MASKS["later keys"], S - 1e4, S), MASKS["later keys"])
+
+
+def test_a_key_that_diverged_content_keeps_out_is_not_masked():
+    """Below all others by twice what these differ by: large numbers, and one scale."""
+    S = content(-4e3, 4e3)
+    S[:, 7] = -2e4 + 0.1 * S[:, 7]
+    read(S, None)
+
+
+def test_a_key_that_a_healthy_layer_keeps_out_is_not_masked():
+    """However far it lies below the others, −200 is within reach of content."""
+    S = content(-1, 1)
+    S[:, 7] -= 200
+    read(S, None)
 
 
 @example(pattern=0, share=0.001953125, content=10099.0, beyond=1.0, rounded=False)
