@@ -76,7 +76,7 @@ def _highest_masked(logits: Floats) -> tuple[float, ...]:
     Above one mask may stand another of a very different size. A few rows tell already that a model
     diverged, where they hold what is lowest: what is apart in all is apart in some.
     """
-    found = (-np.inf,)
+    found: tuple[float, ...] = (-np.inf,)
     few = _Levels.of(logits[:: max(1, len(logits) // _FEW)])
     if few.found and few.rest.size and not few.are_apart:
         lowest = float(logits.min(initial=0, where=np.isfinite(logits)))

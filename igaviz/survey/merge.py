@@ -91,7 +91,9 @@ _RUNS = (
     "merge each of them into a file of its own; shards without a run_id are one run where they "
     "lie in one folder"
 )
-_UNITS = "choose shards of one unit"
+_UNITS = (
+    "numbers are kept as they are stored, so merge the shards of each unit into a file of its own"
+)
 
 
 def _check_one(found: set[str], what: str, hint: str) -> None:

@@ -18,8 +18,11 @@ from igaviz.dump import open_dump
 from igaviz.dump.write import ItemRecord, LayerRecord, StepRecord, publish, shard_image
 from igaviz.errors import NothingReadableError, OutputError, SelectionError
 from igaviz.format import MAP_TERMS, ShardName
+from igaviz.survey.diagnose import diagnose
+from igaviz.survey.info import info
 from igaviz.survey.merge import merge
 from igaviz.survey.plan import Choice
+from igaviz.survey.summary import summary_rows
 
 RNG = np.random.default_rng(3)
 
@@ -246,6 +249,50 @@ def test_what_one_file_can_not_hold(tmp_path, capsys):
         merge(open_dump(tmp_path / "run"), out=tmp_path / "x.h5")
 
 
+def test_a_run_of_two_length_units_says_what_one_unit_says(tmp_path):
+    """Lengths are read as Å, shard by shard; one file has one unit and keeps numbers as stored."""
+    for name in ("mixed", "plain"):
+        (tmp_path / name).mkdir()
+        for step in (100, 400):
+            bare.write(tmp_path / name / f"{step}.h5", steps=(step,), n=24, change=_with_lengths)
+    with h5py.File(tmp_path / "mixed" / "400.h5", "r+") as file:
+        file.attrs["length_unit"] = "nanometer"
+        item = file["steps/000000400/batch/0"]
+        item["ca"][...] /= 10
+        for layer in item["layers"].values():
+            layer["sigma"][...] /= 10
+            layer["log_det_min"][...] -= 6 * np.log(10)
+    mixed, plain = (open_dump(tmp_path / name) for name in ("mixed", "plain"))
+    assert info(mixed).runs[0].length_units == ("angstrom", "nanometer")
+    for one, other in zip(_rows(mixed), _rows(plain), strict=True):
+        assert one == pytest.approx(other, rel=1e-5, nan_ok=True)
+    found, expected = diagnose(mixed), diagnose(plain)
+    assert [(f.id, f.layer, f.heads) for f in found.findings] == [
+        (f.id, f.layer, f.heads) for f in expected.findings
+    ]
+    assert "D205" in {finding.id for finding in found.findings}
+    for step in ("100", "400"):
+        merge(mixed, Choice.of(step=step), out=tmp_path / f"{step}.h5")
+    with pytest.raises(SelectionError, match="one length unit, and there are 2") as refused:
+        merge(mixed, out=tmp_path / "x.h5")
+    assert "merge the shards of each unit into a file of its own" in refused.value.hint
+
+
+def _with_lengths(file):
+    for step in file["steps"].values():
+        for layer in step["batch/0/layers"].values():
+            layer["sigma"] = np.full((24, 3), 2.0, np.float32)
+            layer["log_det_min"] = np.full(4, -4.0, np.float32)
+
+
+def _rows(dump):
+    """The numbers of each map, by step, layer, head."""
+    return [
+        {name: value for name, value in row.values.items() if not isinstance(value, str | None)}
+        for row in summary_rows(dump)
+    ]
+
+
 def test_nothing_is_overwritten(tmp_path, capsys):
     source = bare.write(tmp_path / "a.h5", layers=1)
     (tmp_path / "old.h5").write_text("old")
@@ -282,6 +329,8 @@ import os, resource, signal, sys
 from pathlib import Path
 from igaviz.dump import open_dump
 from igaviz.errors import OutputError
+from igaviz.survey.diagnose import diagnose
+from igaviz.survey.info import info
 from igaviz.survey.merge import merge
 
 def killed(done, total):
