@@ -39,7 +39,7 @@ class Reader(Protocol):
 _TOGETHER = 8
 """Layers that are measured with one call: so few that progress shows."""
 
-_ROUNDS = 8
+_ROUNDS = 16
 """So many calls or more for each worker, where there are as many layers."""
 
 _local = threading.local()
