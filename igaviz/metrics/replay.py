@@ -12,7 +12,7 @@ from igaviz.metrics.data import Replay
 from igaviz.metrics.groups import Doubles, Indices
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.tally import of_all_queries
-from igaviz.metrics.terms import Terms, flat
+from igaviz.metrics.terms import Kind, Terms, flat
 from igaviz.softmax import softmax
 
 TOLERANCE = 5e-3
@@ -131,8 +131,9 @@ def _keys_masked(map: AttentionMap, pairs: Pairs, judged: Booleans, failed: Bool
 def _finite_blocks(map: AttentionMap, pairs: Pairs) -> Iterator[tuple[Indices, Terms]]:
     """The terms block by block, and the queries [Q] of their rows."""
     queries = np.arange(pairs.n_residues)
+    kind = Kind.of(map)  # of all of the map: not once more for each block
     for groups in pairs.blocks:
-        terms = Terms.of([map], groups)
+        terms = Terms.of([map], groups, kind)
         if terms.rows.any():
             yield queries[groups.queries][terms.rows], terms
 
@@ -185,15 +186,12 @@ def _largest(logits: Floats, bias: Floats, counted: Booleans) -> Doubles:
 def _read(map: AttentionMap, pairs: Pairs, reading: str) -> ReplayRows | None:
     """How far another reading of the terms is off, None where it takes what isn't there."""
     blocks = []
-    for groups in pairs.blocks:
-        terms = Terms.of([map], groups)
-        if terms.rows.any():
-            pair = map.pair_bias
-            part = None if pair is None else pair[groups.queries][terms.rows]
-            weights = _weights(terms, reading, part)
-            if weights is None:
-                return None
-            blocks.append(_compare(terms, weights, map.compute_dtype))
+    for queries, terms in _finite_blocks(map, pairs):
+        pair = None if map.pair_bias is None else map.pair_bias[queries]
+        weights = _weights(terms, reading, pair)
+        if weights is None:
+            return None
+        blocks.append(_compare(terms, weights, map.compute_dtype))
     return _of_blocks(blocks)
 
 

@@ -272,7 +272,8 @@ def _stacked(terms: Sequence[Floats | None], queries: slice) -> Floats | None:
     with np.errstate(over="ignore"):
         if len(there) == 1:
             return np.ascontiguousarray(there[0], dtype=np.float32)[None]
-        return np.stack(there, dtype=np.float32, casting="same_kind")
+        # what is stacked of columns that lie side by side would do so too, and not be flat
+        return np.ascontiguousarray(np.stack(there, dtype=np.float32, casting="same_kind"))
 
 
 def _masked(values: Floats, mask: Booleans, groups: Groups) -> Logits:

@@ -15,7 +15,17 @@ from random_maps import random_map
 
 from igaviz.dump.data import AttentionMap, Mask, Structure
 from igaviz.format import MapId
-from igaviz.metrics import METRICS, Pairs, contacts, distance, groups, measure, measure_heads, rows
+from igaviz.metrics import (
+    METRICS,
+    Pairs,
+    contacts,
+    distance,
+    groups,
+    measure,
+    measure_heads,
+    rows,
+    terms,
+)
 
 ID = MapId("run", "train", 100, 0, 0, 3, 0)
 
@@ -389,6 +399,38 @@ def test_the_numbers_of_a_head_are_the_same_whatever_it_is_measured_with(seed, n
         patch.setattr(rows, "_AT_ONCE", at_once * n * n)
         together = measure_heads(maps, pairs)
     assert [repr(found) for found in together] == [repr(found) for found in alone]
+
+
+def test_how_heads_lie_in_memory_does_not_matter():
+    """Stacked, arrays that lie by columns lie so too, and what is set in a flat copy is lost."""
+    maps = [random_map(20, seed) for seed in range(3)]
+    maps = [replace(map, structure=maps[0].structure) for map in maps]
+    by_columns = [
+        replace(
+            map,
+            logits_before=np.asfortranarray(map.logits_before),
+            geo_bias=np.asfortranarray(map.geo_bias),
+            attention=np.asfortranarray(map.attention),
+        )
+        for map in maps
+    ]
+    assert [repr(m) for m in measure_heads(by_columns)] == [repr(m) for m in measure_heads(maps)]
+
+
+def test_a_map_is_looked_over_as_often_for_many_blocks_as_for_one(monkeypatch):
+    """A replay that fails takes the map's blocks once for each reading."""
+    map = random_map(60, 0)
+    map = replace(map, attention=np.ascontiguousarray(map.attention[:, ::-1]))
+    looked = []
+    of = terms.Kind.of
+    monkeypatch.setattr(terms.Kind, "of", lambda map: looked.append(map) or of(map))
+    assert measure(map, Pairs.of(map.structure)).replay.failed_rows > 10
+    once = len(looked)
+    monkeypatch.setattr(distance, "BLOCK", 60 * 6)
+    pairs = Pairs.of(map.structure)
+    assert len(pairs.blocks) == 10
+    measure(map, pairs)
+    assert len(looked) == 2 * once
 
 
 @settings(max_examples=15, deadline=None)
