@@ -299,8 +299,8 @@ def attribute_number(owner: h5py.Group, name: str) -> float | int | None:
         return None
     if found.dtype.kind not in "fiub" or found.shape is None or math.prod(found.shape) != 1:
         raise refuse("a single number belongs here", owner, f"@{name}")
-    value = found.value()
-    return value if isinstance(value, float) else int(value)
+    # by the type of the file: numpy's long double is no Python float
+    return float(found.value()) if found.dtype.kind == "f" else int(found.value())
 
 
 def numeric_attributes(owner: h5py.Group, known: frozenset[str]) -> dict[str, float]:

@@ -53,12 +53,13 @@ def read_maps(
 class MapReader:
     """Reads maps as `read_maps` does; the shard it read from last stays open until it is left.
 
-    The layers of a step lie in one shard, and their items' structures are read once.
+    The layers of a step lie in one shard, and their items' structures are read once. One that was
+    replaced, written to or deleted since is opened anew.
     """
 
     def __init__(self) -> None:
         self._open = ExitStack()
-        self._file: tuple[str, h5py.File] | None = None
+        self._file: tuple[_Version, h5py.File] | None = None
         self._item: tuple[str, _Item] | None = None
 
     def __enter__(self) -> Self:
@@ -108,11 +109,24 @@ class MapReader:
         )
 
     def _opened(self, path: str) -> h5py.File:
-        if self._file is None or self._file[0] != path:
+        version = _version_of(path)
+        if self._file is None or self._file[0] != version:
             self._open.close()
             self._file = self._item = None
-            self._file = (path, self._open.enter_context(guard.opened(Path(path))))
+            self._file = (version, self._open.enter_context(guard.opened(Path(path))))
         return self._file[1]
+
+
+_Version = tuple[str, int, int, int, int] | None
+
+
+def _version_of(path: str) -> _Version:
+    """What tells the file at `path` from another that takes its place; None where there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:  # whoever opens it says so
+        return None
+    return path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _runs(entry: LayerEntry, heads: Sequence[int]) -> Iterator[list[int]]:
@@ -150,12 +164,10 @@ def _read_run(
 
 @dataclass(frozen=True)
 class _Item:
-    """What the layers of an item share, in the unit of the file; None where it isn't recorded.
+    """What the layers of an item share, in the unit of the file; None where it isn't recorded."""
 
-    `ca` is None where each layer has coordinates of its own.
-    """
-
-    ca: npt.NDArray[Any] | None
+    group: h5py.Group
+    n_residues: int
     ca_reference: npt.NDArray[Any] | None
     residue_index: npt.NDArray[Any] | None
     chain_index: npt.NDArray[Any] | None
@@ -165,12 +177,21 @@ class _Item:
     def read(cls, entry: LayerEntry, group: h5py.Group) -> _Item:
         n = entry.n_residues
         return cls(
-            ca=_read_numbers(group, "ca", (n, 3)),
+            group=group,
+            n_residues=n,
             ca_reference=_read_numbers(group, "ca_reference", (n, 3)),
             residue_index=_read_numbers(group, "residue_index", (n,)),
             chain_index=_read_numbers(group, "chain_index", (n,)),
             sequence=guard.text(group, "sequence"),
         )
+
+    @cached_property
+    def ca(self) -> npt.NDArray[Any]:
+        """[N, 3]; not looked at where each layer has coordinates of its own."""
+        ca = _read_numbers(self.group, "ca", (self.n_residues, 3))
+        if ca is None:
+            raise guard.refuse("gone since the dump was opened", self.group, "ca")
+        return ca
 
 
 @dataclass(frozen=True)
@@ -239,8 +260,6 @@ def _structure(entry: LayerEntry, item: _Item, layer: h5py.Group) -> Structure:
     ca = _read_numbers(layer, "ca", (n, 3))
     if ca is None:
         ca = item.ca
-    if ca is None:
-        raise guard.refuse("gone since the dump was opened", layer, "ca")
     reference, residues, chains = item.ca_reference, item.residue_index, item.chain_index
     scale = ANGSTROM_PER_UNIT[entry.length_unit]
     return Structure(

@@ -308,3 +308,36 @@ def test_a_newer_minor_version_warns_and_a_newer_major_is_refused(tmp_path):
     )
     with pytest.raises(NothingReadableError, match="newer than this igaviz reads"):
         open_dump(major)
+
+
+def test_coordinates_that_no_layer_needs_may_be_damaged(tmp_path):
+    """Each layer has its own: those of the item are not looked at."""
+
+    def own(file):
+        item = file["steps/000000100/batch/0"]
+        ca = item["ca"][:]
+        del item["ca"]
+        for layer in item["layers"].values():
+            layer["ca"] = ca
+        torn = item.create_dataset("ca", data=ca, chunks=ca.shape, fletcher32=True)
+        file.attrs["at"] = torn.id.get_chunk_info(0).byte_offset
+
+    path = bare.write(tmp_path / "a.h5", heads=2, change=own)
+    with h5py.File(path) as file:
+        place = int(file.attrs["at"])
+    content = bytearray(path.read_bytes())
+    content[place + 8] ^= 0xFF
+    path.write_bytes(content)
+    maps = [found for entry in open_dump(path).entries for found in read_maps(entry)]
+    assert len(maps) == 4
+    np.testing.assert_allclose(maps[0].structure.ca, bare.helix(30), atol=1e-5)
+
+
+@pytest.mark.parametrize(("stored", "read"), [(0.25, 0.25), (np.nan, None)])
+def test_a_number_in_long_double_is_no_whole_one(stored, read, tmp_path):
+    def timed(file):
+        item = file["steps/000000100/batch/0"]
+        item.attrs["flow_time"] = np.longdouble(stored)
+
+    (entry, *_) = open_dump(bare.write(tmp_path / "a.h5", change=timed)).entries
+    assert entry.flow_time == read

@@ -104,6 +104,28 @@ def test_what_numbers_depend_on_is_measured_anew(shard, cache, measured, monkeyp
     assert len(measured) == 6
 
 
+def test_a_shard_that_is_replaced_while_its_layers_are_read_is_opened_anew(
+    tmp_path, cache, monkeypatch
+):
+    """As rsync -t does it, with the new file's own time: its numbers are kept, not the old ones."""
+    (tmp_path / "run").mkdir()
+    shard = settle(bare.write(tmp_path / "run" / "a.h5", layers=16, heads=1))
+    later = settle(bare.write(tmp_path / "later.h5", layers=16, heads=1, gamma=3.0))
+    real, seen = measure_heads, []
+
+    def replacing(maps, pairs):
+        seen.extend(maps)
+        if len(seen) == 1:
+            later.replace(shard)
+        return real(maps, pairs)
+
+    monkeypatch.setattr("igaviz.survey.measured.measure_heads", replacing)
+    old, *new = numbers(shard, cache)
+    assert old.values["gamma"] == 1.0
+    assert {m.values["gamma"] for m in new} == {3.0}
+    assert numbers(shard, cache) == numbers(shard, None)
+
+
 def test_a_shard_is_known_by_its_content_wherever_it_lies(shard, cache, measured, tmp_path):
     numbers(shard, cache)
     (tmp_path / "moved").mkdir()
