@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -11,11 +13,20 @@ _staff: ContextVar[_Staff | None] = ContextVar("_staff", default=None)
 
 
 class _Staff:
-    """The workers that were hired so far, by what they were hired as."""
+    """The workers that wait for the next pass, by what they were hired as."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack
-        self.hired: dict[Hashable, Any] = {}
+        self.idle: dict[Hashable, list[tuple[Any, ExitStack]]] = defaultdict(list)
+
+    def take(
+        self, kind: Hashable, hire: Callable[[], AbstractContextManager[Any]]
+    ) -> tuple[Any, ExitStack]:
+        """Workers of this `kind` that nobody else has, and what ends them."""
+        if self.idle[kind]:
+            return self.idle[kind].pop()
+        end = self.stack.enter_context(ExitStack())
+        return end.enter_context(hire()), end
 
 
 @contextmanager
@@ -29,13 +40,21 @@ def staying() -> Iterator[None]:
             _staff.reset(before)
 
 
-def hired(
-    kind: Hashable, hire: Callable[[], AbstractContextManager[Any]]
-) -> AbstractContextManager[Any]:
-    """Workers of this `kind`: where they stay, those that were hired before; else by `hire`."""
+@contextmanager
+def hired(kind: Hashable, hire: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+    """Workers of this `kind`: where they stay, some that were hired before; else by `hire`.
+
+    Those of a pass that ends early, by Ctrl-C or otherwise, do not stay: they are ended with it.
+    """
     staff = _staff.get()
     if staff is None:
-        return hire()
-    if kind not in staff.hired:
-        staff.hired[kind] = staff.stack.enter_context(hire())
-    return nullcontext(staff.hired[kind])
+        with hire() as crew:
+            yield crew
+        return
+    crew, end = staff.take(kind, hire)
+    try:
+        yield crew
+    except BaseException:
+        end.__exit__(*sys.exc_info())
+        raise
+    staff.idle[kind].append((crew, end))

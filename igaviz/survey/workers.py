@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -128,7 +128,8 @@ def run_tasks(
             yield Done(task, function(task))
         return
     with hired as crew:
-        yield from _over(crew, function, tasks, parts)
+        last = yield from _over(crew, function, tasks, parts)
+    yield from last  # the workers are free already: few callers ask whether there is more
 
 
 def _over(
@@ -136,18 +137,15 @@ def _over(
     function: Callable[[T], R],
     tasks: Sequence[T],
     parts: Callable[[T], Sequence[T]] | None,
-) -> Iterator[Done[T, R]]:
+) -> Generator[Done[T, R], None, list[Done[T, R]]]:
+    """Each result as it comes; returns the last, for which no worker is needed any more."""
     under_way: deque[tuple[T, Future[bytes]]] = deque()
-    left = iter(tasks)
+    left = deque(tasks)
     suspects = 0  # so many of those under way were in flight when a worker died
     while True:
-        while not suspects and len(under_way) < crew.ahead:
-            task = next(left, None)
-            if task is None:
-                break
+        while left and not suspects and len(under_way) < crew.ahead:
+            task = left.popleft()
             under_way.append((task, crew.submit(pack_call(function, task))))
-        if not under_way:
-            return
         task, future = under_way.popleft()
         suspects = max(0, suspects - 1)
         try:
@@ -157,10 +155,10 @@ def _over(
             suspects = len(under_way)
             done = _alone(crew, function, task)
         pieces = parts(task) if parts is not None and done.result is None else ()
-        if len(pieces) > 1:
-            yield from (_alone(crew, function, piece) for piece in pieces)
-        else:
-            yield done
+        found = [_alone(crew, function, p) for p in pieces] if len(pieces) > 1 else [done]
+        if not under_way and not left:
+            return found
+        yield from found
 
 
 def _alone(crew: Crew, function: Callable[[T], R], task: T) -> Done[T, R]:

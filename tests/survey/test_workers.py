@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 
 import bare
 import pytest
@@ -57,3 +58,16 @@ def test_a_command_starts_its_processes_once(tmp_path, monkeypatch):
         first, second = ({done.result for done in run_tasks(eval, [STATE] * 12, 2)} for _ in "ab")
         assert first == second
     assert not multiprocessing.active_children()
+
+
+def test_a_pass_that_ends_early_ends_its_workers():
+    """Else Ctrl-C would wait for what they are at."""
+    long = "__import__('time').sleep(30)"
+    began = time.monotonic()
+    with staying():
+        done = run_tasks(eval, ["3", *[long] * 12], 2)
+        assert next(done).result == 3
+        done.close()
+        assert not multiprocessing.active_children()
+        assert next(run_tasks(eval, ["4"] * 12, 2)).result == 4
+    assert time.monotonic() - began < 15
