@@ -129,9 +129,14 @@ def _version_of(path: str) -> _Version:
     return path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def heads_at_once(n_residues: int) -> int:
+    """How many heads of so many residues are read with one call, and best measured together."""
+    return max(1, _AT_ONCE // (4 * n_residues**2 or 1))
+
+
 def _runs(entry: LayerEntry, heads: Sequence[int]) -> Iterator[list[int]]:
     """`heads` in stretches that are stored one after the other and small enough for one read."""
-    most = max(1, _AT_ONCE // (4 * entry.n_residues**2 or 1))
+    most = heads_at_once(entry.n_residues)
     run: list[int] = []
     for head in heads:
         follows = run and entry.heads.index(head) == entry.heads.index(run[-1]) + 1

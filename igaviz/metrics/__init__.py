@@ -1,7 +1,7 @@
 """What is measured of one map, and what each number means (`METRICS`)."""
 
 from igaviz.metrics.data import Measurement, Replay, Value
-from igaviz.metrics.measure import heads_at_once, measure, measure_heads
+from igaviz.metrics.measure import measure, measure_heads
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.table import METRICS, Metric
 
@@ -12,7 +12,6 @@ __all__ = [
     "Pairs",
     "Replay",
     "Value",
-    "heads_at_once",
     "measure",
     "measure_heads",
 ]

@@ -21,9 +21,6 @@ from igaviz.metrics.values import Missing, Results, settle
 TERMS = ("logits_before", "geo_bias", "attention")
 """The terms that the numbers of a map come from; see `replay.asks_for_pair_bias` for one more."""
 
-_AT_ONCE = 2**19
-"""So many pairs of maps are handed over together: what is done by head and query saves no more."""
-
 _OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
 
 
@@ -45,7 +42,7 @@ def measure_heads(maps: Sequence[AttentionMap], pairs: Pairs | None = None) -> l
     """What `measure` says of each of `maps`, which are of one layer and structure.
 
     The numbers of a map are the same, bit for bit, whatever it is measured with; together they take
-    less time, the more so the smaller they are. More than `heads_at_once` save nothing.
+    less time, the more so the smaller they are.
     """
     if not maps:
         return []
@@ -59,11 +56,6 @@ def measure_heads(maps: Sequence[AttentionMap], pairs: Pairs | None = None) -> l
         chosen = [maps[place] for place in places]
         found |= zip(places, _of_one_kind(chosen, kinds[places[0]], pairs), strict=True)
     return [found[place] for place in range(len(maps))]
-
-
-def heads_at_once(n_residues: int) -> int:
-    """How many maps of so many residues are best measured together."""
-    return max(1, _AT_ONCE // max(1, n_residues**2))
 
 
 def _of_one_kind(maps: Sequence[AttentionMap], kind: Kind, pairs: Pairs) -> list[Measurement]:

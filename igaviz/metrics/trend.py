@@ -13,6 +13,8 @@ from igaviz.metrics.groups import Counts, Doubles, Indices, Sums
 from igaviz.metrics.table import BEYOND, BIN_PAIRS, RANGE_START, TREND_BINS
 from igaviz.metrics.values import Missing, Result
 
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+
 
 def bin_means(sums: Sums, counts: Counts) -> tuple[Indices, Doubles]:
     """The bins [B] that hold at least 20 pairs, and the mean of a term in each, [H, B]."""
@@ -70,6 +72,3 @@ def average_ranks(values: Doubles) -> Doubles:
     first, last = (np.array([r.searchsorted(v, side) for r, v in rows]) for side in _SIDES)
     ranks: Doubles = (first + last - 1) / 2
     return ranks
-
-
-_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")

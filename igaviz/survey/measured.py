@@ -13,9 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from igaviz.dump import AttentionMap, Damage, LayerEntry, MapReader, Structure
+from igaviz.dump import AttentionMap, Damage, LayerEntry, MapReader, Structure, heads_at_once
 from igaviz.format import MAP_TERMS
-from igaviz.metrics import Measurement, Pairs, heads_at_once, measure_heads
+from igaviz.metrics import Measurement, Pairs, measure_heads
 from igaviz.metrics.measure import TERMS
 from igaviz.metrics.replay import asks_for_pair_bias
 from igaviz.survey.cache import Cache, identity_of
