@@ -54,7 +54,7 @@ class Cluster:
                 hint="pip install '.[cluster]' in the clone of igaviz, here and where workers run",
             ) from error
         try:
-            client: Any = Client(address, timeout=_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+            client: Any = Client(address, timeout=_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ClusterError(
                 f"no Dask scheduler answers at {address}", hint="write tcp://host:8786"

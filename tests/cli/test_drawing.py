@@ -53,7 +53,10 @@ def test_a_worker_that_dies_costs_the_picture_that_kills_it(sample_data, tmp_pat
     out = tmp_path / "out"
     python_path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        command(sample_data, out, "--jobs", "2", "--dpi", "30", "--json"),
+        command(
+            *(sample_data, out, "--figure", "overview,distance_statistics"),
+            *("--jobs", "2", "--dpi", "30", "--json"),
+        ),
         capture_output=True,
         text=True,
         check=False,
@@ -66,7 +69,7 @@ def test_a_worker_that_dies_costs_the_picture_that_kills_it(sample_data, tmp_pat
     assert DEADLY in done.stderr
     assert "Traceback" not in done.stderr
     drawn = pictures(out)
-    assert len(drawn) == len(printed["pictures"]) == 2 * 8 * 3 - 1
+    assert len(drawn) == len(printed["pictures"]) == 2 * 8 * 2 - 1
     assert all(map(whole, drawn))
 
 
@@ -139,10 +142,11 @@ def test_an_end_in_the_middle_leaves_whole_pictures_only(
 def test_progress_is_for_terminals_and_pictures_are_written_over_by_force_only(
     sample_data, tmp_path
 ):
+    of_numbers = ("--figure", "statistics", "--dpi", "50")
     read, write = pty.openpty()
     shown = b""
     with subprocess.Popen(
-        [*command(sample_data, tmp_path, "--jobs", "1", "--figure", "overview")],
+        [*command(sample_data, tmp_path, "--jobs", "1", *of_numbers)],
         stdout=subprocess.PIPE,
         stderr=write,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
@@ -159,7 +163,7 @@ def test_progress_is_for_terminals_and_pictures_are_written_over_by_force_only(
     assert " left" in shown.decode()
 
     again = subprocess.run(
-        [*command(sample_data, tmp_path, "--figure", "overview")],
+        [*command(sample_data, tmp_path, *of_numbers)],
         capture_output=True,
         text=True,
         check=False,
@@ -169,7 +173,7 @@ def test_progress_is_for_terminals_and_pictures_are_written_over_by_force_only(
     assert "--force" in again.stderr
     before = {path: path.stat().st_mtime_ns for path in pictures(tmp_path)}
     forced = subprocess.run(
-        [*command(sample_data, tmp_path, "--figure", "overview", "--jobs", "2", "--force")],
+        [*command(sample_data, tmp_path, *of_numbers, "--jobs", "2", "--force")],
         capture_output=True,
         text=True,
         check=False,
