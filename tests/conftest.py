@@ -15,6 +15,8 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 # What is printed is as wide as tests say, not as the terminal that they run in.
 os.environ.pop("COLUMNS", None)
+# An installed igaviz is compiled; here, processes that tests start find what the first compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Shells start what runs in the background deaf to Ctrl-C, and children inherit it; tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

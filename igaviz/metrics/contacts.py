@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 _TILE = 2**16
 """Pairs of A + Aᵀ made at once: A is read across its rows for it, and best from a core's cache."""
 
+_ALIASING = 256
+"""Bytes: rows that lie so far apart, or a multiple of it, crowd in a core's cache by column."""
+
+_BETWEEN = 16
+"""Numbers to leave free between them, a line of the cache."""
+
 _FIRST = 8
 """One in so many scores is looked at first, to know how large the chosen ones are at least."""
 
@@ -114,7 +120,7 @@ class Contacts:
             rows, columns = slice(tile.start, tile.stop), slice(tile.start, None)
             products = single[rows, None] * single[columns]
             products *= by_total
-            both = attention[rows, columns] + attention[columns, rows].T
+            both = attention[rows, columns] + _turned(attention[columns, rows])
             both -= products
             scores = both.take(tile.places)
             if len(best) == self.n_residues:  # equal to the least of the chosen comes too late
@@ -200,6 +206,20 @@ def _sums_of_both(others: Floats) -> Doubles:
     """[N]: what each row of A + Aᵀ adds up to."""
     sums: Doubles = others.sum(axis=1, dtype=np.float64) + others.sum(axis=0, dtype=np.float64)
     return sums
+
+
+def _turned(block: Floats) -> Floats:
+    """The transpose of `block`, rows of a map.
+
+    Where these lie a multiple of 256 bytes apart, as those of usual crops do, its columns share few
+    lines of a core's cache: it is moved to where they don't, which takes a third to two thirds off.
+    """
+    if block.strides[0] % _ALIASING:
+        return block.T
+    rows, columns = block.shape
+    apart: Floats = np.empty((rows, columns + _BETWEEN), block.dtype)[:, :columns]
+    apart[...] = block
+    return apart.T
 
 
 def _least(scores: Floats, count: int) -> np.floating[Any]:

@@ -29,11 +29,12 @@ def on_one_point(ca: Floats) -> Booleans:
     found: Booleans = np.zeros(len(ca), dtype=bool)
     residues = np.flatnonzero(have_coordinates(ca))
     residues = residues[np.argsort(ca[residues, 0], kind="stable")]
-    ends = np.flatnonzero(np.diff(ca[residues, 0]) > ONE_POINT) + 1
-    for alike in np.split(residues, ends):
-        if len(alike) > 1:
-            near = distances(ca[alike]) <= ONE_POINT
-            found[alike] = near.sum(axis=1) > 1  # itself is one
+    apart = np.diff(ca[residues, 0], prepend=-np.inf, append=np.inf) > ONE_POINT
+    ends = np.flatnonzero(apart)
+    for stretch in np.flatnonzero(np.diff(ends) > 1):
+        alike = residues[ends[stretch] : ends[stretch + 1]]
+        near = distances(ca[alike]) <= ONE_POINT
+        found[alike] = near.sum(axis=1) > 1  # itself is one
     return found
 
 

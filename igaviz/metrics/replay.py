@@ -12,7 +12,7 @@ from igaviz.metrics.data import Replay
 from igaviz.metrics.groups import Doubles, Indices
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.tally import of_all_queries
-from igaviz.metrics.terms import Kind, Terms, flat
+from igaviz.metrics.terms import SMALL, Kind, Terms, flat
 from igaviz.softmax import softmax
 
 TOLERANCE = 5e-3
@@ -40,10 +40,18 @@ ROUNDING = {"float32": 2.0**-25, "float16": 2.0**-12, "bfloat16": 2.0**-9}
 
 @dataclass(frozen=True, eq=False)
 class ReplayRows:
-    """By head and query, [H, Q]: how far a reading is off, and what it may be off by."""
+    """By head and query, [H, Q]: how far a reading is off, and what it may be off by.
+
+    The tolerance of a row that isn't off by more than any row may be is a bound of it from below.
+    """
 
     deviation: Doubles
     tolerance: Doubles
+
+    @property
+    def are_off(self) -> Booleans:
+        """[H, Q]: which rows are off by more than any row may be."""
+        return ~(self.deviation <= TOLERANCE)
 
     def of_head(self, head: int) -> ReplayRows:
         """Those of the head at position `head`, [Q]."""
@@ -85,7 +93,7 @@ def replay(map: AttentionMap, pairs: Pairs, rows: ReplayRows) -> Replay:
         error=float(rows.deviation.max(where=judged, initial=0)),
         failed_rows=n_failed,
         judged_rows=n_judged,
-        tolerance=float(rows.tolerance.max(where=judged, initial=0)),
+        tolerance=float(rows.tolerance.max(where=judged & rows.are_off, initial=TOLERANCE)),
         fits=fits,
         masked_keys=n_keys,
         coarse_rows=len(judged) - n_judged,
@@ -162,13 +170,16 @@ def _compare(terms: Terms, replayed: Floats, compute_dtype: str) -> ReplayRows:
     assert terms.attention is not None
     assert terms.logits is not None
     assert terms.bias is not None
-    recorded = terms.attention.values
-    deviation = recorded - replayed
-    np.abs(deviation, out=deviation)
+    S, G, recorded = terms.logits, terms.bias, terms.attention.values
+    apart = recorded - replayed
+    np.abs(apart, out=apart)
+    deviation = apart.max(axis=2).astype(np.float64)
+    per_nat = 2 * ROUNDING[compute_dtype]
+    none_coarse = S.is_small and G.is_small and TOLERANCE + per_nat * 2 * SMALL <= COARSE
+    if none_coarse and (deviation <= TOLERANCE).all():  # whatever is larger decides nothing
+        return ReplayRows(deviation, np.full(deviation.shape, TOLERANCE))
     counted: Booleans = np.maximum(recorded, replayed) > SIGNIFICANT
-    largest = _largest(terms.logits.values, terms.bias.values, counted)
-    tolerance = TOLERANCE + 2 * ROUNDING[compute_dtype] * largest
-    return ReplayRows(deviation.max(axis=2).astype(np.float64), tolerance)
+    return ReplayRows(deviation, TOLERANCE + per_nat * _largest(S.values, G.values, counted))
 
 
 def _largest(logits: Floats, bias: Floats, counted: Booleans) -> Doubles:

@@ -17,7 +17,7 @@ from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.groups import Doubles, Groups, Indices
 from igaviz.softmax import exponentials, softmax
 
-_SMALL = 32.0
+SMALL = 32.0
 """Up to this magnitude of S and G, exp(S) × exp(G) stands for exp(S + G): neither overflows, and
 of what a row of them adds up to each is as exact as exp is."""
 
@@ -62,8 +62,8 @@ class Kind(NamedTuple):
         of_S, of_G, of_A = (_magnitude(term) for term in (S, G, A))
         return cls(
             whole=max(of_S, of_G, of_A) <= _SQUARED,
-            logits_small=of_S <= _SMALL,
-            bias_small=of_G <= _SMALL,
+            logits_small=of_S <= SMALL,
+            bias_small=of_G <= SMALL,
             form=(
                 S is not None,
                 G is not None,
@@ -284,7 +284,7 @@ def _masked(values: Floats, mask: Booleans, groups: Groups) -> Logits:
         row_sums=_sums(np.where(mask, 0, values)[None]),
         masked=np.flatnonzero(mask),
         groups=groups.without(mask),
-        is_small=_magnitude(masked) <= _SMALL,
+        is_small=_magnitude(masked) <= SMALL,
     )
 
 

@@ -337,6 +337,17 @@ def test_replay_says_which_reading_fits(fits):
     assert replay.masked_keys == (9 if fits == "keys masked" else 0)
 
 
+def test_the_tolerance_told_is_that_of_rows_which_need_one():
+    ca, S, G, A = example()
+    sound = measured(structure(ca), S, G, A, compute_dtype="bfloat16").replay
+    assert (sound.failed_rows, sound.tolerance) == (0, 5e-3)
+    A[7] = np.roll(A[7], 1)
+    spoilt = measured(structure(ca), S, G, A, compute_dtype="bfloat16").replay
+    counted = np.maximum(A[7], bare.softmax(S + G)[7]) > 1e-3
+    largest = (np.abs(S[7]) + np.abs(G[7]))[counted].max()
+    assert spoilt.tolerance == pytest.approx(5e-3 + 2 * 2.0**-9 * largest)
+
+
 def test_one_hot_attention_is_not_taken_for_masked_keys():
     """Each row would fit without the keys that it gives nothing: they aren't the same keys."""
     ca, S, G, _ = example()
