@@ -17,8 +17,8 @@ class Replay:
     """How well softmax(S + G) gives the recorded attention, judged row by row.
 
     `failed_rows` of `judged_rows` exceed their tolerance; `error` is the largest deviation and
-    `tolerance` the largest tolerance among the judged that are off by more than 5e-3, which any
-    row may be. `coarse_rows` more are finite and not judged: their tolerance says nothing any
+    `tolerance` the largest tolerance among the judged that are off by more than 5e-3, or that.
+    `coarse_rows` more are finite and not judged: their tolerance says nothing any
     more. `error_of_all` is the largest deviation over both. `fits` names the reading of the terms
     that does give the recorded attention where softmax(S + G) doesn't: `"without geometry"`,
     `"geometry subtracted"`, `"geometry alone"`, `"without pair bias"`, `"keys masked"`

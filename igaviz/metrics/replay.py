@@ -42,7 +42,8 @@ ROUNDING = {"float32": 2.0**-25, "float16": 2.0**-12, "bfloat16": 2.0**-9}
 class ReplayRows:
     """By head and query, [H, Q]: how far a reading is off, and what it may be off by.
 
-    The tolerance of a row that isn't off by more than any row may be is a bound of it from below.
+    Rows that are off by no more than `TOLERANCE`, which each row may be, need no more: where all
+    are, that is the tolerance given.
     """
 
     deviation: Doubles
@@ -50,7 +51,7 @@ class ReplayRows:
 
     @property
     def are_off(self) -> Booleans:
-        """[H, Q]: which rows are off by more than any row may be."""
+        """[H, Q]: which rows are off by more than each row may be."""
         return ~(self.deviation <= TOLERANCE)
 
     def of_head(self, head: int) -> ReplayRows:
