@@ -3,11 +3,15 @@
 The processes that a command starts import this module too, and have no use for the rest of it.
 """
 
+import os
 import sys
+
+from igaviz.threads import BLAS_THREADS
 
 
 def main() -> int:
     """The exit code of the command line; see `igaviz.cli.main`."""
+    os.environ.update(BLAS_THREADS)
     from igaviz.cli.main import main as run
 
     return run()

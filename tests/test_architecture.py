@@ -18,6 +18,7 @@ READING = {
     "format",
     "signs",
     "softmax",
+    "threads",
     "selection",
     "dump",
     "metrics",
@@ -26,12 +27,13 @@ READING = {
 }
 OWN = {
     "__init__": READING | {"_version", "record", "survey"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "threads"},
     "_version": set(),
     "errors": set(),
     "format": set(),
     "signs": set(),
     "softmax": set(),
+    "threads": set(),
     "selection": {"errors", "format"},
     "dump": {"_version", "errors", "format", "softmax"},
     "metrics": {"format", "softmax", "dump"},

@@ -14,12 +14,12 @@ from types import FrameType
 from typing import TypeVar
 
 from igaviz.survey.calls import run_call
+from igaviz.threads import BLAS_THREADS
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _AHEAD = 4
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Processes:
@@ -79,8 +79,8 @@ def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], task: T) -> F
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Processes started in this context have one BLAS thread: more would fight over the cores."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    before = {name: os.environ.get(name) for name in BLAS_THREADS}
+    os.environ.update(BLAS_THREADS)
     try:
         yield
     finally:

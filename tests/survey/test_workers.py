@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import bare
 import pytest
@@ -28,6 +32,16 @@ def test_every_worker_has_one_thread_and_is_deaf_to_ctrl_c(monkeypatch, jobs):
     states = {done.result for done in run_tasks(eval, [STATE] * 12, jobs)}
     assert len(states) == jobs
     assert {(threads, deaf) for _, threads, deaf in states} == {("1", True)}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="Linux alone lists threads")
+def test_a_command_has_one_thread(monkeypatch, sample_data):
+    """Others would turn idly beside it: a machine of two cores was busy with one summary."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    code = "import os, sys, igaviz.__main__ as it; it.main(); print(os.listdir('/proc/self/task'))"
+    words = [sys.executable, "-c", code, "summary", sample_data / "healthy", "--jobs", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert len(ast.literal_eval(done.stdout.splitlines()[-1])) == 1
 
 
 @pytest.mark.parametrize(
