@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats
-from igaviz.metrics.distance import distances
 from igaviz.metrics.groups import FEW_RESIDUES, Doubles
 from igaviz.metrics.table import CONTACT_RADIUS
 from igaviz.metrics.values import Missing, Results, quotient
-
-if TYPE_CHECKING:
-    from igaviz.metrics.pairs import Pairs
 
 _TILE = 2**16
 """Pairs of A + Aᵀ made at once: A is read across its rows for it, and best from a core's cache."""
@@ -33,7 +30,7 @@ _FIRST = 8
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """The candidates i, j with i in a stretch of residues from `start` on, by i, then j.
+    """Some pairs i < j with i in a stretch of residues from `start` on, by i, then j.
 
     `places` are their flat indices in the rows from `start` to `stop` and the columns from `start`
     on of an [N, N] table.
@@ -44,11 +41,23 @@ class Tile:
     places: npt.NDArray[np.intp] | npt.NDArray[np.int32]
 
 
+def tiles_of(longrange: Booleans) -> tuple[Tile, ...]:
+    """The pairs i < j among those that the table [N, N] names."""
+    n = len(longrange)
+    tiles = []
+    rows = max(1, _TILE // max(n, 1))
+    for start in range(0, n, rows):
+        stop = min(start + rows, n)
+        places = np.flatnonzero(np.triu(longrange[start:stop, start:], 1))
+        tiles.append(Tile(start, stop, places if n <= FEW_RESIDUES else places.astype(np.int32)))
+    return tuple(tiles)
+
+
 @dataclass(frozen=True, eq=False)
 class Contacts:
     """The candidates: long-range pairs i < j of known distance, by i, then j, C in `tiles`.
 
-    `touching` [C] says which are closer than 8 Å in the clean structure where there is one.
+    `touching` [C] says which are closer than 8 Å.
     """
 
     n_residues: int
@@ -56,22 +65,17 @@ class Contacts:
     touching: Booleans
 
     @classmethod
-    def of(cls, pairs: Pairs) -> Contacts:
-        """The candidates of `pairs`' structure."""
-        reference = pairs.structure.ca_reference
-        distance = pairs.distance if reference is None else distances(reference)
-        n = len(distance)
+    def of(cls, distance: Floats, longrange: Sequence[Tile]) -> Contacts:
+        """The candidates: the pairs of `longrange` whose `distance` [N, N] in Å is known."""
         tiles, touching = [], [np.zeros(0, dtype=bool)]
-        rows = max(1, _TILE // max(n, 1))
-        for start in range(0, n, rows):
-            stop = min(start + rows, n)
-            part = distance[start:stop, start:]
-            candidates = np.triu(pairs.longrange[start:stop, start:], 1) & np.isfinite(part)
-            places = np.flatnonzero(candidates)
-            touching.append(part.take(places) < CONTACT_RADIUS)
-            kept = places if n <= FEW_RESIDUES else places.astype(np.int32)
-            tiles.append(Tile(start, stop, kept))
-        return cls(n, tuple(tiles), np.concatenate(touching))
+        for tile in longrange:
+            apart = distance[tile.start : tile.stop, tile.start :].take(tile.places)
+            known = np.isfinite(apart)
+            if not known.all():
+                tile, apart = replace(tile, places=tile.places[known]), apart[known]
+            tiles.append(tile)
+            touching.append(apart < CONTACT_RADIUS)
+        return cls(len(distance), tuple(tiles), np.concatenate(touching))
 
     @cached_property
     def by_chance(self) -> float:

@@ -13,6 +13,9 @@ from igaviz.dump.data import Floats, Structure
 BLOCK: Final = 2**17
 """Pairs of one block: what is computed of so many stays in a core's own cache."""
 
+_IN_DOUBLE: Final = 2**14
+"""The same of what is computed in float64, with all that comes between."""
+
 
 def distances(ca: Floats) -> npt.NDArray[np.float32]:
     """Cα–Cα distances [N, N] as float32 of coordinates [N, 3], in their unit; the diagonal is 0.
@@ -23,18 +26,25 @@ def distances(ca: Floats) -> npt.NDArray[np.float32]:
     ca = np.asarray(ca, dtype=np.float64)
     distance = np.empty((len(ca), len(ca)), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        for rows in query_blocks(len(ca)):
-            squared = sum(
-                (ca[rows, None, axis] - ca[None, :, axis]) ** 2 for axis in range(ca.shape[1])
-            )
-            distance[rows] = np.sqrt(squared)
+        for rows in _stretches(len(ca), _IN_DOUBLE):
+            squared = np.zeros((rows.stop - rows.start, len(ca)))
+            for axis in np.ascontiguousarray(ca.T):
+                apart = axis[rows, None] - axis
+                apart *= apart
+                squared += apart
+            distance[rows] = np.sqrt(squared, out=squared)
     np.fill_diagonal(distance, 0.0)
     return distance
 
 
 def query_blocks(n: int) -> Iterator[slice]:
     """The queries of an [n, n] table in blocks of rows."""
-    rows = max(1, BLOCK // max(n, 1))
+    return _stretches(n, BLOCK)
+
+
+def _stretches(n: int, pairs: int) -> Iterator[slice]:
+    """The rows of an [n, n] table, so many pairs of them at once, or one row."""
+    rows = max(1, pairs // max(n, 1))
     return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats, Structure
+from igaviz.metrics.distance import query_blocks
 from igaviz.metrics.table import BIN_LIMIT, BIN_PAIRS, NEAR_KEYS, NEAR_RADIUS, OFFSET_LIMIT
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ NO_OFFSET = OTHER_CHAIN + 1
 
 FEW_RESIDUES = 512
 """Up to so many, classes are kept as numpy counts them; of more, in 16 bits."""
+
+_KINDS = 6
+"""Classes of one bin of distance: 0 for none, then global and local pairs, 1 and 2 near in sequence
+and 4 and 5 far."""
+
+_FAR = np.int16(3)
+"""By how much the class of a pair is larger where it is far in sequence."""
 
 _LANES = 8
 """Sums of one class that take turns: keys side by side share a class, and adding to one sum waits
@@ -103,20 +111,25 @@ class Groups:
         """The groups of the pairs of some queries with all keys."""
         query = np.arange(pairs.n_residues)[queries]
         local, distance = pairs.local[queries], pairs.distance[queries]
+        classes = distance_bins(distance, query)
+        classes += 1
+        classes *= _KINDS
+        classes += local
+        classes += _FAR * pairs.longrange[queries]
+        classes += 1
         known = np.isfinite(distance)
-        kind = known.astype(np.int16)
-        kind += local
-        kind += 3 * pairs.longrange[queries].astype(np.int16)
-        kind[~known] = 0
-        kind[np.arange(len(query)), query] = 0
+        if not known.all():
+            classes[~known] = 0
+            distance = np.where(known, distance, np.float32(0))
+        classes[np.arange(len(query)), query] = 0
         return cls._build(
             queries=queries,
             query=query,
-            distance=distance if known.all() else np.where(known, distance, np.float32(0)),
-            classes=np.where(kind > 0, 6 * (distance_bins(distance, query) + 1) + kind, 0),
+            distance=distance,
+            classes=classes,
             n_bins=pairs.n_bins,
-            offsets=_offsets(pairs.structure, queries),
-            near=distance < NEAR_RADIUS,
+            offsets=pairs.protein.offsets[_stretch(queries, pairs.n_residues)],
+            near=pairs.distance[queries] < NEAR_RADIUS,
             local=local,
         )
 
@@ -128,7 +141,7 @@ class Groups:
             distance=self.distance[queries],
             classes=self.classes.reshape(self.shape)[queries],
             n_bins=self.n_bins,
-            offsets=self._offset_table[queries],
+            offsets=_in_lanes(self._offset_table[queries]),
             near=self._near_table[queries],
             local=self._local_table[queries],
         )
@@ -141,7 +154,7 @@ class Groups:
             distance=self.distance,
             classes=np.where(masked, 0, self.classes.reshape(self.shape)),
             n_bins=self.n_bins,
-            offsets=np.where(masked, NO_OFFSET, self._offset_table),
+            offsets=_in_lanes(np.where(masked, NO_OFFSET, self._offset_table)),
             near=self._near_table & ~masked,
             local=self._local_table & ~masked,
         )
@@ -159,16 +172,13 @@ class Groups:
         local: Booleans,
     ) -> Groups:
         enough = near.sum(axis=1) >= NEAR_KEYS
-        kept: type[np.signedinteger[Any]] = (
-            np.intp if distance.shape[1] <= FEW_RESIDUES else np.int16
-        )
         return cls(
             queries=queries,
             query=query,
             distance=distance,
-            classes=classes.ravel().astype(kept, copy=False),
+            classes=classes.ravel().astype(_kept(distance.shape[1]), copy=False),
             n_bins=n_bins,
-            offsets=_in_lanes(offsets).astype(kept, copy=False),
+            offsets=offsets,
             near=np.flatnonzero(near & enough[:, None]),
             near_counts=near.sum(axis=1)[enough],
             n_local=local.sum(axis=1),
@@ -214,7 +224,7 @@ class Groups:
         """
         aside, kind = self._aside
         left = weights.reshape(len(weights), -1).copy()
-        sums = _counted(kind, left.take(aside, axis=1), 6)
+        sums = _counted(kind, left.take(aside, axis=1), _KINDS)
         left[:, aside] = 0
         far = left.reshape(weights.shape).sum(axis=2).sum(axis=1, dtype=np.float64)
         return Sums(
@@ -231,18 +241,21 @@ class Groups:
 
     @property
     def _n_classes(self) -> int:
-        return 6 * (self.n_bins + 1)
+        return _KINDS * (self.n_bins + 1)
 
     @property
     def _local_table(self) -> Booleans:
-        local: Booleans = (self.classes % 3 == 2).reshape(self.shape)
+        local: Booleans = (self.classes % _FAR == 2).reshape(self.shape)
         return local
 
     @cached_property
     def _aside(self) -> tuple[Indices, Indices]:
         """The flat indices of all but the long-range global pairs, and their class in a bin."""
-        aside = np.flatnonzero(self.classes % 6 != 4)
-        return aside, (self.classes[aside] % 6).astype(np.intp)
+        kinds = (
+            np.arange(self._n_classes) % _KINDS
+        )  # of each class: pairs are not divided one by one
+        aside = np.flatnonzero((kinds != _FAR + 1).take(self.classes))
+        return aside, kinds.take(self.classes[aside])
 
     @property
     def _offset_table(self) -> Classes:
@@ -284,6 +297,24 @@ def distance_bins(distance: Floats, query: Indices) -> npt.NDArray[np.int16]:
 def _indices(classes: Classes) -> Indices:
     """What numpy counts by; it converts other types far more slowly."""
     return classes.astype(np.intp, copy=False)
+
+
+def _kept(n_residues: int) -> type[np.signedinteger[Any]]:
+    return np.intp if n_residues <= FEW_RESIDUES else np.int16
+
+
+def _stretch(queries: slice, n_residues: int) -> slice:
+    """Where the pairs of some queries lie among the flat ones of all."""
+    return slice(queries.start * n_residues, queries.stop * n_residues)
+
+
+def offset_lanes(structure: Structure) -> Classes:
+    """[N·N]: the class of each pair's residue offset, in the lane whose turn it is."""
+    n = structure.n_residues
+    flat = np.empty(n * n, dtype=_kept(n))
+    for queries in query_blocks(n):
+        flat[_stretch(queries, n)] = _offsets(structure, queries).ravel()
+    return _in_lanes(flat)
 
 
 def _in_lanes(offsets: Classes) -> Classes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +14,8 @@ from igaviz.metrics.data import Unplaced
 from igaviz.metrics.distance import chain_step, chain_step_spread, distances, query_blocks
 from igaviz.metrics.groups import Groups, distance_bins
 from igaviz.metrics.places import all_on_one_point, have_coordinates, on_one_point
-from igaviz.metrics.table import BIN_LIMIT, LOCAL_RADIUS, LONG_RANGE, NEAR_RADIUS
+from igaviz.metrics.protein import Protein
+from igaviz.metrics.table import BIN_LIMIT, LOCAL_RADIUS, NEAR_RADIUS
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,20 +23,24 @@ class Pairs:
     """What the residues of one structure are to each other: [N, N] tables, axes query and key.
 
     `distance` is Cα–Cα in Å (float32, 0 on the diagonal, NaN or infinite where a coordinate is),
-    `local` says i ≠ j and d < `radius`, and `longrange` i ≠ j in different chains or with
-    |Δ residue_index| ≥ 6. Made once per batch item and shared by its layers and heads, as long as
-    the layers see the same coordinates.
+    and `local` says i ≠ j and d < `radius`. Made once per batch item and shared by its layers and
+    heads, as long as the layers see the same coordinates; `protein` is shared in any case.
     """
 
     structure: Structure
     radius: float
     distance: npt.NDArray[np.float32]
     local: Booleans
-    longrange: Booleans
+    protein: Protein
 
     @classmethod
-    def of(cls, structure: Structure, radius: float = LOCAL_RADIUS) -> Pairs:
-        """The tables of `structure`; `radius` in Å is the limit of `local`."""
+    def of(
+        cls, structure: Structure, radius: float = LOCAL_RADIUS, protein: Protein | None = None
+    ) -> Pairs:
+        """The tables of `structure`; `radius` in Å is the limit of `local`.
+
+        `protein` is that of another layer of the same item, made anew where left out.
+        """
         distance = distances(structure.ca)
         local = distance < radius
         np.fill_diagonal(local, False)
@@ -45,13 +49,26 @@ class Pairs:
             radius=radius,
             distance=distance,
             local=local,
-            longrange=_longrange(structure),
+            protein=Protein(structure) if protein is None else protein,
+        )
+
+    def are_of(self, structure: Structure, radius: float) -> bool:
+        """Whether they are the tables of `structure` too."""
+        return (
+            self.radius == radius
+            and np.array_equal(self.structure.ca, structure.ca, equal_nan=True)
+            and self.protein.has(structure)
         )
 
     @property
     def n_residues(self) -> int:
         """N, the number of residues."""
         return len(self.distance)
+
+    @property
+    def longrange(self) -> Booleans:
+        """[N, N]: i ≠ j in different chains or with |Δ residue_index| ≥ 6."""
+        return self.protein.longrange
 
     @cached_property
     def distant(self) -> Booleans:
@@ -73,6 +90,9 @@ class Pairs:
     @cached_property
     def n_bins(self) -> int:
         """How many bins of 1 Å hold all pairs that have one."""
+        farthest = float(self.distance.max(initial=0))
+        if self.n_residues > 1 and farthest < BIN_LIMIT:  # all of them: no NaN is less
+            return int(farthest) + 1
         within = self.distance < BIN_LIMIT
         np.fill_diagonal(within, False)
         return int(self.distance.max(initial=-1, where=within)) + 1
@@ -92,7 +112,7 @@ class Pairs:
     @cached_property
     def contacts(self) -> Contacts:
         """The long-range pairs i < j, and which of them touch in the clean structure."""
-        return Contacts.of(self)
+        return self.protein.contacts or Contacts.of(self.distance, self.protein.candidates)
 
     @cached_property
     def ca_step(self) -> float | None:
@@ -102,27 +122,22 @@ class Pairs:
     @cached_property
     def step_spread(self) -> float | None:
         """How unlike these distances are, of the clean structure where there is one."""
-        structure = self.structure
-        reference = structure.ca_reference
-        return chain_step_spread(structure.ca if reference is None else reference, structure)
+        if self.structure.ca_reference is not None:
+            return self.protein.step_spread
+        return chain_step_spread(self.structure.ca, self.structure)
 
-    @cached_property
+    @property
     def reference_step(self) -> float | None:
-        """The same of the clean structure, None where there is none."""
-        reference = self.structure.ca_reference
-        return None if reference is None else chain_step(reference, self.structure)
+        """The median distance in the clean structure, None where there is none."""
+        return self.protein.step
 
     @cached_property
     def unplaced(self) -> Unplaced | None:
         """The residues without a place of their own, None where each has one."""
-        ca, reference = self.structure.ca, self.structure.ca_reference
+        ca = self.structure.ca
         no_extent = all_on_one_point(ca)
-        missing, piled = ~have_coordinates(ca), on_one_point(ca)
-        if no_extent:
-            piled[:] = False
-        if reference is not None:
-            missing |= ~have_coordinates(reference)
-            piled |= on_one_point(reference)
+        missing = ~have_coordinates(ca) | self.protein.missing
+        piled = self.protein.piled if no_extent else on_one_point(ca) | self.protein.piled
         if not (no_extent or missing.any() or piled.any()):
             return None
         n_local = int(self.local.sum())
@@ -133,21 +148,3 @@ class Pairs:
             local_share=of_piled / max(n_local, 1),
             no_extent=no_extent,
         )
-
-
-def _longrange(structure: Structure) -> Booleans:
-    n = structure.n_residues
-    table = np.empty((n, n), dtype=bool)
-    for rows in query_blocks(n):
-        table[rows] = far_in_sequence(structure, rows)
-    return table
-
-
-def far_in_sequence(
-    structure: Structure, queries: slice | Sequence[int] | npt.NDArray[np.intp]
-) -> Booleans:
-    """[Q, N]: which residues are in another chain than a query, or at least 6 numbers from it."""
-    number, chain = structure.residue_index.astype(np.int64), structure.chain_index
-    apart: Booleans = np.abs(number[queries, None] - number[None, :]) >= LONG_RANGE
-    apart |= chain[queries, None] != chain[None, :]
-    return apart

@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 
 from igaviz.dump.data import Booleans, Floats
-from igaviz.metrics.distance import distances
 
 ONE_POINT: Final = 0.01
 """Å. What is nearer than this lies on one point: no two Cα of a protein are nearer than 2.8 Å, and
@@ -29,12 +28,15 @@ def on_one_point(ca: Floats) -> Booleans:
     found: Booleans = np.zeros(len(ca), dtype=bool)
     residues = np.flatnonzero(have_coordinates(ca))
     residues = residues[np.argsort(ca[residues, 0], kind="stable")]
-    apart = np.diff(ca[residues, 0], prepend=-np.inf, append=np.inf) > ONE_POINT
-    ends = np.flatnonzero(apart)
-    for stretch in np.flatnonzero(np.diff(ends) > 1):
-        alike = residues[ends[stretch] : ends[stretch + 1]]
-        near = distances(ca[alike]) <= ONE_POINT
-        found[alike] = near.sum(axis=1) > 1  # itself is one
+    placed = ca[residues]
+    with np.errstate(over="ignore"):
+        for further in range(1, len(residues)):
+            one = np.flatnonzero(placed[further:, 0] - placed[:-further, 0] <= ONE_POINT)
+            if not len(one):  # nor are those near that stand still further from each other
+                break
+            apart = placed[one + further] - placed[one]
+            one = one[(apart**2).sum(axis=1) <= ONE_POINT**2]
+            found[residues[one]] = found[residues[one + further]] = True
     return found
 
 

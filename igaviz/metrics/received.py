@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats, Structure
 from igaviz.metrics.distance import query_blocks
-from igaviz.metrics.pairs import far_in_sequence
+from igaviz.metrics.protein import far_in_sequence
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,6 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from igaviz.dump import AttentionMap, Damage, LayerEntry, MapReader, Structure, heads_at_once
 from igaviz.format import MAP_TERMS
 from igaviz.metrics import Measurement, Pairs, measure_heads
@@ -61,27 +59,14 @@ class LayerGroup:
 def pairs_of(structure: Structure, radius: float) -> Pairs:
     """The tables of `structure`, those of the call before where the structure is the same.
 
-    The layers and heads of an item share them; one is kept per thread, so memory stays flat.
+    The heads of an item share them, and its layers where they see the same coordinates; else what
+    their protein is. One is kept per thread, so memory stays flat.
     """
     last: Pairs | None = getattr(_local, "pairs", None)
-    if last is None or last.radius != radius or not _same(last.structure, structure):
-        last = _local.pairs = Pairs.of(structure, radius)
+    if last is None or not last.are_of(structure, radius):
+        shared = None if last is None or not last.protein.has(structure) else last.protein
+        last = _local.pairs = Pairs.of(structure, radius, shared)
     return last
-
-
-def _same(one: Structure, other: Structure) -> bool:
-    if (one.ca_reference is None) != (other.ca_reference is None):
-        return False
-    return (
-        np.array_equal(one.ca, other.ca, equal_nan=True)
-        and np.array_equal(one.residue_index, other.residue_index)
-        and np.array_equal(one.chain_index, other.chain_index)
-        and (
-            one.ca_reference is None
-            or other.ca_reference is None
-            or np.array_equal(one.ca_reference, other.ca_reference, equal_nan=True)
-        )
-    )
 
 
 @contextmanager
