@@ -20,7 +20,7 @@ from igaviz.errors import OutputError, RecordingError
 from igaviz.record.background import Background
 from igaviz.record.capture import MapCapture
 from igaviz.record.host import HostCopy
-from igaviz.record.padding import padding_in
+from igaviz.record.padding import padding_said
 from igaviz.record.provenance import rank_and_world_size
 from igaviz.record.scalars import ScalarCapture, as_dictionary
 from igaviz.record.settings import Settings
@@ -273,19 +273,18 @@ class Recording:
             self._end_full(seen.step)
 
     def _warn_of_padding(self, record: StepRecord) -> None:
-        """Say so where a layer gave padding as if it were residues, once for each layer."""
-        for item in record.items:
-            for layer in item.layers:
-                keys = padding_in(layer)
-                if keys is not None:
-                    self.warn_once(
-                        ("padding", layer.layer),
-                        "step %d, layer %d: %d of the %d residues of item %d get no attention from "
-                        "any other: is this padding? Then pass mask=[B, N], true for valid "
-                        "residues, to tap (an additive mask belongs to no term: give "
-                        "logits_before without it)",
-                        *(record.step, layer.layer, int(keys.sum()), len(keys), item.batch),
-                    )
+        """Say so where layers gave padding as if it were residues, the first time."""
+        if "padding" in self._warned:
+            return
+        said = padding_said(record)
+        if said:
+            self.warn_once(
+                "padding",
+                "step %d: %s Then pass mask=[B, N], true for valid residues, to tap (an additive "
+                "mask belongs to no term: give logits_before without it)",
+                record.step,
+                said,
+            )
 
     def _count_dropped(self, step: int) -> None:
         """Count a step that found no room in the queue, and say so the first time."""
