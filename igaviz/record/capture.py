@@ -79,8 +79,11 @@ class MapCapture:
         self._hold = hold
         self._copied: dict[int, _CopiedItem] = {}
         self.dropped = False
-        self.skipped: set[int] = set()
-        """Positions of items without a valid residue, or with more than `max_residues`."""
+        self.empty: set[int] = set()
+        """Positions of items without a valid residue."""
+
+        self.too_large: set[int] = set()
+        """Positions of items of more than `max_residues`."""
 
     def take(
         self, call: TapCall, sizes: Sizes, name: LayerName, items: Mapping[int, BatchItem]
@@ -97,8 +100,11 @@ class MapCapture:
         for position in settings.chosen_items(sizes.items):
             item = items.get(position)
             limit = settings.max_residues
-            if item is None or (limit is not None and len(item.residues) > limit):
-                self.skipped.add(position)
+            if item is None:
+                self.empty.add(position)
+                continue
+            if limit is not None and len(item.residues) > limit:
+                self.too_large.add(position)
                 continue
             arrays = self._copy(call, name, item)
             if arrays is None:

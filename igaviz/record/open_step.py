@@ -148,7 +148,7 @@ class OpenStep:
             self._recording.count_empty(step)
             return
         if self._maps is not None:
-            self._recording.count_skipped(self._maps.skipped, step)
+            self._recording.count_skipped(self._maps.empty, self._maps.too_large, step)
             if self._maps.dropped:
                 self._let_go()
         held, self._held = self._held, 0

@@ -21,7 +21,7 @@ _NAMED = 6
 def padding_said(record: StepRecord) -> str:
     """Which items seem to hold padding, in which layers, as a question; "" where none does."""
     layers: set[int] = set()
-    items = []
+    items: list[str] = []
     for item in record.items:
         counts = {}
         for layer in item.layers:

@@ -18,13 +18,21 @@ from igaviz.errors import RecordingError
 SEED = 20
 """Of all random numbers that a probe's forward draws."""
 
+PROBE_HINT = (
+    "a mapping is given to the model by keywords, a tuple or list by position: where it takes one "
+    "argument that is a mapping or a list, write probe((batch,)), or pass a function, "
+    "probe(lambda: model(batch))"
+)
+"""What to do where a probe's forward fails."""
+
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """What is run, and what `recorder.step` is told of its items."""
+    """What is run, what `recorder.step` is told of its items, and the call in words."""
 
     run: Callable[[], object]
     about: Mapping[str, Any]
+    call: str
 
 
 def make_probe(
@@ -38,7 +46,7 @@ def make_probe(
     where there is no attached model, or several, to give it to.
     """
     if callable(batch) and not isinstance(batch, torch.Tensor):
-        return Probe(batch, about)
+        return Probe(batch, about, f"{getattr(batch, '__qualname__', type(batch).__name__)}()")
     if len(models) != 1:
         raise RecordingError(
             f"a probe's batch is given to the attached model, and {len(models)} are attached",
@@ -49,10 +57,13 @@ def make_probe(
     # between the ranks.
     model = getattr(model, "_orig_mod", model)
     model = model.module if isinstance(model, DistributedDataParallel) else model
+    name = type(model).__name__
     if isinstance(batch, Mapping):
-        return Probe(lambda: model(**batch), about)
+        keywords = ", ".join(f"{keyword}=…" for keyword in batch)
+        return Probe(lambda: model(**batch), about, f"{name}({keywords})")
     arguments = batch if isinstance(batch, tuple | list) else (batch,)
-    return Probe(lambda: model(*arguments), about)
+    kinds = ", ".join(type(argument).__name__ for argument in arguments)
+    return Probe(lambda: model(*arguments), about, f"{name}({kinds})")
 
 
 @contextmanager

@@ -124,6 +124,7 @@ class Recorder:
         enabled, arguments = recorder_arguments(mapping_or_path, parameters)
         recorder = cls(length_unit=length_unit, **arguments)
         if not enabled:
+            recorder.steps.close(expects_more=True)
             recorder.close()
         return recorder
 

@@ -21,6 +21,7 @@ from igaviz.record.background import Background
 from igaviz.record.capture import MapCapture
 from igaviz.record.host import HostCopy
 from igaviz.record.padding import padding_said
+from igaviz.record.probe import PROBE_HINT
 from igaviz.record.provenance import rank_and_world_size
 from igaviz.record.scalars import ScalarCapture, as_dictionary
 from igaviz.record.settings import Settings
@@ -78,6 +79,7 @@ class Recording:
         self._skipped_items = 0
         self._dropped_steps = 0
         self._empty_steps = 0
+        self._failed_probes = 0
         self._unread: list[SeenStep] = []
         self._warned: set[Hashable] = set()
         atexit.register(self.close, quiet=True)
@@ -188,17 +190,23 @@ class Recording:
             self._warned.add(about)
             _log.warning(f"igaviz: {text}", *values)
 
-    def count_skipped(self, positions: set[int], step: int) -> None:
-        """Count items that were skipped, and say so the first time."""
-        if positions and not self._skipped_items:
-            _log.warning(
-                "igaviz: step %d: items %s of the batch are skipped: no valid residue, or more "
-                "than max_residues=%s",
-                step,
-                sorted(positions),
-                self._settings.max_residues,
-            )
-        self._skipped_items += len(positions)
+    def count_skipped(self, empty: set[int], too_large: set[int], step: int) -> None:
+        """Count items that were skipped, and say so the first time for each of the reasons."""
+        none = (
+            "none of their residues is valid by mask, which is true for valid residues: is it "
+            "inverted?"
+        )
+        many = f"they have more valid residues than max_residues={self._settings.max_residues}"
+        for positions, reason in ((empty, none), (too_large, many)):
+            if positions:
+                self.warn_once(
+                    ("skipped", reason),
+                    "step %d: items %s of the batch are skipped: %s",
+                    step,
+                    sorted(positions),
+                    reason,
+                )
+        self._skipped_items += len(empty) + len(too_large)
 
     def count_empty(self, step: int) -> None:
         """Count a due step in which nothing was recorded, and say so the first time."""
@@ -209,6 +217,25 @@ class Recording:
                 step,
             )
         self._empty_steps += 1
+
+    def probe_failed(self, error: Exception, call: str, step: int) -> None:
+        """Count a probe whose `call` raised, and say so the first time; raises it where strict."""
+        failed = RecordingError(
+            f"step {step}: the probe failed, which was called as {call}: "
+            f"{type(error).__name__}: {error}",
+            hint=PROBE_HINT,
+        )
+        if self._settings.strict:
+            raise failed from error
+        self._failed_probes += 1
+        if self._failed_probes == 1:
+            _log.error(
+                "igaviz: %s; hint: %s; training and recording go on, and the next due step tries "
+                "it again",
+                failed,
+                failed.hint,
+                exc_info=error,
+            )
 
     def close(self, *, quiet: bool = False) -> None:
         """End the recording: all of it is on disk, and the run file says so. Raises as `flush`."""
@@ -314,6 +341,7 @@ class Recording:
             "skipped_items": self._skipped_items,
             "dropped_steps": self._dropped_steps,
             "empty_steps": self._empty_steps,
+            "failed_probes": self._failed_probes,
         }
 
     def _end_full(self, step: int) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from numbers import Integral
 from typing import Any, Literal
+
+import torch
+from torch import Tensor
 
 from igaviz.errors import RecordingError
 from igaviz.format import ANGSTROM_PER_UNIT, MAP_TERMS
@@ -123,10 +126,33 @@ def _positions(name: str, values: object) -> tuple[int, ...]:
 
 
 def whole_number(name: str, value: object, least: int) -> int:
-    """`value` as an int; raises `RecordingError` where it is none of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise RecordingError(f"{name} is {value!r}, not a whole number of at least {least}")
-    return int(value)
+    """`value` as an int, of whatever integer type: numpy's, a tensor [] or [1] on the CPU.
+
+    Raises `RecordingError` where it is none of at least `least`. A tensor on a device is none:
+    reading it would make training wait.
+    """
+    if type(value) is int and value >= least:  # at each step of a training
+        return value
+    if isinstance(value, Tensor):
+        whole = value.device.type == "cpu" and value.dtype != torch.bool
+        shown = f"a tensor of {value.dtype} on {value.device}, shape {tuple(value.shape)}"
+        hint = f"{name} takes a number that Python has already: count steps there, not on a device"
+    else:
+        whole, shown, hint = not isinstance(value, bool), repr(value), None
+    number = _index(value) if whole else None
+    if number is None or number < least:
+        raise RecordingError(
+            f"{name} is {shown}, not a whole number of at least {least}", hint=hint
+        )
+    return number
+
+
+def _index(value: Any) -> int | None:  # noqa: ANN401 (whatever a user passes)
+    """`value` as an int, None where it is no integer."""
+    try:
+        return operator.index(value)
+    except (TypeError, RuntimeError):
+        return None
 
 
 def _check_length_unit(unit: object) -> None:

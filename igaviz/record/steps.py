@@ -44,10 +44,15 @@ class Steps:
         self._entered: set[tuple[int, str]] = set()
         self._inside: list[ExitStack] = []
         self._closed = False
+        self._expects_more = False
 
-    def close(self) -> None:
-        """Nothing; drops what is open, and leaves every step. None is due from here on."""
+    def close(self, *, expects_more: bool = False) -> None:
+        """Nothing; drops what is open, and leaves every step. None is due from here on.
+
+        The first that comes all the same is said, unless `expects_more`.
+        """
         self._closed = True
+        self._expects_more |= expects_more
         for opened in [*self.open]:
             self._drop(opened)
         for inside in [*self._inside]:
@@ -68,15 +73,23 @@ class Steps:
         """
         due, opened = False, None
         if self._closed:
+            if not self._expects_more:
+                self._recording.warn_once(
+                    "closed",
+                    "step %s comes after the recorder was closed and is not recorded, nor is any "
+                    "other: close it when training has ended, or make a new one",
+                    step,
+                )
             return due, opened
         with self._recording.guard(step):
             self._recording.start()
         # Where that failed on this rank, the step is due still, as on all others.
         with self._recording.guard(step):
+            step = whole_number("step", step, least=0)
             maps, scalars = self._what_is_due(step, phase, always=always)
             due = maps or scalars
             if due and self._recording.live:
-                moment = Moment(int(step), phase, epoch, time.time())
+                moment = Moment(step, phase, epoch, time.time())
                 opened = OpenStep(
                     moment,
                     self._settings,
@@ -118,19 +131,32 @@ class Steps:
         opened.drop()
 
     def run_probe(self, step: int, epoch: int | None, probe: Probe) -> None:
-        """Record the probe's forward. On every rank, or a sharded model's ranks would wait."""
+        """Record the probe's forward. One that fails leaves nothing, and costs nothing else.
+
+        On every rank, or a sharded model's ranks would wait; after a failure too.
+        """
         per_item = PerItem(**probe.about)
         _, opened = self.begin(step, phase=PROBE_PHASE, epoch=epoch, per_item=per_item)
         if opened is None and not is_distributed():
             return
-        with (
-            active.inside_step(),
-            self.finishing(opened),
-            eager_stance(),
-            beside_training(self._layers.roots),
-            self._recording.guard(step),
-        ):
-            probe.run()
+        try:
+            with active.inside_step(), eager_stance(), beside_training(self._layers.roots):
+                probe.run()
+        except Exception as error:
+            recording_failed = opened is not None and not self._recording.live
+            if opened is not None:
+                self._drop(opened)
+            if not recording_failed:
+                self._recording.probe_failed(error, probe.call, step)
+            elif self._settings.strict:
+                raise
+            return
+        except BaseException:
+            if opened is not None:
+                self._drop(opened)
+            raise
+        if opened is not None:
+            self.finish(opened)
 
     @contextmanager
     def within(self, *, eager: bool) -> Iterator[None]:
@@ -162,7 +188,6 @@ class Steps:
 
     def _what_is_due(self, step: int, phase: str, *, always: bool) -> tuple[bool, bool]:
         """Whether full maps are due, and whether scalars are: equal on all ranks."""
-        step = whole_number("step", step, least=0)
         if phase not in PHASES:
             raise RecordingError(f"no phase {phase!r}", hint=f"one of {', '.join(PHASES)}")
         maps, scalars = self._kinds if always else (self._maps_due(step), self._scalars_due(step))

@@ -33,10 +33,7 @@ _GAMMA_HINT = (
     "gamma has one value per head: gamma.flatten() of [1, H, 1, 1], gamma[0] where it is the same "
     "for each item, gamma.expand(n_heads) of one number"
 )
-_SHAPE_HINT = (
-    "B is the number of batch items, H of heads, N of residues with padding, as in the map: "
-    "unsqueeze(0) makes a batch of one item"
-)
+_SHAPE_HINT = "B is the number of batch items, H of heads, N of residues with padding"
 _COARSENESS = ("float32", "float16", "bfloat16").index
 
 
@@ -62,11 +59,11 @@ def check_call(call: TapCall) -> Sizes:
     if call.geo_bias_sign not in (1, -1):
         raise RecordingError(f"tap, layer {call.layer}: geo_bias_sign is {call.geo_bias_sign!r}")
     first = next(name for name in MAP_TERMS if name in given)
-    if given[first].ndim != len(_AXES[first]):
+    shape = tuple(given[first].shape)
+    if len(shape) != 4 or shape[2] != shape[3]:
         raise RecordingError(
-            f"tap, layer {call.layer}: {first} has shape {tuple(given[first].shape)}, "
-            "not [B, H, N, N]",
-            hint=_SHAPE_HINT,
+            f"tap, layer {call.layer}: {first} has shape {shape}, not [B, H, N, N]",
+            hint=_hint_for_a_map(shape),
         )
     sizes = Sizes(*given[first].shape[:3])
     size_of = {"B": sizes.items, "H": sizes.heads, "N": sizes.residues, "3": 3}
@@ -76,9 +73,30 @@ def check_call(call: TapCall) -> Sizes:
             raise RecordingError(
                 f"tap, layer {call.layer}: {name} has shape {tuple(value.shape)}, "
                 f"not {expected} [{', '.join(_AXES[name])}]",
-                hint=_GAMMA_HINT if name == "gamma" else _SHAPE_HINT,
+                hint=_GAMMA_HINT if name == "gamma" else _hint(tuple(value.shape), expected, first),
             )
     return sizes
+
+
+def _hint_for_a_map(shape: tuple[int, ...]) -> str:
+    """What may be wrong with a map that isn't [B, H, N, N], and what to do."""
+    if len(shape) == 3 and shape[1] == shape[2]:
+        return f"{_SHAPE_HINT}: unsqueeze(0) makes a batch of one item"
+    if len(shape) == 4 and shape[1] == shape[2]:
+        return f"{_SHAPE_HINT}; where its heads stand last, movedim(-1, 1) puts them second"
+    return _SHAPE_HINT
+
+
+def _hint(shape: tuple[int, ...], expected: tuple[int, ...], first: str) -> str:
+    """What may be wrong with a tensor of `shape`, where the map `first` asks for another one."""
+    as_in = f"{_SHAPE_HINT}, as in {first}"
+    if (1, *shape) == expected:
+        return f"{as_in}: unsqueeze(0) makes a batch of one item"
+    if sorted(shape) == sorted(expected):
+        return f"{as_in}: its axes seem to stand in another order"
+    if [n for n in shape if n > 1] == [n for n in expected if n > 1]:
+        return f"{as_in}: reshape{expected} brings it there"
+    return as_in
 
 
 def coarsest_dtype(tensors: Sequence[Tensor | None], *, at_least: str | None = None) -> str | None:

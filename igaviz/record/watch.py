@@ -178,12 +178,12 @@ class Watch:
             terms = family.terms(
                 module, AttentionCall(_by_name(call.bind()), call.outputs, logits, weights, axis)
             )
+            source = family.gamma_source(module)
+            gamma, slope = with_slope(partial(family.gamma, module), source)
         except RecordingError as error:
             raise RecordingError(
                 f"{layer.name} ({family.name}): {error}", hint=error.hint
             ) from None
-        source = family.gamma_source(module)
-        gamma, slope = with_slope(partial(family.gamma, module), source)
         return active.TapCall(
             layer=self._layers.number(layer, number_of_call),
             attention=terms.attention,

@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ class Writer:
             "length_unit": self._length_unit,
             "attempts": [*self._earlier_attempts, self._about],
         }
-        text = json.dumps(content, indent=1) + "\n"
+        text = json.dumps(content, indent=1, default=_plain) + "\n"
         replace_file(self._folder, run_json_name(self._rank), text.encode())
 
     def close(self, **facts: Any) -> None:  # noqa: ANN401
@@ -142,6 +143,13 @@ class Writer:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _plain(value: object) -> object:
+    """What JSON has no word for, as it can say it: numbers of numpy, anything else as text."""
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else str(value)
 
 
 def _now() -> str:

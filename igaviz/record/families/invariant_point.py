@@ -13,9 +13,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from igaviz.errors import RecordingError
 from igaviz.record.families.family import (
-    TAP_INSTEAD,
     AttentionCall,
     Terms,
     dropouts,
@@ -33,15 +31,20 @@ _POINTS_OF_A_LAYER = ("no_qk_points", "num_qk_points")
 
 
 class InvariantPointAttention:
-    """Layers with `linear_q`, `linear_kv` or `linear_k`, `linear_q_points` and `head_weights`."""
+    """Layers with `linear_q`, `linear_kv` or `linear_k`, `linear_q_points` and `head_weights`.
+
+    And a known number of query points, on which γ depends.
+    """
 
     name = "invariant point attention"
 
     def recognises(self, module: nn.Module) -> bool:
-        """Whether `module` has the parts and the weights."""
+        """Whether `module` has the parts and the weights, and its query points are known."""
         keys = has_parts(module, "linear_kv") or has_parts(module, "linear_k")
         others = has_parts(module, "linear_q", "linear_q_points", "linear_b")
-        return keys and others and has_parameter(module, "head_weights")
+        if not (keys and others and has_parameter(module, "head_weights")):
+            return False
+        return _query_points(module) is not None
 
     def parts(self, module: nn.Module) -> Mapping[str, nn.Module]:
         """The linear layers of q, k and the pair bias; dropouts."""
@@ -55,7 +58,9 @@ class InvariantPointAttention:
 
     def gamma(self, module: nn.Module, source: Tensor) -> Tensor:
         """softplus(head_weights) √(1/(3 P 9/2)) for P query points."""
-        scale = math.sqrt(1 / (3 * _query_points(module) * 9 / 2))
+        points = _query_points(module)
+        assert points is not None, "it was recognised"
+        scale = math.sqrt(1 / (3 * points * 9 / 2))
         return softplus(source.float()).reshape(-1) * scale
 
     def terms(self, module: nn.Module, call: AttentionCall) -> Terms:
@@ -72,13 +77,15 @@ class InvariantPointAttention:
         return terms_among_frames(module, call, logits_before, pair_bias)
 
 
-def _query_points(module: nn.Module) -> int:
-    """P, the number of query points of each head."""
+def _query_points(module: nn.Module) -> int | None:
+    """P, the number of query points of each head; None where neither it nor a shape says so."""
     for name in _POINTS_OF_A_LAYER:
         points = getattr(module, name, None)
         if isinstance(points, int) and points > 0:
             return points
-    raise RecordingError(
-        f"it says neither {' nor '.join(_POINTS_OF_A_LAYER)}, the number of its query points",
-        hint=TAP_INSTEAD,
-    )
+    features = getattr(module.linear_q_points, "out_features", None)
+    if not isinstance(features, int):
+        return None
+    # Three coordinates of each point of each head.
+    points, left = divmod(features, 3 * parameter(module, "head_weights").numel())
+    return points if points and not left else None
