@@ -174,7 +174,9 @@ def open_listing(
     runs = _assemble(sources, damaged)
     unread = [*damaged, *chain.from_iterable(run.scalar_damage for run in runs)]
     if unread and not any(run.entries or run.scalars for run in runs):
-        hint = where_to_look([place.path for place in listing.places if not place.shards])
+        # Where a recording ended, its folder is the right one.
+        elsewhere = [place for place in listing.places if not place.shards and not place.ended]
+        hint = where_to_look([place.path for place in elsewhere])
         raise NothingReadableError([describe(piece) for piece in unread], hint=hint)
     return Dump(tuple(runs), tuple(damaged), tuple(warnings))
 

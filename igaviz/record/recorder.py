@@ -100,7 +100,11 @@ class Recorder:
         # Path.is_file raises where a parent folder may not be searched.
         if os.path.isfile(dir):  # noqa: PTH113
             raise RecordingError(f"{dir} is a file, not a folder to record into")
-        described = {**self._settings.as_json(), "interval": describe(interval), "at": [*at]}
+        described = {
+            **self._settings.as_json(),
+            "interval": describe(interval),
+            "at": [int(step) for step in at],
+        }
         self._recording = Recording(Path(dir), self._settings, described)
         self._layers = Layers()
         kinds = (interval is not None or bool(at), scalars_interval is not None)

@@ -70,7 +70,7 @@ class Settings:
         for name in ("max_residues", "max_bytes", "scalars_interval", "queue_bytes"):
             value = getattr(self, name)
             if value is not None:
-                whole_number(name, value, least=1)
+                object.__setattr__(self, name, whole_number(name, value, least=1))  # it is frozen
         check_trigger(self.trigger, self.scalars_interval)
 
     def chosen_items(self, batch_size: int) -> list[int]:

@@ -48,6 +48,11 @@ def test_a_folder_without_shards_says_what_it_lacks(said, tmp_path):
     (tmp_path / "empty" / "run.json").write_text(json.dumps({"attempts": attempts}))
     _, _, errors = said("info", "empty")
     assert "1,200 steps were due and nothing was tapped" in errors[0]
+    attempts = [{"attempt": 0, "off": {"step": 0, "reason": "ca has shape (2,)"}}]
+    (tmp_path / "empty" / "run.json").write_text(json.dumps({"attempts": attempts}))
+    code, _, errors = said("info", "empty")
+    assert (code, len(errors)) == (2, 1)
+    assert errors[0].endswith("; its recording ended: ca has shape (2,)")
 
 
 def test_what_is_no_dump_costs_a_line_each(said, run, tmp_path):

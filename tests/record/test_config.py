@@ -100,7 +100,7 @@ def test_what_is_no_unit_is_answered_with_both(tmp_path, unit):
     assert '"angstrom" or "nanometer"' in caught.value.hint
 
 
-def test_switched_off_it_touches_nothing(tmp_path, toy, batch):
+def test_switched_off_it_touches_nothing(tmp_path, toy, batch, caplog):
     config = {"enable_vis": False, "vis_interval": 1, "vis_dir": tmp_path / "vis"}
     model = toy()
     with Recorder.from_config(config, length_unit="nanometer") as recorder:
@@ -108,6 +108,7 @@ def test_switched_off_it_touches_nothing(tmp_path, toy, batch):
             with recorder.step(step):
                 model(*batch())
     assert not (tmp_path / "vis").exists()
+    assert caplog.messages == []
 
 
 def test_our_own_section_reaches_the_recorder(tmp_path):

@@ -19,6 +19,9 @@ from formulas import (
 )
 from torch import nn
 
+from igaviz.errors import RecordingError
+from igaviz.record import Recorder
+from igaviz.record.families import family_of
 from igaviz.reference.gaussians import Gaussians, log_overlap
 
 
@@ -138,9 +141,11 @@ class PointProjection(nn.Module):
 class OpenFoldLike(nn.Module):
     """Point attention by OpenFold's names: keys with values or apart, heads first or last."""
 
-    def __init__(self, *, keys_apart, heads_last):
+    def __init__(self, *, keys_apart, heads_last, says_points=True):
         super().__init__()
-        self.no_heads, self.no_qk_points, self.heads_last = HEADS, POINTS, heads_last
+        self.no_heads, self.heads_last = HEADS, heads_last
+        if says_points:
+            self.no_qk_points = POINTS
         self.linear_q = nn.Linear(WIDTH, HEADS * HIDDEN)
         self.linear_q_points = PointProjection(POINTS)
         names = ("linear_k", "linear_k_points") if keys_apart else ("linear_kv", "linear_kv_points")
@@ -169,6 +174,22 @@ class OpenFoldLike(nn.Module):
         if not self.heads_last:
             logits = logits.movedim(-1, -3)
         return self.softmax(logits)
+
+
+def test_query_points_are_counted_by_the_shape_that_makes_them(tmp_path):
+    """γ depends on their number; without it a layer is none of these, which attach says."""
+    recorder = Recorder(tmp_path, interval=1, length_unit="nanometer")
+    layer = OpenFoldLike(keys_apart=True, heads_last=False, says_points=False)
+    with pytest.raises(RecordingError, match="no layer of OpenFoldLike"):
+        recorder.attach(layer)
+    for features in (HEADS * POINTS * 3, HEADS * POINTS * 3 + 1):
+        layer.linear_q_points = nn.Linear(WIDTH, features)
+        family = family_of(layer)
+        assert (family is not None) == (features == HEADS * POINTS * 3)
+        if family is not None:
+            told = OpenFoldLike(keys_apart=True, heads_last=False)
+            ones = torch.ones(HEADS)
+            torch.testing.assert_close(family.gamma(layer, ones), family.gamma(told, ones))
 
 
 @pytest.mark.parametrize("heads_last", [False, True])

@@ -49,9 +49,7 @@ def chain(n, seed=0):
     return (0.38 * nn.functional.normalize(steps, dim=-1)).cumsum(0)
 
 
-def record(
-    folder, how, masks="pairs", value=-1e5, gamma=0.3, start="near", dtype=None, **settings
-):
+def record(folder, how, masks="pairs", value=-1e5, gamma=0.3, start="near", dtype=None, **settings):
     """Three steps of two layers; the second item is padded with zeros.
 
     It begins near them, far off, or all of it lies on one point, as before a first update.

@@ -1,5 +1,6 @@
 """A probe leaves no trace in training, and gives the same numbers for the same model."""
 
+import json
 import random
 from contextlib import nullcontext
 
@@ -79,6 +80,47 @@ def test_training_is_the_same_bit_by_bit_with_a_probe(tmp_path, either, batch, s
     assert all(torch.equal(state[name], state_beside[name]) for name in state)
     probed = [name for name in shards(tmp_path) if "probe" in name]
     assert len(probed) == (0 if fails else 5)
+    assert len(shards(tmp_path)) - len(probed) == 5
+    assert recorder.scalars()
+    (attempt,) = json.loads((tmp_path / "run.json").read_text())["attempts"]
+    assert attempt["failed_probes"] == (10 if fails else 0)
+    assert "off" not in attempt
+
+
+def test_a_probe_that_fails_says_how_it_was_called(tmp_path, either, batch, caplog):
+    """A model that takes one dictionary is not called with its keys."""
+
+    class OfADictionary(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, given):
+            return self.inner(**given)
+
+    model = OfADictionary(either(layers=1))
+    x, ca, mask = batch()
+    given = {"x": x, "ca": ca, "mask": mask}
+    for probe, strict, failed in (
+        (given, False, True),
+        (given, True, True),
+        ((given,), True, False),
+    ):
+        caplog.clear()
+        folder = tmp_path / f"{failed} {strict}"
+        recorder = Recorder(folder, interval=1, strict=strict, length_unit="nanometer")
+        recorder.attach(model)
+        recorder.probe(probe)
+        refused = pytest.raises(RecordingError, match="the probe failed, which was called as")
+        with refused if failed and strict else nullcontext():
+            for step in range(2):
+                with recorder.step(step):
+                    model(given)
+        recorder.close()
+        assert len(caplog.messages) == (failed and not strict)
+        if caplog.messages:
+            assert "called as OfADictionary(x=…, ca=…, mask=…): TypeError" in caplog.text
+            assert "write probe((batch,))" in caplog.text
 
 
 def maps(path):

@@ -177,7 +177,22 @@ def test_large_items_are_skipped_and_counted(tmp_path, toy, batch, shards, caplo
         assert set(file["steps/000000000/batch"]) == {"0", "2"}
     (attempt,) = json.loads((tmp_path / "run.json").read_text())["attempts"]
     assert attempt["skipped_items"] == 2
-    assert len([r for r in caplog.records if "max_residues=8" in r.getMessage()]) == 1
+    (said,) = caplog.messages
+    assert "step 0: items [1] of the batch are skipped: they have more valid residues" in said
+    assert "max_residues=8" in said
+
+
+def test_an_inverted_mask_is_said_to_be_perhaps_that(tmp_path, toy, batch, caplog):
+    x, ca, mask = batch((9, 12, 7))
+    mask[1] = True
+    with Recorder(tmp_path, interval=1, max_residues=100, **UNIT) as recorder:
+        for step in range(2):
+            with recorder.step(step):
+                toy()(x, ca, ~mask)
+    (said,) = caplog.messages
+    assert "items [1] of the batch are skipped: none of their residues is valid by mask" in said
+    assert "is it inverted?" in said
+    assert "max_residues" not in said
 
 
 def test_frames_that_move_between_layers_are_stored_per_layer(tmp_path, shards):
@@ -468,6 +483,25 @@ def test_a_gamma_of_another_shape_says_how_to_give_it(tmp_path):
     with pytest.raises(RecordingError, match="gamma has shape") as caught, recorder.step(0):
         tap_random(gamma=torch.ones(1, 2, 1, 1))
     assert "one value per head: gamma.flatten() of [1, H, 1, 1], gamma[0]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"logits_before": torch.zeros(2, 5, 5)}, "unsqueeze(0) makes a batch of one item"),
+        ({"ca": torch.zeros(5, 3)}, "unsqueeze(0) makes a batch of one item"),
+        ({"ca": torch.zeros(1, 3, 5)}, "its axes seem to stand in another order"),
+        ({"geo_bias": torch.zeros(1, 5, 5, 2)}, "its axes seem to stand in another order"),
+        ({"logits_before": torch.zeros(1, 5, 5, 2)}, "movedim(-1, 1) puts them second"),
+        ({"mask": torch.ones(1, 1, 1, 5)}, "reshape(1, 5) brings it there"),
+        ({"ca": torch.zeros(1, 6, 3)}, "as in logits_before"),
+    ],
+)
+def test_a_shape_that_does_not_fit_is_answered_with_what_fits_it(tmp_path, changes, hint):
+    recorder = Recorder(tmp_path, interval=1, **UNIT)
+    with pytest.raises(RecordingError, match="has shape") as caught, recorder.step(0):
+        tap_random(**changes)
+    assert caught.value.hint.endswith(hint)
 
 
 def test_a_folder_that_holds_a_recording_is_said_as_training_begins(tmp_path, caplog):

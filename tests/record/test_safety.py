@@ -8,6 +8,7 @@ import signal
 import time
 
 import h5py
+import numpy as np
 import programs
 import pytest
 import torch
@@ -88,11 +89,49 @@ def test_no_setting_takes_training_along(tmp_path, caplog, break_it):
     assert len(errors(caplog)) == 1
 
 
-def test_a_step_that_is_no_number_does_not_stop_training(tmp_path, caplog):
+@pytest.mark.parametrize("unit_step", [np.int64(1), np.array(1), torch.tensor(1)])
+def test_a_step_is_an_integer_of_any_type(tmp_path, unit_step):
+    how = {"at": [unit_step * 5], "max_residues": unit_step * 100, "trigger": None}
+    recorder = Recorder(tmp_path, interval=2, length_unit="nanometer", strict=True, **how)
+    for _ in range(2):  # a step is recorded once
+        for step in range(6):
+            with recorder.step(unit_step * step):
+                tap_random()
+    recorder.close()
+    assert [step_of(path) for path in sorted(tmp_path.glob("*.h5"))] == [0, 2, 4, 5]
+    (attempt,) = run_file(tmp_path)["attempts"]
+    assert attempt["recorded_steps"] == 4
+    assert (attempt["settings"]["at"], attempt["settings"]["max_residues"]) == ([5], 100)
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("three", "step is 'three', not a whole number"),
+        (torch.tensor(1.0), "step is a tensor of torch.float32 on cpu, shape ()"),
+        (torch.zeros(2, dtype=torch.int64), "shape (2,), not a whole number"),
+        (torch.tensor(1, device="meta"), "step is a tensor of torch.int64 on meta, shape ()"),
+        (object(), "step is <object"),
+    ],
+)
+def test_a_step_that_is_no_number_does_not_stop_training(tmp_path, caplog, step, said):
     recorder = Recorder(tmp_path, interval=1, length_unit="nanometer")
-    with recorder.step("three"):
-        tap_random()
-    assert "step is 'three'" in caplog.text
+    for _ in range(2):
+        with recorder.step(step):
+            tap_random()
+    recorder.close()
+    assert said in caplog.text
+    assert len(errors(caplog)) == 1
+    assert said in run_file(tmp_path)["attempts"][0]["off"]["reason"]
+
+
+def test_a_step_after_the_end_is_said_once(tmp_path, caplog):
+    recorder = Recorder(tmp_path, interval=2, length_unit="nanometer")
+    train(recorder)
+    assert caplog.messages == []
+    train(recorder)
+    (said,) = caplog.messages
+    assert "step 0 comes after the recorder was closed and is not recorded" in said
 
 
 def test_strict_raises_instead(tmp_path):
