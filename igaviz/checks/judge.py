@@ -34,6 +34,7 @@ from igaviz.checks.telling import telling
 from igaviz.checks.wording import counted
 from igaviz.format import MapId
 from igaviz.metrics.data import Measurement
+from igaviz.metrics.inputs import Inputs, inputs_of
 from igaviz.metrics.sketch import Sketch
 
 HEAD_MEANS = ("gamma", "geometry_effect", "geometry_ratio")
@@ -61,9 +62,8 @@ class LayerVerdict:
     are the ids of all checks that the layer shows, those told under another included. `heads` holds
     each head's verdict, `of_maps` each map's, `skipped` counts maps by (check id, reason),
     `head_means` holds the mean over items of a few metrics, by metric and head, `layer_means` that
-    of others over the layer. `inputs` are the batch items by rank, number and name. `sketches`
-    stand for the maps of the layer, by (rank, batch item, its name, head): what trends over steps
-    compare.
+    of others over the layer. `inputs` are the batch items. `sketches` stand for the maps of the
+    layer, by (rank, batch item, head): what trends over steps compare.
     """
 
     run: str
@@ -82,8 +82,8 @@ class LayerVerdict:
     skipped: Mapping[tuple[str, str], int]
     head_means: Mapping[str, Mapping[int, float]]
     layer_means: Mapping[str, float]
-    inputs: frozenset[tuple[int, int, str]]
-    sketches: Mapping[tuple[int, int, str, int], Sketch]
+    inputs: Inputs
+    sketches: Mapping[tuple[int, int, int], Sketch]
 
     @property
     def verdict(self) -> Verdict:
@@ -135,9 +135,9 @@ def judge_layer(
             for metric in LAYER_MEANS
             if (means := _head_means(measurements, metric))
         },
-        inputs=frozenset((m.id.rank, m.id.batch, m.item) for m in measurements),
+        inputs=inputs_of(measurements),
         sketches={
-            (m.id.rank, m.id.batch, m.item, m.id.head): m.sketch
+            (m.id.rank, m.id.batch, m.id.head): m.sketch
             for m in measurements
             if m.sketch is not None
         },

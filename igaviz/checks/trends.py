@@ -19,6 +19,8 @@ from igaviz.checks.judge import LayerVerdict
 from igaviz.checks.settings import Settings
 from igaviz.checks.silence import MIN_STEP, SILENCES
 from igaviz.checks.table import find_check
+from igaviz.format import PROBE_PHASE
+from igaviz.metrics.inputs import SAME, Alike, Inputs, alike, least_alike
 from igaviz.metrics.sketch import Sketch, moved
 from igaviz.metrics.trend import average_ranks
 
@@ -31,15 +33,19 @@ _FEW_STEPS = "too few recorded steps"
 _SATURATED = {"saturation": "softmax-saturated", "self_mass": "diagonal-collapse"}
 _SICK_ALREADY = frozenset(find_check(name).id for name in _SATURATED.values())
 
-_Sketches = Mapping[tuple[int, int, str, int], Sketch]
+_Sketches = Mapping[tuple[int, int, int], Sketch]
 
 
 @dataclass
 class Course:
-    """How a layer went over the steps of a run and phase; steps come in any order."""
+    """How a layer went over the steps of a run and phase; steps come in any order.
+
+    `alike` says whether every step had the batch items of the one that came first (`inputs`).
+    """
 
     means: dict[int, Mapping[str, float]] = field(default_factory=dict)
-    inputs: set[frozenset[tuple[int, int, str]]] = field(default_factory=set)
+    inputs: Inputs | None = None
+    alike: Alike = SAME
     first: tuple[int, _Sketches] | None = None
     last: tuple[int, _Sketches] | None = None
     steps: int = 0
@@ -52,17 +58,14 @@ class Course:
         if len(self.means) > MAX_STEPS:
             for other in sorted(self.means)[1:-1:2]:
                 del self.means[other]
-        if len(self.inputs) < 2:
-            self.inputs.add(verdict.inputs)
+        if self.inputs is None:
+            self.inputs = verdict.inputs
+        fixed = verdict.phase == PROBE_PHASE
+        self.alike = least_alike((self.alike, alike(self.inputs, verdict.inputs, fixed=fixed)))
         if self.first is None or step < self.first[0]:
             self.first = step, verdict.sketches
         if self.last is None or step > self.last[0]:
             self.last = step, verdict.sketches
-
-    @property
-    def same_items(self) -> bool:
-        """Whether every step had the same batch items, by place and name."""
-        return len(self.inputs) == 1
 
     def moved(self) -> float | None:
         """How far the maps moved from the first to the last step, on average; None if unknown."""
@@ -72,15 +75,14 @@ class Course:
         shares = [
             share
             for key in before.keys() & after.keys()
-            if len(before[key]) == len(after[key])
-            and (share := moved(before[key], after[key])) is not None
+            if (share := moved(before[key], after[key])) is not None
         ]
         return fmean(shares) if shares else None
 
 
 def trend_findings(course: Course, layer: LayerVerdict, settings: Settings) -> Iterator[Finding]:
     """What the selected checks on trends say of `layer`, which is the last step of `course`."""
-    if layer.step < MIN_STEP or not course.same_items:
+    if layer.step < MIN_STEP or course.alike != SAME:
         return
     if settings.runs(GETTING_SICK) and not _SICK_ALREADY & layer.shown:
         yield from _getting_sick(course, layer, settings)
@@ -92,8 +94,7 @@ def unjudged_trends(
     course: Course, layer: LayerVerdict, settings: Settings
 ) -> Iterator[tuple[str, str]]:
     """The selected checks on trends that can't judge `layer` (as above), by id, and why."""
-    early, alike = layer.step < MIN_STEP, course.same_items
-    why = SILENCES["early"].reason if early else "" if alike else "items differ between steps"
+    why = SILENCES["early"].reason if layer.step < MIN_STEP else _unlike(course)
     if settings.runs(GETTING_SICK):
         few = len(course.means) < _least_points(settings)
         if reason := why or (_FEW_STEPS if few else ""):
@@ -102,6 +103,11 @@ def unjudged_trends(
         unknown = "no map to compare with" if course.moved() is None else ""
         if reason := why or (_FEW_STEPS if _too_short(course, layer, settings) else unknown):
             yield NOTHING_MOVES.id, reason
+
+
+def _unlike(course: Course) -> str:
+    """Why the steps of a course can't be compared; empty where they can."""
+    return "items differ between steps" if course.alike.differ else course.alike.why
 
 
 def _least_points(settings: Settings) -> float:

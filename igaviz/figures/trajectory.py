@@ -21,6 +21,13 @@ from igaviz.metrics.table import Metric
 
 QUESTION = "When does geometry come into use, and when does a layer fall ill?"
 
+_ITEMS = {
+    True: "ITEMS DIFFER from step to step: a change may be theirs",
+    None: "ITEMS MAY DIFFER from step to step (no names tell): a change may be theirs",
+    False: "",
+}
+"""What is said of the items, by whether they differ."""
+
 _WIDTH = 13.4
 _LEFT = 1.78
 _RIGHT = 0.55
@@ -253,7 +260,7 @@ def _words(history: History) -> tuple[str, str, str]:
         f"{history.recorded:,} recorded, {len(with_maps):,} of them as maps",
         f"{thinned:,} left out evenly" if thinned > 0 else "",
         items,
-        "ITEMS DIFFER from step to step: a change may be theirs" if history.items_differ else "",
+        _ITEMS[history.items_differ],
     ]
     line = (
         "Line: median over heads; band: lowest to highest" if _spread(history) else "Line: the head"

@@ -48,8 +48,8 @@ def why_different(a: AttentionMap, b: AttentionMap) -> str:
     one, other = a.structure, b.structure
     if one.n_residues != other.n_residues:
         return f"{one.n_residues} and {other.n_residues} residues"
-    if one.name != other.name:
-        return f"items of two names, {one.name or 'none'} and {other.name or 'none'}"
+    if one.name and other.name and one.name != other.name:
+        return f"items of two names, {one.name} and {other.name}"
     same = np.array_equal(one.residue_index, other.residue_index) and np.array_equal(
         one.chain_index, other.chain_index
     )

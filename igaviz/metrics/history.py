@@ -70,8 +70,8 @@ class History:
     """One run and phase as one time line, layer by layer.
 
     `recorded` steps were there, `drawn` of them are in the tracks. `items_differ` says whether
-    batch items may differ from step to step, so that a change may be theirs; `items` names those
-    whose maps were recorded.
+    batch items differ from step to step, so that a change may be theirs, None where that can't be
+    told; `items` names those whose maps were recorded.
     """
 
     run: str
@@ -80,7 +80,7 @@ class History:
     tracks: tuple[Track, ...]
     recorded: int
     drawn: int
-    items_differ: bool
+    items_differ: bool | None
     items: tuple[str, ...] = ()
 
     @property

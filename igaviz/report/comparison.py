@@ -225,13 +225,15 @@ def _print_headline(comparison: Comparison, console: Console) -> None:
 def _print_sides(comparison: Comparison, console: Console) -> None:
     for letter, side in (("A", comparison.a), ("B", comparison.b)):
         text = f"{side.run}: {side.phase}, step {side.step:,}"
-        items = f"; {_items(side)}" if comparison.items_differ else ""
+        items = "" if comparison.items_differ is False else f"; {_items(side)}"
         print_paragraph(console, text + items, first=(f"{letter}  ", "bold"))
-    if comparison.items_differ:
-        text = "The items differ: means are of other inputs, and may change for that alone."
-        print_paragraph(console, text, style="yellow")
-    else:
+    if comparison.items_differ is False:
         print_paragraph(console, f"the same in both: {_items(comparison.a)}", indent="   ")
+        return
+    text = "The items differ: means are of other inputs, and may change for that alone."
+    if comparison.items_differ is None:
+        text = f"The {comparison.items.why}. If they differ, means may change for that alone."
+    print_paragraph(console, text, style="yellow")
 
 
 def _items(side: Side) -> str:

@@ -49,8 +49,8 @@ With fewer than 16 maps in a layer a finding says from how many it speaks. The i
 heads alone. So are `mask-in-logits` and `coordinates-missing`, which leave those of maps alone too:
 their numbers are right. D210 and D211 leave heads alone as well; they speak of a layer over the
 recorded steps of a run and phase: only where all of these have the same batch items, as a probe's
-have. The verdict on a layer at the last step, and on a run, has what they say (`summary` and its
-page).
+have; of items without names the structure has to tell. The verdict on a layer at the last step, and
+on a run, has what they say (`summary` and its page).
 
 There is one finding per step, layer and check. The verdict and the exit code come from the last
 recorded step of each run and phase; what was found at earlier steps only is history, one note per

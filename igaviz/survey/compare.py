@@ -19,9 +19,10 @@ from igaviz.checks import (
 from igaviz.checks.finding import HEALTHY
 from igaviz.dump import Damage, Dump, LayerEntry, named_apart
 from igaviz.errors import SelectionError
-from igaviz.format import DEFAULT_PHASE, PROBE_PHASE
+from igaviz.format import DEFAULT_PHASE, PROBE_PHASE, LayerId
 from igaviz.metrics import Measurement, Value
 from igaviz.metrics.combine import combine
+from igaviz.metrics.inputs import SAME, Alike, alike, by_place, least_alike
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.selection import Numbers, format_numbers
 from igaviz.survey.arguments import takes_dumps
@@ -117,14 +118,16 @@ class Turn:
 class Comparison:
     """What changed from A to B: every metric by layer and by head, and what checks say of it.
 
-    `sick` holds what is worse in B, `well` what is better, `still` what both have. `items_differ`
-    says that the two were not recorded on the same input. `only_a` and `only_b` are layers that
-    the other side lacks. `pair` is what was read, for `draw_differences`.
+    `sick` holds what is worse in B, `well` what is better, `still` what both have. `items` says
+    whether the two were recorded on the same items, `unlike` of which entries of A, by their ids,
+    B's are not known to be the same, and why. `only_a` and `only_b` are layers that the other side
+    lacks. `pair` is what was read, for `draw_differences`.
     """
 
     a: Side
     b: Side
-    items_differ: bool
+    items: Alike
+    unlike: Mapping[LayerId, str]
     layers: tuple[Change, ...]
     heads: tuple[Change, ...]
     sick: tuple[Turn, ...]
@@ -134,6 +137,11 @@ class Comparison:
     only_b: tuple[int, ...]
     damaged: tuple[Damage, ...]
     pair: Pair
+
+    @property
+    def items_differ(self) -> bool | None:
+        """Whether the two were not recorded on the same items; None where that can't be told."""
+        return self.items.differ
 
     def fails(self, fail_on: Severity | None) -> bool:
         """Whether something got sick, to `fail_on` or worse (None: never)."""
@@ -183,10 +191,18 @@ def compare(
         raise SelectionError("A and B have no layer in common that can be read")
     turns = [turn for turn in _turns(before, after, common) if turn.before or turn.after]
     side_a, side_b = (_side([task.entry for task in tasks]) for tasks in (pair.a, pair.b))
+    fixed = b is None and side_a.phase == PROBE_PHASE
+    inputs = [(before[layer].verdict, after[layer].verdict) for layer in common]
     return Comparison(
         a=side_a,
         b=side_b,
-        items_differ=side_a.items != side_b.items,
+        items=least_alike([alike(x.inputs, y.inputs, fixed=fixed) for x, y in inputs]),
+        unlike={
+            LayerId(x.run, x.phase, x.step, *place, x.layer): found.why
+            for x, y in inputs
+            for place, found in by_place(x.inputs, y.inputs, fixed=fixed).items()
+            if found != SAME
+        },
         layers=tuple(_layer_change(layer, before[layer], after[layer]) for layer in common),
         heads=tuple(
             change for layer in common for change in _head_changes(before[layer], after[layer])

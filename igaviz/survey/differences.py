@@ -92,15 +92,14 @@ def draw_differences(
 ) -> Drawn:
     """Draw, below `out`, what each chosen head's attention and geometric bias became from A to B.
 
-    One picture for each item, layer and head that both sides have with the same residues. All
+    One picture for each head and layer of an item that is the same on both sides. All
     share their colour scales, so every pair is read twice: for the scales, then to be drawn.
     Raises `OutputError` where a picture exists already and `force` is not set, or where `out`
     can't be written.
     """
     out = Path(out)
-    pairs, lonely = _pairs(comparison, out)
+    pairs, left_out = _pairs(comparison, out)
     check_output(out, [path for pair in pairs for _, path in pair.task.wanted], force)
-    left_out = Counter({_ONE_SIDED: lonely} if lonely else {})
     damaged: list[Damage] = []
     fitting: list[_Pair] = []
     ends: list[Scales] = []
@@ -146,20 +145,23 @@ def _look(source: PairSource, folder: str) -> _Looked:
     return _Looked(reason=reason) if reason else _Looked(Scales.of(Difference.of(*maps)))
 
 
-def _pairs(comparison: Comparison, out: Path) -> tuple[list[_Pair], int]:
-    """A picture for each head that both sides have, and how many heads have no counterpart."""
+def _pairs(comparison: Comparison, out: Path) -> tuple[list[_Pair], Counter[str]]:
+    """A picture for each head that both sides have of one item, and why others have none."""
     pair = comparison.pair
     there = {_place(task.entry): task for task in pair.b}
     ranks = len({task.entry.id.rank for task in (*pair.a, *pair.b)})
     verdicts = {(c.layer, c.head): (c.verdict_a, c.verdict_b) for c in comparison.heads}
     name_a, name_b = _names(comparison)
     found = []
+    left_out: Counter[str] = Counter()
     for task in pair.a:
-        other = there.get(_place(task.entry))
+        entry, other = task.entry, there.get(_place(task.entry))
         for head in task.heads:
             if other is None or head not in other.heads:
                 continue
-            entry = task.entry
+            if entry.id in comparison.unlike:
+                left_out[comparison.unlike[entry.id]] += 1
+                continue
             source = PairSource(entry, other.entry, head, name_a, name_b)
             before, after = verdicts.get((entry.id.layer, head), (HEALTHY, HEALTHY))
             rank = f"_r{entry.id.rank}" if ranks > 1 else ""
@@ -169,7 +171,8 @@ def _pairs(comparison: Comparison, out: Path) -> tuple[list[_Pair], int]:
             picture = PictureTask(shown, verdict, source, ((FIGURE, out / name),))
             found.append(_Pair(picture, source))
     maps = (sum(len(task.heads) for task in tasks) for tasks in (pair.a, pair.b))
-    return found, sum(maps) - 2 * len(found)
+    lonely = sum(maps) - 2 * (len(found) + left_out.total())
+    return found, Counter({_ONE_SIDED: lonely} if lonely else {}) + left_out
 
 
 def _place(entry: LayerEntry) -> tuple[int, int, int]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from igaviz.checks import Settings, Severity, Verdict
 from igaviz.checks.cases import judge_maps, layer_cases
 from igaviz.dump import Damage, Dump, LayerEntry, Run
+from igaviz.format import PROBE_PHASE
 from igaviz.metrics import Measurement
 from igaviz.metrics.history import History, Moment, telling, tracks_of
+from igaviz.metrics.inputs import SAME, UNKNOWN, Alike, Inputs, alike, inputs_of, least_alike
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.lines import as_measurements, assumed, thinned
@@ -19,8 +21,6 @@ from igaviz.survey.measured import Progress
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.whole import measure_whole_layers
 from igaviz.survey.workers import Jobs
-
-PROBE = "probe"
 
 MOST_STEPS = 400
 """Steps with numbers alone that a time line shows: more than a picture has room for are thinned."""
@@ -65,8 +65,8 @@ def history_lines(
 
 def _probe_first(run: Run, scalars: bool) -> Run:
     """The run without its other phases, if it has a probe."""
-    entries = tuple(entry for entry in run.entries if entry.id.phase == PROBE)
-    lines = tuple(track for track in run.scalars if track.phase == PROBE)
+    entries = tuple(entry for entry in run.entries if entry.id.phase == PROBE_PHASE)
+    lines = tuple(track for track in run.scalars if track.phase == PROBE_PHASE)
     return replace(run, entries=entries, scalars=lines) if entries or (lines and scalars) else run
 
 
@@ -82,9 +82,10 @@ def history_of(
     """The history of one phase of a run; arguments as of `histories`."""
     tell = report or _ignore
     metrics = telling(metric)
+    items = _Items(fixed=line.phase == PROBE_PHASE)
     moments = heapq.merge(
-        _of_maps(line, radius, jobs, progress, tell),
-        _of_scalars(line, tell),
+        _of_maps(line, radius, jobs, progress, tell, items),
+        _of_scalars(line, tell, items),
         key=lambda moment: (moment.step, moment.layer),
     )
     tracks = tracks_of(moments, [m.name for m in metrics])
@@ -96,7 +97,7 @@ def history_of(
         tracks=tracks,
         recorded=len(line.steps | {task.entry.id.step for task in line.tasks}),
         drawn=len({step for track in tracks for step in track.steps.tolist()}),
-        items_differ=line.phase != PROBE or _differ(entries),
+        items_differ=items.alike.differ,
         items=tuple(dict.fromkeys(e.item or f"item {e.id.batch}" for e in entries)),
     )
 
@@ -120,33 +121,59 @@ def _entries(line: TimeLine) -> tuple[LayerEntry, ...]:
     return tuple(entry for entry in line.run.entries if entry.id.phase == line.phase)
 
 
+@dataclass
+class _Items:
+    """Whether the items of a time line stay the same: those of each layer with maps, by `first`.
+
+    They do in a probe, whose items are `fixed`, where nothing shows that they don't.
+    """
+
+    fixed: bool
+    first: dict[int, Inputs] = field(default_factory=dict)
+    alike: Alike = SAME
+
+    def add(self, layer: int, inputs: Inputs) -> None:
+        first = self.first.setdefault(layer, inputs)
+        self.alike = least_alike((self.alike, alike(first, inputs, fixed=self.fixed)))
+
+    def add_unknown(self) -> None:
+        """A line of a scalars file, which doesn't say what it is of, was taken into account."""
+        if not self.fixed:
+            self.alike = least_alike((self.alike, UNKNOWN))
+
+
 def _of_maps(
     line: TimeLine,
     radius: float,
     jobs: Jobs,
     progress: Progress | None,
     report: Callable[[Damage], None],
+    items: _Items,
 ) -> Iterator[Moment]:
     layers = measure_whole_layers(line.tasks, radius=radius, jobs=jobs, progress=progress)
     for group, shown in layers:
         for piece in group.damaged:
             report(piece)
         if shown:
+            items.add(group.layer, inputs_of(group.measurements))
             yield _moment(shown, group.measurements, from_maps=True)
 
 
-def _of_scalars(line: TimeLine, report: Callable[[Damage], None]) -> Iterator[Moment]:
+def _of_scalars(
+    line: TimeLine, report: Callable[[Damage], None], items: _Items
+) -> Iterator[Moment]:
     """What the scalars files say of layers and steps without maps."""
     entries = _entries(line)
-    items, measured = assumed(entries), {(entry.id.step, entry.id.layer) for entry in entries}
+    assumption, measured = assumed(entries), {(entry.id.step, entry.id.layer) for entry in entries}
     steps = thinned(line.steps, {step for step, _ in measured}, MOST_STEPS)
     lines = line.run.scalar_lines(line.phase, steps, report) if steps else ()
     for (step, layer), same in groupby(lines, key=lambda found: (found.step, found.layer)):
         if (step, layer) in measured or layer not in line.heads:
             continue
-        found = [m for one in same for m in as_measurements(one, line, items)]
+        found = [m for one in same for m in as_measurements(one, line, assumption)]
         shown = [m for m in found if m.id.head in line.heads[layer]]
         if shown:
+            items.add_unknown()
             yield _moment(shown, found, from_maps=False)
 
 
@@ -159,9 +186,3 @@ def _moment(
     severity = max((case.severity for case in cases), default=Severity.HEALTHY)
     first = shown[0].id
     return Moment(first.layer, first.step, [m.values for m in shown], from_maps, str(severity))
-
-
-def _differ(entries: Sequence[LayerEntry]) -> bool:
-    """Whether a place in the batch holds another item at another step."""
-    seen = {(e.id.rank, e.id.batch): (e.item, e.n_residues) for e in entries}
-    return any(seen[e.id.rank, e.id.batch] != (e.item, e.n_residues) for e in entries)

@@ -260,6 +260,8 @@ def test_a_trajectory_says_when_items_differ_and_what_is_left_out(make_map, make
     assert (span.vertices[:, 0].min(), span.vertices[:, 0].max()) == (150, 700)
     assert not panel.spans["warning"].get_paths()
     assert built.names[0].get_text() == "✖ layer 0"
+    unknown = drawn(TrajectoryFigure, replace(history, items_differ=None), layout=(2, 5))
+    assert "ITEMS MAY DIFFER" in unknown.header.details.get_text()
     calm = drawn(TrajectoryFigure, replace(history, items_differ=False), layout=(2, 5))
     assert "DIFFER" not in calm.header.details.get_text()
     one = make_history(make_map(25), steps=(5,), layers=1, metrics="entropy")
