@@ -83,7 +83,7 @@ OF_GEOMETRY: tuple[Check, ...] = (
         "variance. Where content is weak: look at the scale and the gradients of Q and K.",
         rule=rules.geometry_dominates,
         say=messages.geometry_dominates,
-        silences=_GEOMETRY,
+        silences=(*_GEOMETRY, "early"),
     ),
     Check(
         id="D105",

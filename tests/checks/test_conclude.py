@@ -197,6 +197,7 @@ def test_skipped_is_counted_over_all_steps_and_said_once(layer):
     assert [(s.id, s.maps) for s in early] == [
         ("D101", 16),
         ("D103", 16),
+        ("D104", 16),
         ("D201", 16),
         ("D206", 16),
         ("D209", 16),

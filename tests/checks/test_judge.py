@@ -251,7 +251,7 @@ class TestSilence:
             ({"ca_step": 2.2}, GEOMETRY, "not 3.8 ± 1.5 Å apart"),
             (
                 {"step": 199},
-                {"D101", "D103", "D201", "D206", "D209"},
+                {"D101", "D103", "D104", "D201", "D206", "D209"},
                 "too early to tell: below 200 optimiser steps",
             ),
             ({"attention_recorded": False}, {"D002", "D003"}, "derived"),
