@@ -253,13 +253,14 @@ def diagonal_collapse(e: Evidence) -> str:
 
 
 def softmax_saturated(e: Evidence) -> str:
-    """How many queries are one-hot, and which term does it."""
+    """How many queries are one-hot, and whether content does it without geometry."""
     content = e.worst.number("content_saturation")
     which = ""
     if content is not None and content > e.thresholds["share"]:
         which = f"; {CONTENT} alone saturates {percent(content)}, so content does it"
     elif content is not None:
-        which = f"; {CONTENT} alone would saturate {percent(content)}: geometry does the rest"
+        # What geometry alone would saturate is not measured.
+        which = f"; {CONTENT} alone would saturate {percent(content)}: only with geometry does it"
     said = (
         f"{e.span('saturation', percent)} of queries give more than 90 % of their attention to "
         f"one key{which}."

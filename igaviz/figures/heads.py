@@ -17,7 +17,15 @@ from igaviz.figures.panels import BAR_GAP, BAR_WIDTH, ColourBar, Key, Panel
 from igaviz.figures.ticks import scaled_ticks, value_ticks
 from igaviz.figures.view import View
 from igaviz.format import DEFAULT_PHASE
-from igaviz.metrics.heads import BLIND_EFFECT, DOMINANT, HEAD_TYPES, TYPE, Cell, HeadTable
+from igaviz.metrics.heads import (
+    BLIND_EFFECT,
+    DOMINANT,
+    HEAD_TYPES,
+    ONE_HOT_SHARE,
+    TYPE,
+    Cell,
+    HeadTable,
+)
 from igaviz.metrics.table import SATURATED
 
 QUESTION = "Which heads and layers use geometry?"
@@ -298,8 +306,8 @@ def _words(table: HeadTable) -> tuple[str, str, str]:
     head = f"{n_maps} head{'' if n_maps == 1 else 's'} of {layers} · {table.title}"
     caption = (
         f"{QUESTION} Blind: geometry moves under {BLIND_EFFECT:g} of attention; content, "
-        f"geometric: that moves {DOMINANT:g}× what the other does; one-hot: half of the queries "
-        f"give one key over {SATURATED:g}."
+        f"geometric: that moves {DOMINANT:g}× what the other does; one-hot: over "
+        f"{ONE_HOT_SHARE:g} of queries give one key over {SATURATED:g}."
     )
     if table.metric != TYPE:
         caption = f"{QUESTION} {table.title[:1].upper()}{table.title[1:]}: {table.means}."

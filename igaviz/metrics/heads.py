@@ -4,13 +4,14 @@ A head's type says who decides where it looks, from what geometry and content ea
 attention (`geometry_effect`, `content_effect`) and from its `saturation`, each the mean over the
 items:
 
-one-hot    at least half of its queries give one key more than 0.9 of all
+one-hot    more than 0.3 of its queries give one key more than 0.9 of all
 blind      else, where geometry moves less than 0.08 of its attention
 content    else, where content moves at least twice what geometry moves
 geometric  else, where geometry moves at least twice what content moves
 mixed      else
 
-The bound of blind is that of the check gamma-too-small; the others are where to start.
+The bounds of one-hot and blind are those of the checks softmax-saturated and gamma-too-small; the
+other is where to start.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from igaviz.metrics.data import Measurement, Value
 from igaviz.metrics.profiles import Array
 from igaviz.metrics.table import BEYOND, METRICS
 
-ONE_HOT_SHARE: Final = 0.5
+ONE_HOT_SHARE: Final = 0.3
 BLIND_EFFECT: Final = 0.08
 DOMINANT: Final = 2.0
 """How many times the other's effect one of geometry and content must have to give the type."""
@@ -48,7 +49,7 @@ def head_type(values: Mapping[str, Value]) -> str | None:
     """One of `HEAD_TYPES` for a head with these metrics; None where they don't tell."""
     geometry, content = (_number(values, f"{term}_effect") for term in ("geometry", "content"))
     saturation = _number(values, "saturation")
-    if saturation is not None and saturation >= ONE_HOT_SHARE:
+    if saturation is not None and saturation > ONE_HOT_SHARE:
         return "one-hot"
     if geometry is not None and geometry < BLIND_EFFECT:
         return "blind"

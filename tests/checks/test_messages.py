@@ -84,7 +84,7 @@ def test_which_reading_of_the_terms_fits(layer, fits, says):
     ("content", "says"),
     [
         (0.7, "so content does it"),
-        (0.02, "2 %: geometry does the rest"),
+        (0.02, "2 %: only with geometry does it"),
         (None, "to one key. Worst"),
     ],
 )

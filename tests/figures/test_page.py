@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+from igaviz.checks import find_check
 from igaviz.figures import FIGURES
 from igaviz.metrics.heads import BLIND_EFFECT, DOMINANT, HEAD_TYPES, ONE_HOT_SHARE
 
@@ -25,6 +26,11 @@ def test_every_type_stands_on_the_page_with_its_question(root):
         assert f"| {kind.question} |" in page
     for name in HEAD_TYPES:
         assert f"\n| {name} | " in page
-    assert f"`saturation` ≥ {ONE_HOT_SHARE:g}" in page
+    assert f"`saturation` > {ONE_HOT_SHARE:g}" in page
     assert f"`geometry_effect` < {BLIND_EFFECT:g}" in page
     assert f"≥ {DOMINANT:g} × `geometry_effect`" in page
+
+
+def test_types_have_the_bounds_of_the_checks():
+    assert find_check("softmax-saturated").thresholds["share"] == ONE_HOT_SHARE
+    assert find_check("gamma-too-small").thresholds["effect"] == BLIND_EFFECT
