@@ -90,6 +90,12 @@ class LayerVerdict:
         """The worst of the heads' verdicts."""
         return worst(self.heads.values())
 
+    @property
+    def of_items(self) -> tuple[Finding, ...]:
+        """What is said of items as a whole, and makes their numbers doubtful."""
+        aside = {check.id for check in _ASIDE}
+        return tuple(f for f in self.findings if f.layer is None and f.id not in aside)
+
 
 def judge_layer(
     measurements: Sequence[Measurement],

@@ -173,23 +173,24 @@ def _map_layers(layers: Iterable[WholeLayer], report: Callable[[Damage], None]) 
 
 def _measured_layer(layer: WholeLayer) -> _Layer:
     verdict = judge_layer(layer.group.measurements, _SETTINGS, layer.told)
-    verdicts = verdict.of_maps
-    judged = {identity: found for identity, found in verdicts.items() if found != NOT_JUDGED}
-    worst_map = worst(judged.values())
-    heads = [identity.head for identity, found in judged.items() if found == worst_map]
-    sick = {i.head for i, found in judged.items() if found.severity >= Severity.WARNING}
+    judged = {head: found for head, found in verdict.heads.items() if found != NOT_JUDGED}
+    worst_head = verdict.verdict
+    heads = [head for head, found in judged.items() if found == worst_head]
+    sick = [head for head, found in judged.items() if found.severity >= Severity.WARNING]
     row = Row(
         *(verdict.run, verdict.phase, verdict.step, None, None, verdict.layer, None),
         values=combine([measurement.values for measurement in layer.chosen]),
-        verdict=_word(worst_map),
-        words=worst_map.words,
-        worst_head=min(heads) if worst_map.check else None,
-        worst_id=worst_map.check,
+        verdict=_word(worst_head),
+        words=worst_head.words,
+        worst_head=min(heads) if worst_head.check else None,
+        worst_id=worst_head.check,
         sick=len(sick) if judged else None,
-        judged=len({identity.head for identity in judged}) or None,
+        judged=len(judged) or None,
         shown=tuple(sorted(verdict.shown)),
     )
-    return _Layer(row, [_head_row(m, verdicts[m.id]) for m in layer.chosen], verdict)
+    for finding in verdict.of_items:
+        row = _with_finding(row, finding)
+    return _Layer(row, [_head_row(m, verdict.of_maps[m.id]) for m in layer.chosen], verdict)
 
 
 def _with_trends(line: TimeLine, layers: Iterable[_Layer]) -> Iterator[_Layer]:

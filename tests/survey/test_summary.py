@@ -21,6 +21,7 @@ from igaviz.dump import open_dump
 from igaviz.errors import SelectionError
 from igaviz.report.summary_table import Layout, print_table
 from igaviz.selection import Numbers
+from igaviz.survey.diagnose import diagnose
 from igaviz.survey.plan import Choice, plan
 from igaviz.survey.row import Row, badness_of
 from igaviz.survey.summary import summary_rows
@@ -65,6 +66,35 @@ def test_progress_is_told_within_a_layer(tmp_path):
     )
     assert len(list(rows)) == 1
     assert heard == [(0, 6), (2, 6), (4, 6), (6, 6)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "layer", "single"),
+    [
+        ("angstrom", ("healthy", None, None, 0, 4), ("note", "D203")),
+        ("nanometer", ("warning", "D004", None, 4, 4), ("warning", "D004")),
+    ],
+)
+def test_a_layer_has_the_verdict_that_diagnose_gives_it(tmp_path, unit, layer, single):
+    """A check on one item of three is no head's, so no layer's; what is said of items is."""
+    ca = bare.helix(30)
+
+    def more_items(file):
+        file.attrs["length_unit"] = unit
+        for batch in (1, 2):
+            terms = bare.terms(ca, 4, seed=batch)
+            if batch == 1:
+                terms["logits_before"][2] *= 40
+                terms["attention"] = bare.softmax(terms["logits_before"] + terms["geo_bias"])
+            bare.add_layer(bare.add_item(file, 300, batch, ca), 0, **terms)
+
+    dump = open_dump(bare.write(tmp_path / "a.h5", steps=(300,), layers=1, change=more_items))
+    found = diagnose(dump)
+    (row,) = summary_rows(dump, by="layer")
+    assert (row.verdict, row.worst_id, row.worst_head, row.sick, row.judged) == layer
+    assert (row.verdict, row.shown) == (str(found.verdict), layer[1:2] * bool(layer[1]))
+    (one,) = (m for m in summary_rows(dump) if (m.batch, m.head) == (1, 2))
+    assert (one.verdict, one.worst_id) == single
 
 
 def test_steps_that_only_scalars_have(run):
