@@ -88,9 +88,8 @@ BACKGROUND = {
     "D104": Background(
         "Measured on the calibration's trained networks: 3.6 at most on any map of a healthy one, "
         "11 in the median where γ was learned from 1.3 on, 12 at least where it was held at 5. "
-        "Before training content may be weak for no other reason: layers of invariant point "
-        "attention without a pair bias, on small features, were above 5 at step 0 and at 3 by "
-        "step 200.",
+        "Before training content may be weak for no other reason: a model of invariant point "
+        "attention without a pair bias was at 4.3 to 5.2 at step 0, and at 3.0 to 3.7 by step 200.",
         "γ of 0.94 on a bias that was normalised to unit variance: the bias was hundreds of times "
         "the scalar logits, and learning stalled.",
     ),
