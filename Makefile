@@ -3,7 +3,8 @@
 PYTHON ?= python3.11
 DEMO := .venv-demo
 TEST := .venv-test
-PICTURE := attention_vis/step_000001500/layer3_attention_overview_b0_h0.png
+PICTURES_OF_DEMO := demo_pictures
+PICTURE := $(PICTURES_OF_DEMO)/step_000001500/layer3_attention_overview_b0_h0.png
 OPEN := $(if $(filter Darwin,$(shell uname)),open,xdg-open)
 
 .PHONY: help demo test golden benchmarks gallery figures clean
@@ -15,7 +16,7 @@ demo: ## draw the three figures of layer 3, all heads, from the sample data (no 
 	@echo "making the virtual environment $(DEMO) and installing igaviz with what it needs: up to a minute"
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/pip install --quiet '.[html]'
-	$(DEMO)/bin/igaviz render sample_data/healthy --layer 3 --head all --force
+	$(DEMO)/bin/igaviz render sample_data/healthy --layer 3 --head all --force --out $(PICTURES_OF_DEMO)
 	@echo "these heads are healthy: look at one of them, then at what a sick run is told"
 	@echo "next: $(OPEN) $(PICTURE)"
 	@echo "next: $(DEMO)/bin/igaviz diagnose sample_data/diagonal_collapse"
@@ -56,4 +57,4 @@ figures: $(TEST)/installed ## draw the pictures of docs/figures.md anew
 	rm -r $(PICTURES)/new
 
 clean: ## remove both virtual environments, the pictures and the exports
-	rm -rf $(DEMO) $(TEST) attention_vis attention_export
+	rm -rf $(DEMO) $(TEST) $(PICTURES_OF_DEMO) attention_vis attention_export

@@ -73,8 +73,12 @@ def test_make_demo_draws_pictures_without_torch_and_says_what_to_type_next(clone
     assert "D202 diagonal-collapse" in following.stdout
     assert following.stderr == ""
 
-    # the README's page of whole runs, from what was installed
+    # the README's pictures, which lie beside those of the demo; its page, from what was installed
     igaviz = match[1].split()[0]
+    readme = (clone / "README.md").read_text("utf-8")
+    (words,) = re.findall(r"`igaviz (render sample_data/healthy --layer [^`]+)`", readme)
+    done = run([igaviz, *words.split()], clone, env)
+    assert done.returncode == 0, done.stderr
     page = [igaviz, "summary", "sample_data/diagonal_collapse", "--html", "attention_vis/page.html"]
     done = run(page, clone, env)
     assert done.returncode == 0, done.stderr

@@ -205,15 +205,22 @@ def test_the_readme_shows_every_verb():
     assert {command.text.split()[1] for command in RUN} >= set(VERBS)
 
 
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory):
+    """The folder in which a reader types all of it, one after the other."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "sample_data").symlink_to(ROOT / "sample_data")
+    return folder
+
+
 @pytest.mark.parametrize("command", RUN, ids=str)
-def test_each_command_on_the_sample_data_runs(command, tmp_path):
-    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+def test_each_command_on_the_sample_data_runs(command, beside):
     done = subprocess.run(
         [sys.executable, "-m", *shlex.split(command.text)],
         capture_output=True,
         text=True,
         check=False,
-        cwd=tmp_path,
+        cwd=beside,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     finds = command.text.startswith(("igaviz diagnose", "igaviz compare")) and any(
@@ -223,13 +230,18 @@ def test_each_command_on_the_sample_data_runs(command, tmp_path):
     assert done.stdout
 
 
-def test_the_python_of_the_reading_page_runs():
-    page = (ROOT / "docs/reading.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("name", "prints"),
+    [("reading", r"1500 \w+ 0\.\d+\n"), ("export", r"\(.*\.pml.*\) \(\) \(\)\n")],
+)
+def test_the_python_of_a_page_runs_after_its_commands(name, prints, beside):
+    page = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=beside
     )
-    assert re.fullmatch(r"1500 \w+ 0\.\d+\n", done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(prints, done.stdout)
 
 
 A_LAYER_OF_ONES_OWN = """
