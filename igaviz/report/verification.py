@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from rich.console import Console
 
-from igaviz.checks.wording import counted
+from igaviz.checks.wording import counted, ranges, span
 from igaviz.dump import describe
 from igaviz.report.common import damage_json, finite
 from igaviz.report.terminal import print_line, print_paragraph
-from igaviz.survey.verify import Verification
+from igaviz.survey.verify import Problem, Verification
 
 SCHEMA = "igaviz.verify/1"
 
@@ -44,13 +47,11 @@ def verification_json(found: Verification) -> dict[str, object]:
 
 
 def print_verification(found: Verification, console: Console) -> None:
-    """Print each damaged piece and each broken invariant, then what was looked at."""
+    """Print each damaged piece, each invariant that a layer breaks, then what was looked at."""
     for piece in found.damaged:
         print_line(console, (f"skipped  {describe(piece)}", "red"))
-    for problem in found.problems:
-        number = "" if problem.value is None else f" ({problem.metric} {problem.value:.3g})"
-        told = f"{problem.id}     {problem.path}:{problem.where}: {problem.words}{number}"
-        print_line(console, (told, "yellow"))
+    for same in _alike(found.problems):
+        print_line(console, (_told(same), "yellow"))
     looked_at = ", ".join(
         (
             counted(found.shards, "shard"),
@@ -66,6 +67,23 @@ def print_verification(found: Verification, console: Console) -> None:
             f"not whole: {counted(len(found.damaged), 'piece')} skipped, "
             f"{counted(len(found.problems), 'map')} with a broken invariant; {looked_at} read",
         )
+
+
+def _alike(problems: Sequence[Problem]) -> list[list[Problem]]:
+    """Those that break the same invariant in the same layer of a file, in the order they come."""
+    found: dict[tuple[str, str, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        found[problem.path, problem.group, problem.id].append(problem)
+    return list(found.values())
+
+
+def _told(same: Sequence[Problem]) -> str:
+    """One line about the heads of a layer that break an invariant, with the range of numbers."""
+    first = same[0]
+    heads = f"head{'s' if len(same) > 1 else ''} {ranges(problem.head for problem in same)}"
+    known = [problem.value for problem in same if problem.value is not None]
+    numbers = f" ({first.metric} {span(known)})" if known else ""
+    return f"{first.id}     {first.path}:{first.group} ({heads}): {first.words}{numbers}"
 
 
 def _kept(found: Verification) -> str:

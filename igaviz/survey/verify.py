@@ -24,14 +24,23 @@ _NUMBERS = {"D001": "nonfinite", "D002": "row_sum_error", "D003": "replay_error"
 
 @dataclass(frozen=True)
 class Problem:
-    """A map that reads, and breaks what holds for every whole record of an attention."""
+    """A map that reads, and breaks what holds for every whole record of an attention.
+
+    `group` is its layer's place in the file at `path`.
+    """
 
     path: str
-    where: str
+    group: str
+    head: int
     id: str
     metric: str
     value: float | None
     words: str
+
+    @property
+    def where(self) -> str:
+        """The place inside the file."""
+        return f"{self.group} (head {self.head})"
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,8 @@ def _problems(group: LayerGroup, judgements: Sequence[Judgement]) -> Iterator[Pr
         metric = _NUMBERS[verdict.check]
         yield Problem(
             path=entry.path,
-            where=f"{entry.group} (head {identity.head})",
+            group=entry.group,
+            head=identity.head,
             id=verdict.check,
             metric=metric,
             value=measured[identity].number(metric),
