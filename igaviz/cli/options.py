@@ -151,12 +151,21 @@ def worker_count(jobs: int | None) -> int:
 
 
 def workers(jobs: int | None, no_cache: bool, scheduler: str | None = None) -> Workers:
-    """Who works, and what they know already."""
+    """Who works, and what they know already.
+
+    A cluster is reached at once, whether or not anything is left to measure, and stays. Raises
+    `ClusterError` where it can't be.
+    """
     from igaviz.survey.cache import Cache
     from igaviz.survey.workers import Workers
 
     cache = None if no_cache else Cache.of_user()
-    return Workers(worker_count(jobs), cache, scheduler, if_worth=jobs is None)
+    chosen = Workers(worker_count(jobs), cache, scheduler, if_worth=jobs is None)
+    crew = chosen.hired(tasks=1, seconds=0.0) if scheduler is not None else None
+    if crew is not None:
+        with crew:
+            pass
+    return chosen
 
 
 def report_cache(workers: Workers) -> None:

@@ -48,12 +48,17 @@ class Cluster:
         """
         try:
             from distributed import Client, KilledWorker
+            from distributed.comm.addressing import parse_address, parse_host_port
+            from distributed.comm.registry import get_backend
         except ModuleNotFoundError as error:
             raise ClusterError(
                 "--scheduler needs the package distributed",
                 hint="pip install '.[cluster]' in the clone of igaviz, here and where workers run",
             ) from error
         try:
+            scheme, place = parse_address(address)
+            get_backend(scheme)  # of an address that is none, the client would be left half made
+            parse_host_port(place)
             client: Any = Client(address, timeout=_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ClusterError(

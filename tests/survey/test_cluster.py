@@ -114,6 +114,11 @@ def test_the_cluster_says_and_draws_what_one_process_does(verb, drawn, run, clus
 
 def test_no_scheduler_is_said(run, capsys, monkeypatch):
     monkeypatch.setattr("igaviz.survey.cluster._SECONDS", 1)
+    assert main(["summary", str(run)]) == 1
+    assert "bad.h5" in capsys.readouterr().err
+    # all of it is known by now
+    assert main(["summary", str(run), "--scheduler", "foo"]) == 2
+    assert "no Dask scheduler answers at foo" in capsys.readouterr().err
     assert main(["summary", str(run), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "distributed", None)
