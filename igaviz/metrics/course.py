@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,16 @@ DEEPEST: Final = 1e8
 
 _EDGES: Final = (1.0, 99.0)
 """Percentiles between which a scale runs, so that one outlier doesn't flatten it."""
+
+
+class AtLast(NamedTuple):
+    """What `heads` heads have of a metric at `step`: their median, the least and the largest."""
+
+    step: int
+    heads: int
+    median: float
+    least: float
+    largest: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +64,20 @@ class Course:
 
     def last(self, metric: str) -> float:
         """The last number of `of_run`; NaN where it has none."""
-        found = self.of_run(metric)
+        found = self.at_last(metric)
+        return math.nan if found is None else found.median
+
+    def at_last(self, metric: str) -> AtLast | None:
+        """The median and the range over all heads at the last step that has numbers, if any."""
+        finite = np.isfinite(self._of(metric)).any(axis=(1, 2))
+        if not finite.any():
+            return None
+        place = int(np.flatnonzero(finite)[-1])
+        found = self._of(metric)[place]
         known = found[np.isfinite(found)]
-        return float(known[-1]) if len(known) else math.nan
+        middle = float(self.of_run(metric)[place])
+        ends = float(known.min()), float(known.max())
+        return AtLast(int(self.steps[place]), len(known), middle, *ends)
 
     def _of(self, metric: str) -> Floats:
         shape = len(self.steps), len(self.layers), len(self.heads)

@@ -13,6 +13,7 @@ import pytest
 
 from igaviz.checks import Severity, Verdict
 from igaviz.checks.finding import NOT_JUDGED
+from igaviz.checks.wording import percent, span
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
 from igaviz.figures import theme
@@ -21,6 +22,7 @@ from igaviz.report.html import write_page
 from igaviz.report.html.colours import GLYPHS
 from igaviz.report.html.data import factor, numbers_base64
 from igaviz.survey.page import Page, PageRun, page
+from igaviz.survey.summary import summary_rows
 
 EVIL = "<script>alert(1)<"  # a folder's name can't hold a slash: `</script>` needs two
 CHROMIUM = next(
@@ -74,6 +76,10 @@ def tab(browser, file):
     assert [url for url in opened.asked if not url.startswith("data:")] == [file.as_uri()]
 
 
+def runs_of(file):
+    return [file.parent / name for name in (EVIL, "script>&amp;sick")]
+
+
 def text(tab, selector):
     return tab.locator(selector).first.inner_text()
 
@@ -110,6 +116,21 @@ def test_the_sick_run_is_shown_first(tab):
     assert strip.get_attribute("aria-label").endswith("from step 100 to 300: sick since step 200")
     assert strip.locator("rect.error").count() == 1
     assert not tab.locator(".strip").nth(1).locator("rect.error").count()
+
+
+def test_what_geometry_moves_and_what_to_do_come_before_all_that_is_to_be_looked_at(tab, file):
+    titles = tab.locator("h1, h2").all_inner_texts()[1:]
+    assert titles[:5] == ["Runs", "Findings", "Layers and heads", "Over the steps", "Runs compared"]
+    assert titles[5:] == ["Figures of the chosen head", "What the numbers mean"]
+    rows = [r for r in summary_rows(open_dump(*runs_of(file)), by="head") if r.step == 300]
+    told = tab.locator(".effects div").all_inner_texts()
+    for name, said in zip(("script>&amp;sick", EVIL), told, strict=True):
+        effects = [r.values["geometry_effect"] for r in rows if r.run == name]
+        assert len(effects) == 6
+        assert said.split("\n")[0] == f"Geometry moves in {name}"
+        assert f"\n{percent(np.median(effects))} of attention\n" in said
+        assert said.endswith(f"the median of 6 heads at step 300\nby head {span(effects, percent)}")
+    assert text(tab, "#courses h3") == "geometry effect"
 
 
 def test_the_slider_and_the_arrows_change_the_step(tab):
@@ -158,10 +179,7 @@ def test_a_head_is_chosen_by_keyboard_and_by_click(tab):
 
 def test_the_page_shows_what_was_measured(tab, file):
     tab.select_option("#metric", "geometry_effect")
-    dump = open_dump(*(file.parent / name for name in (EVIL, "script>&amp;sick")))
-    from igaviz.survey.summary import summary_rows
-
-    rows = [r for r in summary_rows(dump) if r.run == EVIL and r.step == 300]
+    rows = [r for r in summary_rows(open_dump(*runs_of(file))) if r.run == EVIL and r.step == 300]
     tab.select_option("#run", "0")
     for row in rows:
         shown = tab.locator(f'.cell[data-row="{row.layer}"][data-column="{row.head}"]').inner_text()
@@ -275,7 +293,7 @@ def test_paper_is_light_says_what_it_shows_and_cuts_nothing(tab):
     tab.select_option("#metric", "entropy")
     tab.emulate_media(color_scheme="dark", media="print")
     tab.set_viewport_size({"width": 695, "height": 1000})
-    tab.wait_for_timeout(REST)
+    tab.wait_for_function("[...document.querySelectorAll('.plot')].every((p) => p.layout.width)")
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert text(tab, "#shown").endswith("(train), entropy, nat, step 300, maps")
     unused = "#step, #run, #metric, #theme, .show, section:has(> details:only-child)"
@@ -286,8 +304,7 @@ def test_paper_is_light_says_what_it_shows_and_cuts_nothing(tab):
     assert all(drawn <= there for there, drawn in tab.evaluate(wide))
     tab.emulate_media(color_scheme="light", media="screen")
     tab.set_viewport_size({"width": 1400, "height": 1000})
-    tab.wait_for_timeout(REST)
-    assert all(drawn is None for _, drawn in tab.evaluate(wide))
+    tab.wait_for_function("[...document.querySelectorAll('.plot')].every((p) => !p.layout.width)")
 
 
 def test_a_narrow_screen_never_scrolls_sideways(tab):

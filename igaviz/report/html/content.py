@@ -13,7 +13,7 @@ from igaviz.checks import Severity, Verdict, verdict_of, worst
 from igaviz.checks.explain import explain_check
 from igaviz.checks.finding import Finding
 from igaviz.checks.telling import telling
-from igaviz.checks.wording import number
+from igaviz.checks.wording import counted, number, percent, span
 from igaviz.metrics import METRICS
 from igaviz.report.grouped import Group, Heads, grouped, head_counts, numbers, places
 from igaviz.report.headline import headline
@@ -21,8 +21,8 @@ from igaviz.report.html.colours import LABELS, MARKS, MOST_LINES, kind_of
 from igaviz.survey.page import Page, PageRun
 
 OVERVIEW = (
-    ("gamma", "γ"),
     ("geometry_effect", "geometry effect"),
+    ("gamma", "γ"),
     ("geometry_ratio", "geometry ratio"),
     ("saturation", "saturation"),
     ("self_mass", "self mass"),
@@ -56,6 +56,7 @@ def content(page: Page) -> dict[str, Any]:
     by_numbers = [run["severity"] for run in runs if not run["mapped"]]
     said = ["none" if severity is None else str(severity), *by_numbers]
     rules = [run for run in runs if run["information"]]
+    effects = [run for run in worst_first if run["effect"]]
     return {
         "headline": text,
         "title": title,
@@ -67,6 +68,8 @@ def content(page: Page) -> dict[str, Any]:
         "runs": runs,
         "worst_first": worst_first,
         "crowded": crowded(page),
+        "effects": effects[:_TOLD],
+        "further_effects": len(effects[_TOLD:]),
         "rules": _first(rules),
         "further_rules": rules[len(_first(rules)) :],
         "creators": sorted({run["creator"] for run in runs if run["creator"]}),
@@ -163,6 +166,7 @@ def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
         "creator": run.creator,
         "folder": run.folder,
         "numbers": [_last(run, name) for name, _ in OVERVIEW],
+        "effect": _effect(run),
         "information": said.get(run.run, ""),
     }
 
@@ -198,6 +202,22 @@ def _rounded(*numbers: float) -> tuple[float, ...]:
 def _last(run: PageRun, name: str) -> str:
     value = run.course.last(name)
     return number(value) if value == value else "–"
+
+
+def _effect(run: PageRun) -> dict[str, str] | None:
+    """How much of attention geometry moves at the last step that has it, in words; None: nowhere.
+
+    `median` over `heads` heads, and the `range` of their numbers.
+    """
+    found = run.course.at_last("geometry_effect")
+    if found is None:
+        return None
+    return {
+        "median": percent(found.median),
+        "range": span((found.least, found.largest), percent),
+        "heads": counted(found.heads, "head"),
+        "step": f"{found.step:,}",
+    }
 
 
 def _tally(verdicts: list[Verdict]) -> list[tuple[str, int]]:

@@ -17,7 +17,7 @@ from igaviz.report.html.colours import LABELS, MARKS, kind_of, palettes
 from igaviz.report.html.content import crowded, run_verdict
 from igaviz.survey.page import Page, PageRun
 
-TRAJECTORIES = ("gamma", "geometry_ratio", "entropy", "saturation")
+TRAJECTORIES = ("geometry_effect", "gamma", "geometry_ratio", "entropy", "saturation")
 """The metrics whose course over the steps the page always shows."""
 
 _HALF_LIMIT = 60_000.0
