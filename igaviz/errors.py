@@ -7,6 +7,7 @@ bug. The command line turns them into one or two plain lines and the exit code t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class IgavizError(Exception):
@@ -62,6 +63,11 @@ class OutputError(IgavizError):
     @classmethod
     def unwritable(cls, path: object, error: Exception) -> OutputError:
         """The one that says why nothing can be written to `path`, or below it."""
+        if isinstance(error, FileNotFoundError):
+            return cls(
+                f"{path}: can't write there (there is no folder {Path(str(path)).parent})",
+                hint="make the folder first, or name another",
+            )
         reason = getattr(error, "strerror", None) or str(error)
         return cls(
             f"{path}: can't write there ({reason.lower()})",

@@ -50,9 +50,15 @@ def gather(
     """The dump at `paths` and what to take of it; where `joined`, the paths are those of parts."""
     from igaviz.cli.console import progress
     from igaviz.survey.join_parts import Joined, join_parts
+    from igaviz.survey.part_file import is_part
     from igaviz.survey.plan import Choice
 
     if not joined:
+        for path in filter(is_part, paths):
+            raise UsageError(
+                f"{path}: a part that --part printed, no dump",
+                hint="join parts with --from, all of them at once",
+            )
         return Joined(options.open_paths(paths, workers), choice, radius, workers)
     if choice != Choice() or radius != 8.0:
         raise UsageError(

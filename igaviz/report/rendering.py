@@ -43,7 +43,7 @@ def print_rendering(rendering: Rendering, console: Console) -> None:
     """
     print_paths(console, [picture.path for picture in rendering.pictures])
     maps = {p.shown: p.verdict for p in rendering.pictures if p.shown.head is not None}
-    verdicts = ", ".join(
+    verdicts = "; ".join(
         f"{count} {words}" for words, count in Counter(maps.values()).most_common()
     )
     said = counted(len(rendering.pictures), "picture")

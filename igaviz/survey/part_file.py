@@ -24,6 +24,8 @@ from igaviz.survey.known import Measured
 from igaviz.survey.part import Part
 
 SCHEMA = "igaviz.part/1"
+_BEGINS = b'"igaviz.part/'
+_HEAD = 200  # bytes, in which the schema is named
 
 MAX_LINE = 2**30
 """Longer lines than this are not read."""
@@ -191,6 +193,15 @@ class NotWholeError(DumpError):
     def __reduce__(self) -> tuple[object, ...]:
         """Cross a process border with the part."""
         return NotWholeError, (Path(self.path), self.part)
+
+
+def is_part(path: Path) -> bool:
+    """Whether the file at `path` begins as a part does."""
+    try:
+        with path.open("rb") as file:
+            return _BEGINS in file.readline(_HEAD)
+    except OSError:
+        return False
 
 
 def read_part(path: Path) -> PartFile:

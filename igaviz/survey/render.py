@@ -20,7 +20,16 @@ from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.asked import asked, tasks_of
 from igaviz.survey.measured import Progress
 from igaviz.survey.part import Part
-from igaviz.survey.pictures import Namer, PictureTask, Shown, Style, draw, one_by_one, resolve
+from igaviz.survey.pictures import (
+    Namer,
+    PictureTask,
+    Shown,
+    Style,
+    draw,
+    of_scope,
+    one_by_one,
+    resolve,
+)
 from igaviz.survey.plan import Choice, LayerTask
 from igaviz.survey.workers import Jobs, Workers, run_tasks
 
@@ -96,14 +105,15 @@ def render(
     severity: `measuring` hears of that, `progress` of the pictures. The parts of `part.of` draw
     each picture once between them, and each measures what its own need. Raises `SelectionError`
     for an empty selection, `OutputError` where a picture exists already and `force` is not set, or
-    where `out` can't be written, `UsageError` for a metric that there is not.
+    where `out` can't be written, `UsageError` for a metric that there is not, or that no chosen
+    figure shows.
     """
     out = Path(out)
     _check_metric(style)
     namer = Namer(dump, out, style)
     wanted = asked(dump, choice, over_steps, style, part)
-    check_output(out, wanted.paths(namer), force)
     check_residues(wanted.tasks, style)
+    check_output(out, wanted.paths(namer), force)
     damaged: list[Damage] = []
     work = tasks_of(wanted, namer, style, jobs=jobs, damaged=damaged, progress=measuring)
     return draw_tasks(work, damaged, style, jobs, progress)
@@ -153,13 +163,18 @@ def _check_metric(style: Style) -> None:
     names = tuple(metric_names())
     if style.metric is not None and style.metric not in names:
         raise UsageError(f"no metric {style.metric!r}", hint=f"there are {', '.join(names)}")
+    if style.metric is not None and not of_scope(style.figures, "step", "run"):
+        raise UsageError(
+            f"no chosen figure shows {style.metric}: heads and trajectory show a metric",
+            hint="choose one of them with --figure, or leave the metric out",
+        )
 
 
 def check_output(out: Path, paths: Sequence[Path], force: bool) -> None:
     """Raise `OutputError` where one of `paths` is there, or can't be written below `out`."""
     existing = [path for path in paths if path.exists()]
     if existing and not force:
-        others = f" and {len(existing) - 1} others" if len(existing) > 1 else ""
+        others = f" and {len(existing) - 1:,} more" if len(existing) > 1 else ""
         raise OutputError(f"{existing[0]}{others}: already there", hint="overwrite with --force")
     try:
         for folder in sorted({path.parent for path in paths}):

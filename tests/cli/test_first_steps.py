@@ -87,11 +87,13 @@ def test_a_comparison_names_its_runs_apart(said, tmp_path):
     assert (found["a"]["run"], found["b"]["run"]) == ("a/run", "b/run")
 
 
-def test_what_there_is_is_written_as_the_help_writes_it(said, run):
+def test_what_there_is_is_written_as_the_help_writes_it(said, run, tmp_path):
     _, out, _ = said("info", run)
     assert "maps at steps 100, 1500; numbers every 30 from 30 to 1500" in out
     _, _, errors = said("summary", run, "--step", "400")
     assert errors[0].endswith("maps at steps 100, 1500; numbers every 30 from 30 to 1500")
+    (tmp_path / "attention_vis/step_000001500").mkdir(parents=True)
+    (tmp_path / "attention_vis/step_000001500/layer0_attention_overview_b0_h0.png").touch()
     _, _, errors = said("render", run, "--layer", "0", "--residues", "300-400")
     assert errors[0].endswith("no residue 300-400: there are residues 2-85")
 
@@ -119,7 +121,28 @@ def test_where_nothing_can_be_written_every_verb_says_so_alike(arguments, said, 
     ]
 
 
+@pytest.mark.parametrize("words", [("merge", "--out"), ("summary", "--jobs", "1", "--html")])
+def test_a_folder_that_is_not_there_is_said_to_be_missing(words, said, tmp_path):
+    bare.write(tmp_path / "x.h5", layers=1, heads=1)
+    code, _, errors = said(words[0], "x.h5", *words[1:], "no/x.h5")
+    assert code == 2
+    assert errors == [
+        "igaviz: no/x.h5: can't write there (there is no folder no)",
+        "hint: make the folder first, or name another",
+    ]
+
+
+def test_a_metric_that_no_chosen_figure_shows_is_refused(said, tmp_path):
+    bare.write(tmp_path / "x.h5", layers=1, heads=1)
+    code, _, errors = said("render", "x.h5", "--metric", "entropy")
+    assert code == 2
+    assert "heads and trajectory show a metric" in errors[0]
+    assert not (tmp_path / "attention_vis").exists()
+
+
 def test_a_page_is_no_folder(said, tmp_path):
     bare.write(tmp_path / "x.h5", layers=1, heads=1)
     _, _, errors = said("summary", "x.h5", "--html", tmp_path)
     assert errors[0] == f"igaviz: {tmp_path}: is a folder"
+    code, _, errors = said("summary", "x.h5", "--html", "-")
+    assert (code, errors[0]) == (2, "igaviz: a page is a file: - is none")

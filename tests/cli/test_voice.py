@@ -93,10 +93,10 @@ def test_of_many_pictures_the_first_are_named_and_the_others_counted():
             Path("out") / f"step_{step}" / f"layer0_grid_b0_h{head}.png",
             "grid",
             Shown("run", "train", step, 0, 0, 0, head),
-            "healthy",
+            verdict,
             "healthy",
         )
-        for step, heads in ((1, 12), (2, 13))
+        for step, heads, verdict in ((1, 12, "healthy"), (2, 13, "healthy, geometry not judged"))
         for head in range(heads)
     ]
     out = io.StringIO()
@@ -104,7 +104,8 @@ def test_of_many_pictures_the_first_are_named_and_the_others_counted():
     lines = out.getvalue().splitlines()
     assert sum(line.startswith("out/step_1/layer0_grid") for line in lines) == 12
     assert sum(line.startswith("out/step_2/layer0_grid") for line in lines) == 3
-    assert lines[-2:] == ["and 10 more in out/step_2", "25 pictures of 25 maps (25 healthy)"]
+    verdicts = "13 healthy, geometry not judged; 12 healthy"
+    assert lines[-2:] == ["and 10 more in out/step_2", f"25 pictures of 25 maps ({verdicts})"]
 
 
 def test_a_bar_appears_though_nothing_is_done_yet_and_goes_with_the_work(monkeypatch):

@@ -222,7 +222,8 @@ def test_parts_that_do_not_belong_together(there, tmp_path, capsys):
         igaviz.join_parts(tmp_path / "old.jsonl")
 
 
-def test_options_that_belong_to_joining_or_to_measuring(there, capsys):
+def test_options_that_belong_to_joining_or_to_measuring(there, tmp_path, capsys):
+    measured(capsys, tmp_path, 1)
     for words in (
         ("summary", "one", "--part", "1/2", "--by", "run"),
         ("summary", "one", "--part", "1/2", "--html", "x.html"),
@@ -230,10 +231,12 @@ def test_options_that_belong_to_joining_or_to_measuring(there, capsys):
         ("diagnose", "one", "--part", "1/2", "--json"),
         ("summary", "one", "--part", "3/2"),
         ("summary", "--from", "x.jsonl", "--step", "last"),
+        ("summary", str(tmp_path / "1.jsonl")),
     ):
         code, out, errors = said(capsys, *words)
         assert (code, out) == (2, "")
         assert "hint:" in errors
+    assert "1.jsonl: a part that --part printed, no dump\nhint: join parts with --from" in errors
 
 
 def test_shards_that_come_while_parts_are_measured(folder, tmp_path, capsys):

@@ -254,6 +254,6 @@ def test_a_worker_that_sees_another_file_system_names_what_it_could_not_write(tm
     (task,) = tasks_of(asked(dump, ALL, ALL, style), Namer(dump, out, style), style, damaged=[])
     path = out / "step_000000100/layer0_attention_overview_b0_h0.png"
     assert draw(task, style, str(tmp_path)).failed == (
-        (path, "can't write there (no such file or directory)"),
+        (path, f"can't write there (there is no folder {(tmp_path / path).parent})"),
     )
     assert not (tmp_path / "out").exists()

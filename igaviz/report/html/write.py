@@ -41,8 +41,8 @@ class PageFile:
 def check_output(path: Path, *, force: bool) -> None:
     """Raises before any work what would fail after it.
 
-    `UsageError` for a package that is missing, `OutputError` where something is there already or
-    nothing can be written.
+    `UsageError` for a package that is missing and for `-`, `OutputError` where something is there
+    already or nothing can be written.
     """
     for package in ("jinja2", "plotly"):
         try:
@@ -52,6 +52,8 @@ def check_output(path: Path, *, force: bool) -> None:
                 f"a page needs the package {package}",
                 hint="pip install '.[html]' in the clone of igaviz, or pip install jinja2 plotly",
             ) from error
+    if str(path) == "-":
+        raise UsageError("a page is a file: - is none", hint="name one, such as report.html")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder", hint="name a file, such as report.html")
     for there in (path, _beside(path)):
