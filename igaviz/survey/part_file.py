@@ -197,6 +197,8 @@ class NotWholeError(DumpError):
 
 def is_part(path: Path) -> bool:
     """Whether the file at `path` begins as a part does."""
+    if not path.is_file():  # opening a pipe would wait for who writes into it
+        return False
     try:
         with path.open("rb") as file:
             return _BEGINS in file.readline(_HEAD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -90,6 +91,10 @@ def _missing(path, good):
     pass
 
 
+def _pipe(path, good):
+    os.mkfifo(path)
+
+
 def _changed(change, n=30):
     def make(path, good):
         bare.write(path, layers=1, n=n, change=change)
@@ -115,6 +120,7 @@ FILES = {
     "truncated": _truncated,
     "other HDF5": _other_hdf5,
     "folder of nothing": _folder,
+    **({"pipe": _pipe} if hasattr(os, "mkfifo") else {}),
     "newer version": _changed(lambda file: file.attrs.__setitem__("format_version", "2.0")),
     "no version": _changed(lambda file: file.attrs.__delitem__("format_version")),
     "unknown unit": _changed(lambda file: file.attrs.__setitem__("length_unit", "furlong")),
