@@ -82,7 +82,7 @@ def test_paths_are_texts_too(path, tmp_path):
     assert igaviz.draw_differences(compared, out=str(tmp_path / "d")).pictures
     (tmp_path / "checks.toml").write_text('ignore = ["D101"]')
     assert igaviz.Settings.of(file=str(tmp_path / "checks.toml")).ignore == {"D101"}
-    with pytest.raises(OutputError, match=r"can't write there \(no such file or directory\)"):
+    with pytest.raises(OutputError, match=r"can't write there \(there is no folder"):
         igaviz.merge(dump, out=tmp_path / "none" / "x.h5")
 
 

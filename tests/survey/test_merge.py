@@ -300,7 +300,7 @@ def test_nothing_is_overwritten(tmp_path, capsys):
     for out, words in {
         "old.h5": "already there",
         "folder.h5": "already there",
-        "none/x.h5": "no such file or directory",
+        "none/x.h5": "there is no folder",
         "a.h5": "one of the shards",
         "x.hdf": "would not take it for a shard",
     }.items():
