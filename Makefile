@@ -25,7 +25,7 @@ test: $(TEST)/installed ## lint, type check, tests
 	$(TEST)/bin/ruff check igaviz tests
 	$(TEST)/bin/ruff format --check igaviz tests
 	$(TEST)/bin/mypy
-	$(TEST)/bin/python -m pytest -n 2 --dist loadfile
+	$(TEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 $(TEST)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TEST)
