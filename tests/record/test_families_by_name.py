@@ -190,6 +190,10 @@ def test_query_points_are_counted_by_the_shape_that_makes_them(tmp_path):
             told = OpenFoldLike(keys_apart=True, heads_last=False)
             ones = torch.ones(HEADS)
             torch.testing.assert_close(family.gamma(layer, ones), family.gamma(told, ones))
+    layer.linear_q_points = nn.Linear(WIDTH, HEADS * POINTS * 3)
+    for elsewhere in (nn.Parameter(torch.zeros(0)), nn.UninitializedParameter()):
+        layer.head_weights = elsewhere  # on other ranks, or not made yet
+        assert family_of(layer) is None
 
 
 @pytest.mark.parametrize("heads_last", [False, True])

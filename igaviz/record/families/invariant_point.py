@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+from torch.nn.parameter import is_lazy
 
 from igaviz.record.families.family import (
     AttentionCall,
@@ -84,8 +85,11 @@ def _query_points(module: nn.Module) -> int | None:
         if isinstance(points, int) and points > 0:
             return points
     features = getattr(module.linear_q_points, "out_features", None)
-    if not isinstance(features, int):
+    weights = parameter(module, "head_weights")
+    # Weights that a lazy module makes later, or that lie on other ranks, tell no number of heads.
+    heads = 0 if is_lazy(weights) else weights.numel()
+    if not isinstance(features, int) or not heads:
         return None
     # Three coordinates of each point of each head.
-    points, left = divmod(features, 3 * parameter(module, "head_weights").numel())
+    points, left = divmod(features, 3 * heads)
     return points if points and not left else None
