@@ -20,7 +20,7 @@ from igaviz.checks.settings import Settings
 from igaviz.checks.silence import MIN_STEP, SILENCES
 from igaviz.checks.table import find_check
 from igaviz.format import PROBE_PHASE
-from igaviz.metrics.inputs import SAME, Alike, Inputs, alike, least_alike
+from igaviz.metrics.inputs import SAME, Sameness
 from igaviz.metrics.sketch import Sketch, moved
 from igaviz.metrics.trend import average_ranks
 
@@ -40,12 +40,11 @@ _Sketches = Mapping[tuple[int, int, int], Sketch]
 class Course:
     """How a layer went over the steps of a run and phase; steps come in any order.
 
-    `alike` says whether every step had the batch items of the one that came first (`inputs`).
+    `items` says whether every step had the same batch items.
     """
 
     means: dict[int, Mapping[str, float]] = field(default_factory=dict)
-    inputs: Inputs | None = None
-    alike: Alike = SAME
+    items: Sameness = field(default_factory=Sameness)
     first: tuple[int, _Sketches] | None = None
     last: tuple[int, _Sketches] | None = None
     steps: int = 0
@@ -58,10 +57,7 @@ class Course:
         if len(self.means) > MAX_STEPS:
             for other in sorted(self.means)[1:-1:2]:
                 del self.means[other]
-        if self.inputs is None:
-            self.inputs = verdict.inputs
-        fixed = verdict.phase == PROBE_PHASE
-        self.alike = least_alike((self.alike, alike(self.inputs, verdict.inputs, fixed=fixed)))
+        self.items.add(verdict.inputs, fixed=verdict.phase == PROBE_PHASE)
         if self.first is None or step < self.first[0]:
             self.first = step, verdict.sketches
         if self.last is None or step > self.last[0]:
@@ -82,7 +78,7 @@ class Course:
 
 def trend_findings(course: Course, layer: LayerVerdict, settings: Settings) -> Iterator[Finding]:
     """What the selected checks on trends say of `layer`, which is the last step of `course`."""
-    if layer.step < MIN_STEP or course.alike != SAME:
+    if layer.step < MIN_STEP or course.items.alike != SAME:
         return
     if settings.runs(GETTING_SICK) and not _SICK_ALREADY & layer.shown:
         yield from _getting_sick(course, layer, settings)
@@ -107,7 +103,8 @@ def unjudged_trends(
 
 def _unlike(course: Course) -> str:
     """Why the steps of a course can't be compared; empty where they can."""
-    return "items differ between steps" if course.alike.differ else course.alike.why
+    alike = course.items.alike
+    return "items differ between steps" if alike.differ else alike.why
 
 
 def _least_points(settings: Settings) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from igaviz.metrics.data import Measurement
@@ -86,6 +87,25 @@ def by_place(a: Inputs, b: Inputs, *, fixed: bool = False) -> Mapping[tuple[int,
 def least_alike(found: Collection[Alike]) -> Alike:
     """Of several answers the one that holds for all of them: `SAME` where all are, or none is."""
     return max(found, key=lambda one: (one.differ is not False, bool(one.differ)), default=SAME)
+
+
+@dataclass
+class Sameness:
+    """Whether recordings are all of the same items, in whatever order they come: `alike`.
+
+    Each is compared with the first of those that told as much, name or clean structure: one that
+    tells little is like two that differ.
+    """
+
+    alike: Alike = SAME
+    seen: dict[object, Inputs] = field(default_factory=dict)
+
+    def add(self, inputs: Inputs, *, fixed: bool) -> None:
+        """Take one recording into account; `fixed` as for `alike`."""
+        told = frozenset((i.rank, i.batch, bool(i.name), i.clean) for i in inputs)
+        self.seen.setdefault(told, inputs)
+        found = [alike(before, inputs, fixed=fixed) for before in self.seen.values()]
+        self.alike = least_alike((self.alike, *found))
 
 
 def _alike(one: Input, other: Input, *, fixed: bool) -> Alike:

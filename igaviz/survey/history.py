@@ -13,7 +13,7 @@ from igaviz.dump import Damage, Dump, LayerEntry, Run
 from igaviz.format import PROBE_PHASE
 from igaviz.metrics import Measurement
 from igaviz.metrics.history import History, Moment, telling, tracks_of
-from igaviz.metrics.inputs import SAME, UNKNOWN, Alike, Inputs, alike, inputs_of, least_alike
+from igaviz.metrics.inputs import UNKNOWN, Alike, Inputs, Sameness, inputs_of, least_alike
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.lines import as_measurements, assumed, thinned
@@ -123,23 +123,26 @@ def _entries(line: TimeLine) -> tuple[LayerEntry, ...]:
 
 @dataclass
 class _Items:
-    """Whether the items of a time line stay the same: those of each layer with maps, by `first`.
+    """Whether the items of a time line stay the same, layer by layer: those of maps.
 
     They do in a probe, whose items are `fixed`, where nothing shows that they don't.
     """
 
     fixed: bool
-    first: dict[int, Inputs] = field(default_factory=dict)
-    alike: Alike = SAME
+    layers: dict[int, Sameness] = field(default_factory=dict)
+    numbers_alone: bool = False
 
     def add(self, layer: int, inputs: Inputs) -> None:
-        first = self.first.setdefault(layer, inputs)
-        self.alike = least_alike((self.alike, alike(first, inputs, fixed=self.fixed)))
+        self.layers.setdefault(layer, Sameness()).add(inputs, fixed=self.fixed)
 
     def add_unknown(self) -> None:
         """A line of a scalars file, which doesn't say what it is of, was taken into account."""
-        if not self.fixed:
-            self.alike = least_alike((self.alike, UNKNOWN))
+        self.numbers_alone = True
+
+    @property
+    def alike(self) -> Alike:
+        unknown = [UNKNOWN] if self.numbers_alone and not self.fixed else []
+        return least_alike([*(layer.alike for layer in self.layers.values()), *unknown])
 
 
 def _of_maps(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 
 import bare
 import pytest
@@ -58,6 +59,21 @@ def test_every_verb_says_the_same(tmp_path, last, differ, why):
     assert (comparison.items_differ, history.items_differ) == (differ, differ)
     assert set(comparison.unlike.values()) == ({why} if why else set())
     assert skipped == ({"items differ between steps" if differ else why} if why else set())
+
+
+@pytest.mark.parametrize("order", [*permutations(["", "a", "b"])], ids=",".join)
+def test_a_step_without_a_name_does_not_make_two_names_one(tmp_path, order):
+    """Steps are compared in the order they come, which is any."""
+
+    def change(file):
+        for step, name in zip(STEPS, order, strict=True):
+            file[f"steps/{step:09d}"].attrs["phase"] = "probe"
+            file[f"steps/{step:09d}/batch/0"].attrs["name"] = name
+
+    dump = igaviz.open_dump(bare.write(tmp_path / "a.h5", steps=STEPS, layers=1, change=change))
+    (history,) = igaviz.histories(dump)
+    skipped = {s.reason for s in igaviz.diagnose(dump).skipped if s.id == "D211"}
+    assert (history.items_differ, skipped) == (True, {"items differ between steps"})
 
 
 def test_what_can_not_be_told_is_said_with_what_to_do(tmp_path, capsys):
