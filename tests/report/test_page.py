@@ -80,6 +80,15 @@ def runs_of(file):
     return [file.parent / name for name in (EVIL, "script>&amp;sick")]
 
 
+def wait_until(tab, condition):
+    """Wait until JavaScript gives true; the page's policy forbids Playwright's own way."""
+    for _ in range(300):
+        if tab.evaluate(condition):
+            return
+        tab.wait_for_timeout(100)
+    raise AssertionError(f"never so: {condition}")
+
+
 def text(tab, selector):
     return tab.locator(selector).first.inner_text()
 
@@ -293,7 +302,7 @@ def test_paper_is_light_says_what_it_shows_and_cuts_nothing(tab):
     tab.select_option("#metric", "entropy")
     tab.emulate_media(color_scheme="dark", media="print")
     tab.set_viewport_size({"width": 695, "height": 1000})
-    tab.wait_for_function("[...document.querySelectorAll('.plot')].every((p) => p.layout.width)")
+    wait_until(tab, "[...document.querySelectorAll('.plot')].every((p) => p.layout.width)")
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert text(tab, "#shown").endswith("(train), entropy, nat, step 300, maps")
     unused = "#step, #run, #metric, #theme, .show, section:has(> details:only-child)"
@@ -304,7 +313,7 @@ def test_paper_is_light_says_what_it_shows_and_cuts_nothing(tab):
     assert all(drawn <= there for there, drawn in tab.evaluate(wide))
     tab.emulate_media(color_scheme="light", media="screen")
     tab.set_viewport_size({"width": 1400, "height": 1000})
-    tab.wait_for_function("[...document.querySelectorAll('.plot')].every((p) => !p.layout.width)")
+    wait_until(tab, "[...document.querySelectorAll('.plot')].every((p) => !p.layout.width)")
 
 
 def test_a_narrow_screen_never_scrolls_sideways(tab):
@@ -332,9 +341,7 @@ def test_pictures_beyond_the_size_are_files_beside_the_page(tmp_path, browser):
     opened.evaluate(
         "document.querySelectorAll('#figures img').forEach((i) => { i.loading = 'eager'; })"
     )
-    opened.wait_for_function(
-        "[...document.querySelectorAll('#figures img')].every((i) => i.complete)"
-    )
+    wait_until(opened, "[...document.querySelectorAll('#figures img')].every((i) => i.complete)")
     widths = opened.evaluate(
         "[...document.querySelectorAll('#figures img')].map((i) => i.naturalWidth)"
     )
@@ -520,7 +527,7 @@ def test_many_runs_are_lines_in_the_colours_of_their_verdicts(crowd):
         """document.querySelector('#compare .plot')
         .emit('plotly_click', { points: [{ curveNumber: 0 }] })"""
     )
-    crowd.wait_for_function("document.querySelector('#run').selectedOptions[0].text[3] !== '4'")
+    wait_until(crowd, "document.querySelector('#run').selectedOptions[0].text[3] !== '4'")
     assert text(crowd, "#lines .shown").strip() == f"{lines[0][0]} (train)"
 
 
