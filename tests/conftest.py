@@ -37,7 +37,7 @@ _LONGEST = (
     "test_compile.py",
     "test_cluster.py",
 )
-"""Files that begin first: of two workers one would else end minutes after the other."""
+"""Files that begin first: one that begins last is waited for by the other worker."""
 
 
 def _share(name: str) -> None:
