@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -17,6 +18,15 @@ from igaviz.metrics.values import Columns, Missing, Result, quotients
 
 NO_LOCAL = "no local pairs"
 NO_GLOBAL = "no global pairs"
+
+_DROPPED = 13
+"""The last bits of a float32 that float16 has no room for."""
+
+_BEYOND_TABLE = 2**31 | 2**_DROPPED - 1
+"""Any of these bits is set in a weight that is negative, or has more digits than float16."""
+
+_INFINITE = 0x7F800000
+"""The bits of infinity in float32: all that is finite is below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +61,7 @@ class AttentionRows:
         flat(others)[:, groups.diagonal] = 0
         return cls(
             own=attention.own,
-            others=others.sum(axis=2),
+            others=row_sums(others),
             columns=Total(others.sum(axis=1)),
             saturated=saturated(weights),
             entropy=_entropy(weights),
@@ -66,7 +76,7 @@ class AttentionRows:
 
 def saturated(weights: Floats) -> Booleans:
     """[H, Q]: which queries give one key more than 0.9 of their attention."""
-    given: Booleans = np.any(weights > SATURATED, axis=2)
+    given: Booleans = (weights > SATURATED).any(axis=2)
     return given
 
 
@@ -155,6 +165,24 @@ def _moved(weights: Floats, without: Logits) -> Doubles:
 
 
 def _entropy(weights: Floats) -> Doubles:
+    bits = weights.view(np.uint32)
+    if not np.bitwise_or.reduce(bits, axis=None) & _BEYOND_TABLE:
+        return row_sums(_entropies().take(bits >> _DROPPED, mode="wrap")).astype(np.float64)
+    return row_sums(_entropy_terms(weights)).astype(np.float64)
+
+
+def _entropy_terms(weights: Floats) -> Floats:
     logarithms = np.maximum(weights, np.finfo(np.float32).tiny)
     np.log(logarithms, out=logarithms)
-    return -row_products(weights, logarithms)
+    logarithms *= weights
+    return np.negative(logarithms, out=logarithms)
+
+
+@cache
+def _entropies() -> Floats:
+    """−w ln w of every weight from 0 on that has no more digits than float16, by its first bits.
+
+    Most recorded weights are such. Looking one up takes half the time of its logarithm.
+    """
+    bits = np.arange(_INFINITE >> _DROPPED, dtype=np.uint32) << _DROPPED
+    return _entropy_terms(bits.view(np.float32))

@@ -122,11 +122,11 @@ class Contacts:
         before = 0
         for tile in self.tiles:
             rows, columns = slice(tile.start, tile.stop), slice(tile.start, None)
-            products = single[rows, None] * single[columns]
+            products = np.dot(single[rows, None], single[None, columns])  # half of what * takes
             products *= by_total
             both = attention[rows, columns] + _turned(attention[columns, rows])
             both -= products
-            scores = both.take(tile.places)
+            scores = both.take(tile.places, mode="wrap")  # none is outside: not looking is faster
             if len(best) == self.n_residues:  # equal to the least of the chosen comes too late
                 found = np.flatnonzero(scores > best.min())
             else:

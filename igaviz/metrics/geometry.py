@@ -25,7 +25,7 @@ class BiasRows:
 
     A query's pairs are its keys but for itself and masked ones: `n_pairs`, their `pair_sums`, the
     `pair_squares` of what differs from their mean, and the `largest` magnitude. `key_stds` and
-    `near_stds` are as in `Logits`; `local_means` is each row's mean as often as it has local keys.
+    `near_stds` are as in `Centred`; `local_means` is each row's mean as often as it has local keys.
     """
 
     n_pairs: Doubles
@@ -50,7 +50,7 @@ class BiasRows:
         own = np.where(paired, own, 0.0)
         n_pairs, pair_sums = bias.n_keys - paired, bias.row_sums - own
         means = pair_sums / np.maximum(n_pairs, 1)
-        centred = Centred.of(bias.values, means, left_out)
+        centred = Centred.of(bias.values, means, left_out, groups)
         of_own = paired * n_pairs / bias.n_keys * (own - means) ** 2
         magnitude = np.abs(bias.values, out=centred.values)
         flat(magnitude)[:, left_out] = 0
@@ -60,7 +60,7 @@ class BiasRows:
             pair_squares=centred.row_squares,
             largest=magnitude.max(axis=2).astype(np.float64),
             key_stds=np.sqrt((centred.row_squares + of_own) / bias.n_keys),
-            near_stds=bias.near_stds,
+            near_stds=centred.near_stds,
             local_means=groups.n_local * bias.means,
             sums=groups.sums(bias.values),
             counts=groups.counts,
@@ -85,11 +85,11 @@ class ContentRows:
     @classmethod
     def of(cls, logits: Logits) -> ContentRows:
         """Those of `logits`."""
-        centred = Centred.of(logits.values, logits.means, logits.masked)
+        centred = Centred.of(logits.values, logits.means, logits.masked, logits.groups)
         return cls(
             row_squares=centred.row_squares,
             key_stds=np.sqrt(centred.row_squares / logits.n_keys),
-            near_stds=logits.near_stds,
+            near_stds=centred.near_stds,
             saturated=saturated(logits.softmax),
             offset_sums=Total(logits.groups.offset_sums(centred.values)),
             counts=logits.groups.counts,

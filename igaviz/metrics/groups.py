@@ -53,6 +53,15 @@ class Sums:
     local: Doubles
     distant: Doubles
 
+    @classmethod
+    def of(cls, bins: Doubles, by_range: Doubles) -> Sums:
+        """From `bins` and sums [H, 2, 2] of pairs near and far in sequence, distant and local.
+
+        The second are used up: far ones are added to near ones, which are all pairs then.
+        """
+        by_range[:, 0] += by_range[:, 1]
+        return cls(bins, local=by_range[:, :, 1], distant=by_range[:, :, 0])
+
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.bins + other.bins, self.local + other.local, self.distant + other.distant)
 
@@ -220,18 +229,16 @@ class Groups:
         """The sums of non-negative [H, Q, N] `weights` over local and over global pairs; no bins.
 
         Few pairs are local or near in sequence: they are added up and set to 0 in a copy, and what
-        is left are the long-range global ones. Rows of these are added in float32, pairwise.
+        is left are the long-range global ones. Rows of these are added in float32, in 8 lanes.
         """
         aside, kind = self._aside
         left = weights.reshape(len(weights), -1).copy()
         sums = _counted(kind, left.take(aside, axis=1), _KINDS)
         left[:, aside] = 0
-        far = left.reshape(weights.shape).sum(axis=2).sum(axis=1, dtype=np.float64)
-        return Sums(
-            bins=np.zeros((len(weights), 0)),
-            local=np.stack([sums[:, 2] + sums[:, 5], sums[:, 5]], axis=1),
-            distant=np.stack([sums[:, 1] + far, far], axis=1),
-        )
+        far = np.einsum("hij->hi", left.reshape(weights.shape)).sum(axis=1, dtype=np.float64)
+        by_range = sums.reshape(len(weights), 2, 3)[:, :, 1:]
+        by_range[:, 1, 0] = far
+        return Sums.of(np.zeros((len(weights), 0)), by_range)
 
     def offset_sums(self, values: Floats) -> Doubles:
         """[H, 66]: the sums of [H, Q, N] `values` over each residue offset, in float64."""
@@ -271,12 +278,7 @@ class Groups:
         # bin (the first holds pairs beyond all bins) × (near, far in sequence) × (none, distant,
         # local): groups are added up, never subtracted, so that what underflowed to 0 stays 0.
         table = by_class.astype(np.float64, copy=False).reshape(len(by_class), -1, 2, 3)
-        by_range = table.sum(axis=1)
-        return Sums(
-            bins=table[:, 1:, :, 1:].sum(axis=(2, 3)),
-            local=np.stack([by_range[:, :, 2].sum(axis=1), by_range[:, 1, 2]], axis=1),
-            distant=np.stack([by_range[:, :, 1].sum(axis=1), by_range[:, 1, 1]], axis=1),
-        )
+        return Sums.of(table[:, 1:, :, 1:].sum(axis=(2, 3)), table.sum(axis=1)[:, :, 1:])
 
 
 def _counted(classes: Classes, values: Floats, n_classes: int) -> Doubles:

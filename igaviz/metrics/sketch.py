@@ -32,8 +32,8 @@ def sketch(attention: Floats) -> Sketch:
     left, right, uniform = _signs(n)
     seen = attention @ right
     seen -= uniform
-    forms = np.einsum("nk,nk->k", left, seen)
-    return tuple(forms.tolist())
+    seen *= left
+    return tuple(seen.sum(axis=0).tolist())
 
 
 def closest(sketches: Sequence[Sketch]) -> list[float | None]:

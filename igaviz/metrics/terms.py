@@ -21,6 +21,9 @@ SMALL = 32.0
 """Up to this magnitude of S and G, exp(S) × exp(G) stands for exp(S + G): neither overflows, and
 of what a row of them adds up to each is as exact as exp is."""
 
+_ROUNDING = 4 * np.finfo(np.float64).eps
+"""Of a mean of squares, what of it may be rounding."""
+
 _SQUARED = 1e15
 """Up to this magnitude float32 has room for the squares of a row, however long."""
 
@@ -85,26 +88,47 @@ def _magnitude(values: Floats | None) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Centred:
-    """A term less its centres, [H, Q, N], and the sum of its squares in each row, [H, Q]."""
+    """A term less its centres, [H, Q, N], and the sum of its squares in each row, [H, Q].
+
+    `near_stds` [H, Q'] is the standard deviation over near keys, for the queries with 3 of them.
+    """
 
     values: Floats
     row_squares: Doubles
+    near_stds: Doubles
 
     @classmethod
-    def of(cls, values: Floats, centres: Doubles, left_out: Indices) -> Centred:
+    def of(cls, values: Floats, centres: Doubles, left_out: Indices, groups: Groups) -> Centred:
         """`values` [H, Q, N] less `centres` [H, Q], 0 at the flat indices `left_out` of each head.
 
         Two passes in float32: what centring rounds off is below the resolution of `values`, and
         a row of squares adds up to within N/8 ulp (einsum adds in 8 lanes or more). Where that
-        overflows, in float64.
+        overflows, in float64. Near keys are those of `groups`, whether they are left out or not.
         """
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             centred = values - centres[..., None].astype(values.dtype)
+            near_stds = _near_stds(centred, groups)
             flat(centred)[:, left_out] = 0
             squares = row_products(centred, centred)
         if values.dtype == np.float32 and not np.isfinite(squares).all():
-            return cls.of(values.astype(np.float64), centres, left_out)
-        return cls(centred, squares)
+            return cls.of(values.astype(np.float64), centres, left_out, groups)
+        return cls(centred, squares, near_stds)
+
+
+def _near_stds(centred: Floats, groups: Groups) -> Doubles:
+    """[H, Q']: the standard deviations over near keys of a term less the means of its rows.
+
+    From squares and means of them in float64, which has the digits for it once the row's mean is
+    off; what rounding leaves of a constant is none.
+    """
+    near = flat(centred).take(groups.near, axis=1, mode="wrap").astype(np.float64)
+    means = np.add.reduceat(near, groups.near_starts, axis=1) / groups.near_counts
+    near *= near
+    squares = np.add.reduceat(near, groups.near_starts, axis=1) / groups.near_counts
+    means *= means
+    variances = squares - means
+    variances[variances <= _ROUNDING * squares] = 0
+    return np.sqrt(variances)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +149,8 @@ class Logits:
     def n_keys(self) -> Doubles:
         """[Q]: how many keys are not masked."""
         n_queries, n_keys = self.groups.shape
+        if not len(self.masked):
+            return np.full(n_queries, float(n_keys))
         masked = np.bincount(self.masked // max(n_keys, 1), minlength=n_queries)
         left: Doubles = (n_keys - masked).astype(np.float64)
         return left
@@ -133,16 +159,6 @@ class Logits:
     def means(self) -> Doubles:
         """[H, Q]: the mean over the keys that are not masked."""
         return self.row_sums / self.n_keys
-
-    @cached_property
-    def near_stds(self) -> Doubles:
-        """[H, Q']: the standard deviation over near keys, for the queries with 3 of them."""
-        groups = self.groups
-        near = flat(self.values).take(groups.near, axis=1).astype(np.float64)
-        means = np.add.reduceat(near, groups.near_starts, axis=1) / groups.near_counts
-        near -= np.repeat(means, groups.near_counts, axis=1)
-        near *= near
-        return np.sqrt(np.add.reduceat(near, groups.near_starts, axis=1) / groups.near_counts)
 
     @cached_property
     def exponentials(self) -> tuple[Floats, Floats]:
