@@ -24,8 +24,9 @@ class BiasRows:
     """What is known of G by head and query, [H, Q], and in total.
 
     A query's pairs are its keys but for itself and masked ones: `n_pairs`, their `pair_sums`, the
-    `pair_squares` of what differs from their mean, and the `largest` magnitude. `key_stds` and
-    `near_stds` are as in `Centred`; `local_means` is each row's mean as often as it has local keys.
+    `pair_squares` of what differs from their mean; `largest` is the largest magnitude of each block
+    of queries, [H, blocks]. `key_stds` and `near_stds` are the spreads over keys and over near
+    ones; `local_means` is each row's mean as often as it has local keys.
     """
 
     n_pairs: Doubles
@@ -58,7 +59,7 @@ class BiasRows:
             n_pairs=n_pairs,
             pair_sums=pair_sums,
             pair_squares=centred.row_squares,
-            largest=magnitude.max(axis=2).astype(np.float64),
+            largest=flat(magnitude).max(axis=1, keepdims=True).astype(np.float64),
             key_stds=np.sqrt((centred.row_squares + of_own) / bias.n_keys),
             near_stds=centred.near_stds,
             local_means=groups.n_local * bias.means,

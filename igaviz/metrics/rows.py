@@ -19,7 +19,7 @@ from igaviz.metrics.terms import Kind, Terms
 # each array back to the system and takes it anew, page by page, a fifth of the time of a map.
 np.empty(2**20, dtype=np.float64)
 
-_AT_ONCE = 2**16
+_AT_ONCE = 2**17
 """Pairs of so many heads that calls of numpy cost little beside what they do."""
 
 
