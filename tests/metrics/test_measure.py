@@ -192,8 +192,10 @@ def example(n=40, seed=0, scale=1.0):
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
 @pytest.mark.parametrize("two_chains", [False, True])
-def test_every_metric_is_what_the_slow_one_says(scale, two_chains):
+@pytest.mark.parametrize("stored", [np.float32, np.float16])
+def test_every_metric_is_what_the_slow_one_says(scale, two_chains, stored):
     ca, S, G, A = example(scale=scale)
+    A = A.astype(stored)
     where = structure(ca, (np.arange(40) >= 25).astype(np.int64) if two_chains else None)
     found, expected = measured(where, S, G, A), slow(where, S, G, A)
     assert set(expected) == {metric.name for metric in METRICS} == set(found.values)
@@ -252,6 +254,30 @@ def test_rows_with_non_finite_values_are_left_out_and_counted():
     assert values["geometry_ratio"] == pytest.approx(
         np.median(G[kept].std(axis=1) / S[kept].std(axis=1)), rel=1e-5
     )
+
+
+def test_logits_that_are_the_same_for_all_near_keys_do_not_vary_there():
+    ca, S, G, A = example()
+    distance = np.linalg.norm(ca[:, None] - ca[None], axis=-1)
+    S = np.where(distance < 15, np.float32(1 / 3), np.float32(-2000.1) + S)
+    found = measured(structure(ca), S, G, A)
+    assert found.values["geometry_ratio_near"] is None
+    assert found.reasons["geometry_ratio_near"] == "the logits of no query vary"
+    assert found.values["geometry_ratio"] is not None
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.1, 3.0, 200.0, -0.5]))
+def test_the_entropy_is_the_same_however_many_digits_the_weights_have(seed, scale):
+    rng = np.random.default_rng(seed)
+    exact = (scale * rng.dirichlet(np.full(12, 0.1), 12)).astype(np.float16).astype(np.float32)
+    ca, S, G, _ = example(12)
+    one_more = exact.copy()
+    one_more[0, 0] = np.nextafter(exact[0, 0], np.float32(1))  # which float16 hasn't
+    here, there = (measured(structure(ca), S, G, A).values["entropy"] for A in (exact, one_more))
+    assert here == pytest.approx(there, rel=1e-6, abs=1e-6)
+    positive = np.maximum(exact.astype(np.float64), np.finfo(np.float32).tiny)
+    assert here == pytest.approx(-(exact * np.log(positive)).sum(axis=1).mean(), rel=1e-5)
 
 
 def test_a_mask_is_no_sickness():
