@@ -10,9 +10,10 @@ import numpy as np
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.metrics.groups import Counts, Doubles, Sums
+from igaviz.metrics.rowwise import row_products, row_sums
 from igaviz.metrics.table import SATURATED
 from igaviz.metrics.tally import Total
-from igaviz.metrics.terms import Logits, Terms, Weights, flat, row_products, row_sums
+from igaviz.metrics.terms import Logits, Terms, Weights, flat
 from igaviz.metrics.trend import trends
 from igaviz.metrics.values import Columns, Missing, Result, quotients
 
@@ -76,7 +77,7 @@ class AttentionRows:
 
 def saturated(weights: Floats) -> Booleans:
     """[H, Q]: which queries give one key more than 0.9 of their attention."""
-    given: Booleans = (weights > SATURATED).any(axis=2)
+    given: Booleans = np.any(weights > SATURATED, axis=2)
     return given
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats, Structure
 from igaviz.metrics.distance import query_blocks
+from igaviz.metrics.rowwise import row_sums
 from igaviz.metrics.table import BIN_LIMIT, BIN_PAIRS, NEAR_KEYS, NEAR_RADIUS, OFFSET_LIMIT
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ class Groups:
         left = weights.reshape(len(weights), -1).copy()
         sums = _counted(kind, left.take(aside, axis=1), _KINDS)
         left[:, aside] = 0
-        far = np.einsum("hij->hi", left.reshape(weights.shape)).sum(axis=1, dtype=np.float64)
+        far = row_sums(left.reshape(weights.shape)).sum(axis=1, dtype=np.float64)
         by_range = sums.reshape(len(weights), 2, 3)[:, :, 1:]
         by_range[:, 1, 0] = far
         return Sums.of(np.zeros((len(weights), 0)), by_range)

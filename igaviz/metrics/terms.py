@@ -15,6 +15,7 @@ import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans, Floats
 from igaviz.metrics.groups import Doubles, Groups, Indices
+from igaviz.metrics.rowwise import row_products, row_sums
 from igaviz.softmax import exponentials, softmax
 
 SMALL = 32.0
@@ -26,23 +27,6 @@ _ROUNDING = 4 * np.finfo(np.float64).eps
 
 _SQUARED = 1e15
 """Up to this magnitude float32 has room for the squares of a row, however long."""
-
-
-def row_sums(values: Floats) -> Floats:
-    """[H, Q]: the sums of the rows of [H, Q, N], in their own precision.
-
-    As `values.sum(axis=-1)` in half the time: einsum adds in 8 lanes, to within N/8 ulp where no
-    value is negative.
-    """
-    sums: Floats = np.einsum("hij->hi", values)
-    return sums
-
-
-def row_products(values: Floats, others: Floats) -> Doubles:
-    """[H, Q]: the sums over keys of `values` × `others`, both [H, Q, N] (or others [Q, N])."""
-    axes = "ij" if others.ndim == 2 else "hij"
-    products: Doubles = np.einsum(f"hij,{axes}->hi", values, others).astype(np.float64)
-    return products
 
 
 class Kind(NamedTuple):
