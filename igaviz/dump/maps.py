@@ -225,11 +225,9 @@ class _Layer:
         """The maps of `heads`, which are stored one after the other."""
         first = self.entry.heads.index(heads[0])
         places = slice(first, first + len(heads))
-        terms = {name: guard.read(data, places) for name, data in self.stored.items()}
+        terms = {name: _widened(guard.read(data, places)) for name, data in self.stored.items()}
         return [
-            self._map(
-                head, first + k, {name: _widened(values[k]) for name, values in terms.items()}
-            )
+            self._map(head, first + k, {name: values[k] for name, values in terms.items()})
             for k, head in enumerate(heads)
         ]
 

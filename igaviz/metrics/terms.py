@@ -272,8 +272,36 @@ def _stacked(terms: Sequence[Floats | None], queries: slice) -> Floats | None:
     with np.errstate(over="ignore"):
         if len(there) == 1:
             return np.ascontiguousarray(there[0], dtype=np.float32)[None]
+        together = _in_a_row(there)
+        if together is not None:
+            return together
         # what is stacked of columns that lie side by side would do so too, and not be flat
         return np.ascontiguousarray(np.stack(there, dtype=np.float32, casting="same_kind"))
+
+
+def _in_a_row(terms: Sequence[Floats]) -> Floats | None:
+    """`terms` as one array, not copied, where they follow each other in the memory of one.
+
+    Those of a shard do that were read with one call.
+    """
+    whole = terms[0].base
+    if not (
+        isinstance(whole, np.ndarray) and whole.flags.c_contiguous and whole.dtype == np.float32
+    ):
+        return None
+    size = terms[0].size
+    start = _address(terms[0]) - _address(whole)
+    for place, term in enumerate(terms):
+        follows = _address(term) == _address(whole) + start + place * size * whole.itemsize
+        if not (follows and term.base is whole and term.flags.c_contiguous):
+            return None
+    first = start // whole.itemsize
+    return whole.reshape(-1)[first : first + len(terms) * size].reshape(-1, *terms[0].shape)
+
+
+def _address(values: Floats) -> int:
+    address: int = values.__array_interface__["data"][0]
+    return address
 
 
 def _masked(values: Floats, mask: Booleans, groups: Groups) -> Logits:
