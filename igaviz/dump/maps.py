@@ -288,8 +288,11 @@ def _at(numbers: npt.NDArray[Any] | None, position: int) -> float | None:
 
 
 def _widened(values: npt.NDArray[Any]) -> Floats:
-    if values.dtype == np.float16:
+    """[H, N, N] float32, whatever was stored."""
+    if values.dtype != np.float16:
+        return values.astype(np.float32, copy=False)
+    widened = np.empty(values.shape, np.float32)
+    for halves, into in zip(values.view(np.uint16), widened, strict=True):
         # none is outside of the table: not looking for that takes a quarter less
-        widened: Floats = _HALVES.take(values.view(np.uint16), mode="wrap")
-        return widened
-    return values.astype(np.float32, copy=False)
+        _HALVES.take(halves, mode="wrap", out=into)
+    return widened
