@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 
 from igaviz.dump.data import Booleans, Floats
-from igaviz.metrics.groups import Counts, Doubles, Sums
-from igaviz.metrics.rowwise import row_products, row_sums
+from igaviz.metrics.arrays import Doubles, row_products, row_sums
+from igaviz.metrics.groups import Counts, Sums
 from igaviz.metrics.table import SATURATED
 from igaviz.metrics.tally import Total
 from igaviz.metrics.terms import Logits, Terms, Weights, flat

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats
-from igaviz.metrics.groups import FEW_RESIDUES, Doubles
+from igaviz.metrics.arrays import Doubles
+from igaviz.metrics.groups import FEW_RESIDUES
 from igaviz.metrics.table import CONTACT_RADIUS
 from igaviz.metrics.values import Missing, Results, quotient
 

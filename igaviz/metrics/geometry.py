@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from igaviz.dump.data import Booleans
+from igaviz.metrics.arrays import Doubles
 from igaviz.metrics.attention import saturated
-from igaviz.metrics.groups import Counts, Doubles, Sums
+from igaviz.metrics.groups import Counts, Sums
 from igaviz.metrics.table import FLAT_STD, NEAR_KEYS, NEAR_RADIUS
 from igaviz.metrics.tally import Total
 from igaviz.metrics.terms import Centred, Logits, flat
@@ -92,7 +93,7 @@ class ContentRows:
             key_stds=np.sqrt(centred.row_squares / logits.n_keys),
             near_stds=centred.near_stds,
             saturated=saturated(logits.softmax),
-            offset_sums=Total(logits.groups.offset_sums(centred.values)),
+            offset_sums=Total(logits.groups.offsets.sums(centred.values)),
             counts=logits.groups.counts,
         )
 

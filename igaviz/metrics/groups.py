@@ -9,23 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from igaviz.dump.data import Booleans, Floats, Structure
-from igaviz.metrics.distance import query_blocks
-from igaviz.metrics.rowwise import row_sums
-from igaviz.metrics.table import BIN_LIMIT, BIN_PAIRS, NEAR_KEYS, NEAR_RADIUS, OFFSET_LIMIT
+from igaviz.dump.data import Booleans, Floats
+from igaviz.metrics.arrays import Doubles, Indices, row_sums
+from igaviz.metrics.offsets import Offsets
+from igaviz.metrics.table import BIN_LIMIT, BIN_PAIRS, NEAR_KEYS, NEAR_RADIUS
 
 if TYPE_CHECKING:
     from igaviz.metrics.pairs import Pairs
 
-Indices = npt.NDArray[np.intp]
 Classes = npt.NDArray[np.signedinteger[Any]]
-Doubles = npt.NDArray[np.float64]
-
-OTHER_CHAIN = 2 * OFFSET_LIMIT + 1
-"""The class of offsets that keys in another chain share."""
-
-NO_OFFSET = OTHER_CHAIN + 1
-"""The class of offsets of masked keys."""
 
 FEW_RESIDUES = 512
 """Up to so many, classes are kept as numpy counts them; of more, in 16 bits."""
@@ -36,10 +28,6 @@ and 4 and 5 far."""
 
 _FAR = np.int16(3)
 """By how much the class of a pair is larger where it is far in sequence."""
-
-_LANES = 8
-"""Sums of one class that take turns: keys side by side share a class, and adding to one sum waits
-for the addition before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +89,9 @@ class Groups:
     `queries` are those that the block was made of. `query` [Q] is the key that each itself is.
     `distance` is [Q, N] in Å, 0 where there is none. `classes` [Q·N] numbers the group of each
     pair; a pair of class 0 is in no group (the query itself, an unknown distance, a masked key).
-    `offsets` [Q·N] numbers residue offsets, in 8 lanes by turns. `near` are the flat indices of
-    near keys, query by query, `near_counts` how many each has; queries with fewer than 3 are left
-    out. `n_local` [Q] counts local keys.
+    `offsets` are those in residue numbers. `near` are the flat indices of near keys, query by
+    query, `near_counts` how many each has; queries with fewer than 3 are left out. `n_local` [Q]
+    counts local keys.
     """
 
     queries: slice
@@ -111,7 +99,7 @@ class Groups:
     distance: Floats
     classes: Classes
     n_bins: int
-    offsets: Classes
+    offsets: Offsets
     near: Indices
     near_counts: Indices
     n_local: Indices
@@ -138,7 +126,7 @@ class Groups:
             distance=distance,
             classes=classes,
             n_bins=pairs.n_bins,
-            offsets=pairs.protein.offsets[_stretch(queries, pairs.n_residues)],
+            offsets=pairs.protein.offsets(queries),
             near=pairs.distance[queries] < NEAR_RADIUS,
             local=local,
         )
@@ -151,7 +139,7 @@ class Groups:
             distance=self.distance[queries],
             classes=self.classes.reshape(self.shape)[queries],
             n_bins=self.n_bins,
-            offsets=_in_lanes(self._offset_table[queries]),
+            offsets=self.offsets.only(queries),
             near=self._near_table[queries],
             local=self._local_table[queries],
         )
@@ -164,7 +152,7 @@ class Groups:
             distance=self.distance,
             classes=np.where(masked, 0, self.classes.reshape(self.shape)),
             n_bins=self.n_bins,
-            offsets=_in_lanes(np.where(masked, NO_OFFSET, self._offset_table)),
+            offsets=self.offsets.without(masked),
             near=self._near_table & ~masked,
             local=self._local_table & ~masked,
         )
@@ -177,7 +165,7 @@ class Groups:
         distance: Floats,
         classes: Classes,
         n_bins: int,
-        offsets: Classes,
+        offsets: Offsets,
         near: Booleans,
         local: Booleans,
     ) -> Groups:
@@ -214,13 +202,7 @@ class Groups:
     def counts(self) -> Counts:
         """The number of pairs in each group."""
         pairs = self._fold(np.bincount(_indices(self.classes), minlength=self._n_classes)[None])
-        offsets = np.bincount(_indices(self.offsets), minlength=_LANES * (NO_OFFSET + 1))
-        return Counts(
-            pairs.bins[0],
-            pairs.local[0],
-            pairs.distant[0],
-            offsets.reshape(-1, _LANES).sum(axis=1, dtype=np.float64)[:NO_OFFSET],
-        )
+        return Counts(pairs.bins[0], pairs.local[0], pairs.distant[0], self.offsets.counts)
 
     def sums(self, values: Floats) -> Sums:
         """The sums of [H, Q, N] `values` over each group, in float64."""
@@ -241,12 +223,6 @@ class Groups:
         by_range[:, 1, 0] = far
         return Sums.of(np.zeros((len(weights), 0)), by_range)
 
-    def offset_sums(self, values: Floats) -> Doubles:
-        """[H, 66]: the sums of [H, Q, N] `values` over each residue offset, in float64."""
-        sums = _counted(self.offsets, values, _LANES * (NO_OFFSET + 1))
-        by_offset: Doubles = sums.reshape(len(values), -1, _LANES).sum(axis=2)[:, :NO_OFFSET]
-        return by_offset
-
     @property
     def _n_classes(self) -> int:
         return _KINDS * (self.n_bins + 1)
@@ -263,10 +239,6 @@ class Groups:
         kinds = np.arange(self._n_classes) % _KINDS
         aside = np.flatnonzero((kinds != _FAR + 1).take(self.classes))
         return aside, kinds.take(self.classes[aside])
-
-    @property
-    def _offset_table(self) -> Classes:
-        return (self.offsets // _LANES).reshape(self.shape)
 
     @property
     def _near_table(self) -> Booleans:
@@ -303,37 +275,3 @@ def _indices(classes: Classes) -> Indices:
 
 def _kept(n_residues: int) -> type[np.signedinteger[Any]]:
     return np.intp if n_residues <= FEW_RESIDUES else np.int16
-
-
-def _stretch(queries: slice, n_residues: int) -> slice:
-    """Where the pairs of some queries lie among the flat ones of all."""
-    return slice(queries.start * n_residues, queries.stop * n_residues)
-
-
-def offset_lanes(structure: Structure) -> Classes:
-    """[N·N]: the class of each pair's residue offset, in the lane whose turn it is."""
-    n = structure.n_residues
-    flat = np.empty(n * n, dtype=_kept(n))
-    for queries in query_blocks(n):
-        flat[_stretch(queries, n)] = _offsets(structure, queries).ravel()
-    return _in_lanes(flat)
-
-
-def _in_lanes(offsets: Classes) -> Classes:
-    """The flat classes of offsets, each in the lane whose turn it is; `offsets` is used up."""
-    flat = np.ascontiguousarray(offsets).ravel()
-    flat *= _LANES
-    for lane in range(1, _LANES):
-        flat[lane::_LANES] += lane
-    return flat
-
-
-def _offsets(structure: Structure, queries: slice) -> npt.NDArray[np.int16]:
-    """The class of each pair's residue offset [Q, N]: clipped to ±32, another chain its own."""
-    number = structure.residue_index.astype(np.int64)
-    chain = structure.chain_index
-    apart = number[None, :] - number[queries, None]
-    np.clip(apart, -OFFSET_LIMIT, OFFSET_LIMIT, out=apart)
-    apart += OFFSET_LIMIT
-    apart[chain[None, :] != chain[queries, None]] = OTHER_CHAIN
-    return apart.astype(np.int16)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from igaviz.dump.data import Booleans, Structure
 from igaviz.metrics.contacts import Contacts, Tile, tiles_of
 from igaviz.metrics.distance import chain_step, chain_step_spread, distances, query_blocks
-from igaviz.metrics.groups import Classes, offset_lanes
+from igaviz.metrics.offsets import Offsets
 from igaviz.metrics.places import have_coordinates, on_one_point
 from igaviz.metrics.table import LONG_RANGE
 
@@ -49,10 +49,16 @@ class Protein:
             table[rows] = far_in_sequence(self.structure, rows)
         return table
 
+    def offsets(self, queries: slice) -> Offsets:
+        """The offsets of the pairs of some queries, made once for all layers."""
+        block = queries.start, queries.stop
+        if block not in self._offsets:
+            self._offsets[block] = Offsets.of(self.structure, queries)
+        return self._offsets[block]
+
     @cached_property
-    def offsets(self) -> Classes:
-        """[N·N]: the class of each pair's residue offset, as `Groups` takes it."""
-        return offset_lanes(self.structure)
+    def _offsets(self) -> dict[tuple[int, int], Offsets]:
+        return {}
 
     @cached_property
     def candidates(self) -> tuple[Tile, ...]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans, Floats
+from igaviz.metrics.arrays import Doubles, Indices
 from igaviz.metrics.data import Replay
-from igaviz.metrics.groups import Doubles, Indices
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.tally import of_all_queries
 from igaviz.metrics.terms import SMALL, Kind, Terms, flat

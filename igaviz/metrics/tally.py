@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from igaviz.metrics.groups import Counts, Doubles, Sums
+from igaviz.metrics.arrays import Doubles
+from igaviz.metrics.groups import Counts, Sums
 
 T = TypeVar("T")
 

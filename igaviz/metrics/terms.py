@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from igaviz.dump.data import AttentionMap, Booleans, Floats
-from igaviz.metrics.groups import Doubles, Groups, Indices
-from igaviz.metrics.rowwise import row_products, row_sums
+from igaviz.metrics.arrays import Doubles, Indices, row_products, row_sums
+from igaviz.metrics.groups import Groups
 from igaviz.softmax import exponentials, softmax
 
 SMALL = 32.0

@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from igaviz.metrics.groups import Counts, Doubles, Indices, Sums
+from igaviz.metrics.arrays import Doubles, Indices
+from igaviz.metrics.groups import Counts, Sums
 from igaviz.metrics.table import BEYOND, BIN_PAIRS, RANGE_START, TREND_BINS
 from igaviz.metrics.values import Missing, Result
 

@@ -46,7 +46,13 @@ layers = st.builds(
 def known(pairs):
     contacts, (groups,) = pairs.contacts, pairs.blocks
     return {
-        "tables": (pairs.distance, pairs.local, pairs.longrange, groups.classes, groups.offsets),
+        "tables": (
+            pairs.distance,
+            pairs.local,
+            pairs.longrange,
+            groups.classes,
+            groups.offsets.table,
+        ),
         "contacts": (contacts.first, contacts.second, contacts.touching),
         "steps": (pairs.ca_step, pairs.reference_step, pairs.step_spread, pairs.unplaced),
     }

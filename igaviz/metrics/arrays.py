@@ -1,4 +1,4 @@
-"""Sums over the keys of each query, by einsum: half the time of numpy's own."""
+"""Names for kinds of arrays, and sums over the keys of each query."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from igaviz.dump.data import Floats
 
+Indices = npt.NDArray[np.intp]
+Doubles = npt.NDArray[np.float64]
 F = TypeVar("F", bound=np.floating[Any])
 
 
@@ -22,10 +24,8 @@ def row_sums(values: npt.NDArray[F]) -> npt.NDArray[F]:
     return sums
 
 
-def row_products(values: Floats, others: Floats) -> npt.NDArray[np.float64]:
+def row_products(values: Floats, others: Floats) -> Doubles:
     """[H, Q]: the sums over keys of `values` × `others`, both [H, Q, N] (or others [Q, N])."""
     axes = "ij" if others.ndim == 2 else "hij"
-    products: npt.NDArray[np.float64] = np.einsum(f"hij,{axes}->hi", values, others).astype(
-        np.float64
-    )
+    products: Doubles = np.einsum(f"hij,{axes}->hi", values, others).astype(np.float64)
     return products
