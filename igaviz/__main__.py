@@ -6,12 +6,13 @@ The processes that a command starts import this module too, and have no use for 
 import os
 import sys
 
-from igaviz.threads import BLAS_THREADS
+from igaviz.process import BLAS_THREADS, leave_quickly
 
 
 def main() -> int:
     """The exit code of the command line; see `igaviz.cli.main`."""
     os.environ.update(BLAS_THREADS)
+    leave_quickly()
     from igaviz.cli.main import main as run
 
     return run()

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
+from igaviz.process import BLAS_THREADS, leave_quickly
 from igaviz.survey.calls import run_call
-from igaviz.threads import BLAS_THREADS
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -67,7 +67,7 @@ class Processes:
 
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # a fork server is the whole process's own
-        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_end_with_parent)
+        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin)
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], task: T) -> Future[R]:
@@ -127,8 +127,9 @@ def _handled_later() -> Iterator[None]:
             handler(*pressed[0])
 
 
-def _end_with_parent() -> None:
+def _begin() -> None:
     """Make this worker end when its parent does: a parent that is killed can't say so."""
+    leave_quickly()
     parent = multiprocessing.parent_process()
     assert parent is not None
 
