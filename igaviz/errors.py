@@ -10,6 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def named(error: BaseException) -> str:
+    """The kind of `error` and what it says; of one whose own text can't be had, that."""
+    try:
+        said = str(error)
+    except Exception as second:  # of whatever a user's code raises
+        said = f"(its text can't be had: {type(second).__name__})"
+    return f"{type(error).__name__}: {said}"
+
+
 class IgavizError(Exception):
     """Something a user or a file caused: a message, and a hint that says what to do."""
 

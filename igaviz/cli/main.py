@@ -27,7 +27,7 @@ from igaviz.cli import (
     verify,
 )
 from igaviz.cli.options import NOTHING_DONE
-from igaviz.errors import IgavizError
+from igaviz.errors import IgavizError, named
 from igaviz.survey.staff import staying
 
 DONE = 0
@@ -165,7 +165,7 @@ def _bug(error: Exception) -> int:
         traceback.print_exception(error)
     else:
         _print_error(
-            f"a bug in igaviz: {type(error).__name__}: {error}",
+            f"a bug in igaviz: {named(error)}",
             "run it again as igaviz --debug ... and report what it prints",
         )
     return BUG

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from igaviz.dump.write import StepRecord
-from igaviz.errors import OutputError, RecordingError
+from igaviz.errors import OutputError, RecordingError, named
 from igaviz.record.background import Background
 from igaviz.record.capture import MapCapture
 from igaviz.record.host import HostCopy
@@ -221,8 +221,7 @@ class Recording:
     def probe_failed(self, error: Exception, call: str, step: int) -> None:
         """Count a probe whose `call` raised, and say so the first time; raises it where strict."""
         failed = RecordingError(
-            f"step {step}: the probe failed, which was called as {call}: "
-            f"{type(error).__name__}: {error}",
+            f"step {step}: the probe failed, which was called as {call}: {named(error)}",
             hint=PROBE_HINT,
         )
         if self._settings.strict:
@@ -358,7 +357,7 @@ class Recording:
         """End the recording because of `error`: the log and the run file say why. Any thread."""
         _log.error("igaviz: recording failed and is off from here on", exc_info=error)
         self._failure = error
-        reason = f"{type(error).__name__}: {error}"
+        reason = named(error)
         stack = "".join(traceback.format_exception(error))
         off = {"step": step, "reason": reason, "traceback": stack}
         self._background.submit(partial(self._write_failure, off))
@@ -383,6 +382,6 @@ def _values(copies: Mapping[Any, HostCopy | float]) -> dict[Any, float]:
 def _as_recording_error(error: Exception) -> RecordingError:
     if isinstance(error, RecordingError):
         return error
-    wrapped = RecordingError(f"recording failed: {error}")
+    wrapped = RecordingError(f"recording failed: {named(error)}")
     wrapped.__cause__ = error
     return wrapped

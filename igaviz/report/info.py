@@ -31,15 +31,8 @@ def print_info(info: DumpInfo, console: Console) -> None:
 
 def _print_run(run: RunInfo, console: Console) -> None:
     print_line(console, (run.name, "bold"))
-    made = ", ".join(part for part in (run.creator, run.created) if part)
     rows = [
-        ("recorded", made or "unknown"),
-        ("run id", run.run_id or "none"),
-        (
-            "size",
-            f"{counted(run.shards, 'shard')}, {_bytes(run.n_bytes)}, {counted(run.maps, 'map')}",
-        ),
-        ("lengths in", ", ".join(run.length_units) or "unknown"),
+        *(_of_shards(run) if run.shards else [("size", "no shard: scalars files alone")]),
         *((f"phase {phase.phase}", _phase(phase)) for phase in run.phases),
         *([("numbers", _few(run.numbers, 12))] if run.numbers else []),
         *_layer_rows(run.layers),
@@ -65,6 +58,18 @@ def _print_run(run: RunInfo, console: Console) -> None:
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         print_line(console, (f"  {name:<{width}}  ", "dim"), text)
+
+
+def _of_shards(run: RunInfo) -> list[tuple[str, str]]:
+    """What shards say of themselves and their run."""
+    made = ", ".join(part for part in (run.creator, run.created) if part)
+    size = counted(run.shards, "shard"), _bytes(run.n_bytes), counted(run.maps, "map")
+    return [
+        ("recorded", made or "unknown"),
+        ("run id", run.run_id or "none"),
+        ("size", ", ".join(size)),
+        ("lengths in", ", ".join(run.length_units) or "unknown"),
+    ]
 
 
 def _phase(phase: PhaseInfo) -> str:

@@ -90,6 +90,13 @@ def test_a_comparison_names_its_runs_apart(said, tmp_path):
 def test_what_there_is_is_written_as_the_help_writes_it(said, run, tmp_path):
     _, out, _ = said("info", run)
     assert "maps at steps 100, 1500; numbers every 30 from 30 to 1500" in out
+    for shard in run.glob("*.h5"):
+        shard.rename(tmp_path / shard.name)
+    _, out, _ = said("info", run)
+    assert "no shard: scalars files alone" in out
+    assert "unknown" not in out
+    for shard in tmp_path.glob("*.h5"):
+        shard.rename(run / shard.name)
     _, _, errors = said("summary", run, "--step", "400")
     assert errors[0].endswith("maps at steps 100, 1500; numbers every 30 from 30 to 1500")
     (tmp_path / "attention_vis/step_000001500").mkdir(parents=True)

@@ -123,6 +123,29 @@ def test_a_probe_that_fails_says_how_it_was_called(tmp_path, either, batch, capl
             assert "write probe((batch,))" in caplog.text
 
 
+class WithoutWordsError(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_probe_whose_exception_cannot_say_what_it_is_leaves_training_alone(
+    tmp_path, either, batch, caplog, strict
+):
+    def probe():
+        raise WithoutWordsError
+
+    recorder = Recorder(tmp_path, interval=1, strict=strict, length_unit="nanometer")
+    model = either(layers=1)
+    recorder.attach(model)
+    recorder.probe(probe)
+    with pytest.raises(RecordingError) if strict else nullcontext(), recorder.step(0):
+        model(*batch())
+    recorder.close()
+    said = "WithoutWordsError: (its text can't be had: ValueError)"
+    assert strict or said in caplog.text
+
+
 def maps(path):
     with h5py.File(path) as file:
         (step,) = file["steps"].values()

@@ -52,7 +52,7 @@ function short(value) {
   if (value === null || Number.isNaN(value)) return '–';
   if (!Number.isFinite(value)) return 'beyond';
   const size = Math.abs(value);
-  if (size !== 0 && (size >= 10000 || size < 0.001)) return value.toExponential(1).replaceAll('-', '−').replace('e+', 'e');
+  if (size !== 0 && (size >= 10000 || size < 0.001)) return value.toExponential(1).replace('.0e', 'e').replaceAll('-', '−').replace('e+', 'e');
   return String(Number(value.toPrecision(size < 0.01 ? 2 : 3))).replace('-', '−');
 }
 
