@@ -1,4 +1,4 @@
-"""Names for kinds of arrays, and sums over the keys of each query."""
+"""Names for kinds of arrays, and sums over the keys of each query or over classes of pairs."""
 
 from __future__ import annotations
 
@@ -29,3 +29,9 @@ def row_products(values: Floats, others: Floats) -> Doubles:
     axes = "ij" if others.ndim == 2 else "hij"
     products: Doubles = np.einsum(f"hij,{axes}->hi", values, others).astype(np.float64)
     return products
+
+
+def class_sums(classes: Indices, values: Floats, n_classes: int) -> Doubles:
+    """[H, `n_classes`]: the sums of `values` [H, ...] over each of `classes`, in float64."""
+    sums = [np.bincount(classes, one.ravel(), minlength=n_classes) for one in values]
+    return np.array(sums, dtype=np.float64)  # of no pairs numpy counts, in whole numbers

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats
-from igaviz.metrics.arrays import Doubles, Indices, row_sums
+from igaviz.metrics.arrays import Doubles, Indices, class_sums, row_sums
 from igaviz.metrics.offsets import Offsets
 from igaviz.metrics.table import BIN_LIMIT, BIN_PAIRS, NEAR_KEYS, NEAR_RADIUS
 
@@ -206,7 +206,7 @@ class Groups:
 
     def sums(self, values: Floats) -> Sums:
         """The sums of [H, Q, N] `values` over each group, in float64."""
-        return self._fold(_counted(self.classes, values, self._n_classes))
+        return self._fold(class_sums(_indices(self.classes), values, self._n_classes))
 
     def shares(self, weights: Floats) -> Sums:
         """The sums of non-negative [H, Q, N] `weights` over local and over global pairs; no bins.
@@ -216,7 +216,7 @@ class Groups:
         """
         aside, kind = self._aside
         left = weights.reshape(len(weights), -1).copy()
-        sums = _counted(kind, left.take(aside, axis=1), _KINDS)
+        sums = class_sums(kind, left.take(aside, axis=1), _KINDS)
         left[:, aside] = 0
         far = row_sums(left.reshape(weights.shape)).sum(axis=1, dtype=np.float64)
         by_range = sums.reshape(len(weights), 2, 3)[:, :, 1:]
@@ -252,12 +252,6 @@ class Groups:
         # local): groups are added up, never subtracted, so that what underflowed to 0 stays 0.
         table = by_class.astype(np.float64, copy=False).reshape(len(by_class), -1, 2, 3)
         return Sums.of(table[:, 1:, :, 1:].sum(axis=(2, 3)), table.sum(axis=1)[:, :, 1:])
-
-
-def _counted(classes: Classes, values: Floats, n_classes: int) -> Doubles:
-    """[H, `n_classes`]: the sums of `values` [H, ...] over each class, head by head."""
-    indices = _indices(classes)
-    return np.array([np.bincount(indices, one.ravel(), minlength=n_classes) for one in values])
 
 
 def distance_bins(distance: Floats, query: Indices) -> npt.NDArray[np.int16]:

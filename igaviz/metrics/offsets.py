@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump.data import Booleans, Floats, Structure
-from igaviz.metrics.arrays import Doubles, Indices
+from igaviz.metrics.arrays import Doubles, Indices, class_sums
 from igaviz.metrics.table import OFFSET_LIMIT
 
 OTHER_CHAIN = 2 * OFFSET_LIMIT + 1
@@ -67,13 +67,9 @@ class Offsets:
         edges, of_runs = self._runs
         runs = np.add.reduceat(flat, edges, axis=1)[:, ::2]
         singles, of_singles = self._singles
-        return np.array(
-            [
-                np.bincount(of_runs, run, minlength=NO_OFFSET + 1)[:NO_OFFSET]
-                + np.bincount(of_singles, head.take(singles), minlength=NO_OFFSET + 1)[:NO_OFFSET]
-                for run, head in zip(runs, flat, strict=True)
-            ]
-        )
+        sums = class_sums(of_runs, runs, NO_OFFSET + 1)
+        sums += class_sums(of_singles, flat.take(singles, axis=1), NO_OFFSET + 1)
+        return sums[:, :NO_OFFSET]
 
     @cached_property
     def _stretches(self) -> tuple[Indices, Indices]:

@@ -57,7 +57,7 @@ class Known:
 
     @classmethod
     def of(cls, maps: Sequence[AttentionMap], kind: Kind, pairs: Pairs) -> Known:
-        """What is known of `maps`, so many at once that all that is computed stays in the cache."""
+        """What is known of `maps`, a few at once: more would go through memory, not the cache."""
         at_once = max(1, _AT_ONCE // max(1, pairs.n_residues**2))
         stretches = [maps[start : start + at_once] for start in range(0, len(maps), at_once)]
         known = [cls._in_blocks(stretch, kind, pairs) for stretch in stretches]

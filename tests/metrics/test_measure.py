@@ -280,6 +280,31 @@ def test_the_entropy_is_the_same_however_many_digits_the_weights_have(seed, scal
     assert here == pytest.approx(-(exact * np.log(positive)).sum(axis=1).mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2), (2, 1, 0), (0, 2), (0, 0)])
+def test_maps_that_lie_in_one_array_are_measured_as_they_are_alone(order):
+    ca = bare.helix(40, 0)
+    data = bare.terms(ca, 3, seed=0)
+    S, G = (data[name].astype(np.float32) for name in ("logits_before", "geo_bias"))
+    A = bare.softmax(S + G).astype(np.float32)
+    maps = [
+        AttentionMap(ID, structure(ca), gamma=1.0, logits_before=s, geo_bias=g, attention=a)
+        for s, g, a in zip(S, G, A, strict=True)
+    ]
+    together = measure_heads([maps[head] for head in order])
+    alone = [
+        measure(
+            replace(
+                maps[head],
+                logits_before=S[head].copy(),
+                geo_bias=G[head].copy(),
+                attention=A[head].copy(),
+            )
+        )
+        for head in order
+    ]
+    assert [m.values for m in together] == [m.values for m in alone]
+
+
 def test_a_mask_is_no_sickness():
     ca, S, G, _ = example()
     S = S.copy()
