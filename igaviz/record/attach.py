@@ -15,6 +15,7 @@ from igaviz.record.calls_tap import calls_tap
 from igaviz.record.capture import LayerName
 from igaviz.record.families import FAMILIES, Family, family_of
 from igaviz.record.settings import whole_number
+from igaviz.record.sharded import class_name
 
 _log = logging.getLogger(__name__)
 _WRAPPERS = re.compile(
@@ -97,7 +98,7 @@ class Layers:
         watched = list(_that_are_recognised(model, (*families, *FAMILIES), taps))
         if not tapping and not watched:
             raise RecordingError(
-                f"no layer of {type(model).__name__} records itself or is recognised"
+                f"no layer of {class_name(model)} records itself or is recognised"
                 f"{_lookalikes(model, frozenset())}",
                 hint=_TAP_HINT,
             )
@@ -137,7 +138,7 @@ class Layers:
         number = whole_number("tap's layer", call.layer, least=0)
         if not isinstance(call.module, nn.Module):
             return LayerName(number, call.module or "", call=call.call)
-        own, module = self._names.get(call.module, (number, type(call.module).__name__))
+        own, module = self._names.get(call.module, (number, class_name(call.module)))
         return LayerName(
             number if own is None else own, module, call.module.training, call=call.call
         )
@@ -237,7 +238,7 @@ def _modules_around(inner: Set[nn.Module], root: nn.Module) -> Iterator[nn.Modul
 
 
 def _qualified(name: str, module: nn.Module) -> str:
-    return _WRAPPERS.sub("", name).strip(".") or type(module).__name__
+    return _WRAPPERS.sub("", name).strip(".") or class_name(module)
 
 
 def _index(name: str, module: nn.Module) -> int:
@@ -255,6 +256,6 @@ def _lookalikes(model: nn.Module, recorded: Set[nn.Module]) -> str:
     """Which kinds of its modules look like attention and aren't recorded, as a message's tail."""
     below = {part for module in recorded for part in module.modules()}
     others = [m for m in model.modules() if m not in below and below.isdisjoint(m.modules())]
-    kinds = sorted({type(module).__name__ for module in others})
+    kinds = sorted({class_name(module) for module in others})
     alike = [kind for kind in kinds if _LOOKS_LIKE_ATTENTION.search(kind)]
     return f"; it holds {', '.join(alike[:5])}, not recognised" if alike else ""

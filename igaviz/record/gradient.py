@@ -10,6 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.hooks import RemovableHandle
 
 from igaviz.record.host import HostCopy
+from igaviz.record.sharded import held_here
 
 
 class GammaGradient:
@@ -30,8 +31,10 @@ class GammaGradient:
     def _reached(self, gradient: Tensor) -> None:
         if self._norm is not None:  # of another micro-batch than the one that is recorded
             return
-        if self._slope is not None:
-            gradient = gradient / self._slope
+        own = held_here(gradient)
+        if own is None:  # a sum over ranks that they haven't made yet
+            return
+        gradient = own if self._slope is None else own / self._slope
         self._norm = gradient.detach().float().norm()
 
     def leave(self) -> None:

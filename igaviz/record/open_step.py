@@ -24,7 +24,8 @@ from igaviz.record.per_item import PerItem
 from igaviz.record.recording import Recording, SeenStep
 from igaviz.record.scalars import ScalarCapture
 from igaviz.record.settings import Settings
-from igaviz.record.tensors import check_call
+from igaviz.record.sharded import on_this_rank
+from igaviz.record.tensors import TENSORS, check_call
 from igaviz.record.watch import Watch
 
 
@@ -100,7 +101,8 @@ class OpenStep:
             if getattr(call.module, "_is_replica", False):
                 raise copies_refused()
             name = self._layers.name(call)
-            self._listen_to_gamma(call, name.number)
+            given, call = call, _on_this_rank(call)
+            self._listen_to_gamma(given, name.number)
             if call.recomputed or name.number in self.seen:
                 self._check_same_layer(call, name.number)
                 return
@@ -136,7 +138,8 @@ class OpenStep:
             raise RecordingError(f"note: {taken[0]!r} is a name that every step has already")
         for name, number in numbers.items():
             if isinstance(number, Tensor) and number.numel() == 1:
-                self._numbers[name] = HostCopy(number.detach().reshape(()), dtype=torch.float64)
+                own = on_this_rank(f"note: {name}", number.detach())
+                self._numbers[name] = HostCopy(own.reshape(()), dtype=torch.float64)
             else:
                 self._numbers[name] = float(number)
 
@@ -207,6 +210,16 @@ class OpenStep:
         held = self._recording.hold(n_bytes)
         self._held += n_bytes * held
         return held
+
+
+def _on_this_rank(call: TapCall) -> TapCall:
+    """`call` with tensors that this rank has by itself; raises `RecordingError` for parts."""
+    own: dict[str, Any] = {
+        name: on_this_rank(f"tap, layer {call.layer}: {name}", given)
+        for name in TENSORS
+        if isinstance(given := getattr(call, name), Tensor)
+    }
+    return replace(call, **own)
 
 
 @contextmanager

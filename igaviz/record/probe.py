@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from igaviz.errors import RecordingError
+from igaviz.record.sharded import class_name, forwards_alone
 
 SEED = 20
 """Of all random numbers that a probe's forward draws."""
@@ -57,7 +58,7 @@ def make_probe(
     # between the ranks.
     model = getattr(model, "_orig_mod", model)
     model = model.module if isinstance(model, DistributedDataParallel) else model
-    name = type(model).__name__
+    name = class_name(model)
     if isinstance(batch, Mapping):
         keywords = ", ".join(f"{keyword}=…" for keyword in batch)
         return Probe(lambda: model(**batch), about, f"{name}({keywords})")
@@ -73,7 +74,11 @@ def beside_training(models: Sequence[nn.Module]) -> Iterator[None]:
     were_training = [module for module in modules if module.training]
     python, numpy_state = random.getstate(), np.random.get_state()
     devices = _devices()
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
+    with (
+        torch.random.fork_rng(devices=devices),
+        torch.no_grad(),
+        forwards_alone(models),
+    ):
         try:
             for module in were_training:
                 module.training = False

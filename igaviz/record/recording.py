@@ -220,9 +220,10 @@ class Recording:
 
     def probe_failed(self, error: Exception, call: str, step: int) -> None:
         """Count a probe whose `call` raised, and say so the first time; raises it where strict."""
+        own_hint = error.hint if isinstance(error, RecordingError) else None
         failed = RecordingError(
             f"step {step}: the probe failed, which was called as {call}: {named(error)}",
-            hint=PROBE_HINT,
+            hint=own_hint or PROBE_HINT,
         )
         if self._settings.strict:
             raise failed from error

@@ -23,6 +23,9 @@ _AXES = {
     "log_det_min": "BH",
     "sigma_floor_share": "BH",
 }
+TENSORS = tuple(_AXES)
+"""What a layer gives as tensors."""
+
 _FLOAT_NAMES = {
     torch.float64: "float32",
     torch.float32: "float32",

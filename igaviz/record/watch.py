@@ -19,6 +19,7 @@ from igaviz.record import active
 from igaviz.record.attach import Layers, WatchedLayer
 from igaviz.record.families import AttentionCall
 from igaviz.record.gradient import with_slope
+from igaviz.record.sharded import on_this_rank
 from igaviz.record.tensors import coarsest_dtype
 
 _SOFTMAX = frozenset(
@@ -175,11 +176,21 @@ class Watch:
         number_of_call = self._calls.get(module, 0)
         self._calls[module] = number_of_call + 1
         try:
+            # What is computed of a tensor that is spread over ranks would wait for the others.
             terms = family.terms(
-                module, AttentionCall(_by_name(call.bind()), call.outputs, logits, weights, axis)
+                module,
+                AttentionCall(
+                    _each_on_this_rank(_by_name(call.bind())),
+                    _each_on_this_rank(call.outputs),
+                    on_this_rank("logits", logits),
+                    on_this_rank("weights", weights),
+                    axis,
+                ),
             )
             source = family.gamma_source(module)
-            gamma, slope = with_slope(partial(family.gamma, module), source)
+            gamma, slope = with_slope(
+                partial(family.gamma, module), on_this_rank("the parameter of γ", source)
+            )
         except RecordingError as error:
             raise RecordingError(
                 f"{layer.name} ({family.name}): {error}", hint=error.hint
@@ -205,6 +216,13 @@ class Watch:
             gamma_source=source,
             gamma_slope=slope,
         )
+
+
+def _each_on_this_rank(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: on_this_rank(name, value) if isinstance(value, Tensor) else value
+        for name, value in values.items()
+    }
 
 
 def _are_maps(logits: Tensor, axis: int) -> bool:

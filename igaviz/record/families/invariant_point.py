@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-from torch.nn.parameter import is_lazy
 
 from igaviz.record.families.family import (
     AttentionCall,
@@ -85,10 +84,9 @@ def _query_points(module: nn.Module) -> int | None:
         if isinstance(points, int) and points > 0:
             return points
     features = getattr(module.linear_q_points, "out_features", None)
-    weights = parameter(module, "head_weights")
-    # Weights that a lazy module makes later, or that lie on other ranks, tell no number of heads.
-    heads = 0 if is_lazy(weights) else weights.numel()
-    if not isinstance(features, int) or not heads:
+    # Not the shape of head_weights: a rank of a sharded model may have a part of them only.
+    heads = getattr(module.linear_b, "out_features", None)
+    if not isinstance(features, int) or not isinstance(heads, int) or not heads:
         return None
     # Three coordinates of each point of each head.
     points, left = divmod(features, 3 * heads)
