@@ -182,18 +182,17 @@ def test_query_points_are_counted_by_the_shape_that_makes_them(tmp_path):
     layer = OpenFoldLike(keys_apart=True, heads_last=False, says_points=False)
     with pytest.raises(RecordingError, match="no layer of OpenFoldLike"):
         recorder.attach(layer)
-    for features in (HEADS * POINTS * 3, HEADS * POINTS * 3 + 1):
-        layer.linear_q_points = nn.Linear(WIDTH, features)
-        family = family_of(layer)
-        assert (family is not None) == (features == HEADS * POINTS * 3)
-        if family is not None:
-            told = OpenFoldLike(keys_apart=True, heads_last=False)
-            ones = torch.ones(HEADS)
-            torch.testing.assert_close(family.gamma(layer, ones), family.gamma(told, ones))
+    layer.linear_q_points = nn.Linear(WIDTH, HEADS * POINTS * 3 + 1)
+    assert family_of(layer) is None
     layer.linear_q_points = nn.Linear(WIDTH, HEADS * POINTS * 3)
-    for elsewhere in (nn.Parameter(torch.zeros(0)), nn.UninitializedParameter()):
-        layer.head_weights = elsewhere  # on other ranks, or not made yet
-        assert family_of(layer) is None
+    family = family_of(layer)
+    told = OpenFoldLike(keys_apart=True, heads_last=False)
+    ones = torch.ones(HEADS)
+    torch.testing.assert_close(family.gamma(layer, ones), family.gamma(told, ones))
+    elsewhere = [nn.Parameter(torch.zeros(heads)) for heads in (0, HEADS - 1)]
+    for weights in (*elsewhere, nn.UninitializedParameter()):
+        layer.head_weights = weights  # on other ranks, or not made yet
+        assert family_of(layer) is family
 
 
 @pytest.mark.parametrize("heads_last", [False, True])
