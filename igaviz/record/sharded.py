@@ -85,8 +85,9 @@ def forwards_alone(models: Sequence[nn.Module]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if called:  # it is amid its forward
-            called[0].reset_iter_state()
+        for module in dict.fromkeys(called):  # they may be amid their forward
+            if not _is_part(module):
+                module.reset_iter_state()
         raise
     finally:
         watching.remove()
@@ -100,13 +101,19 @@ def _check_root(module: Any) -> None:  # noqa: ANN401 (an FSDPModule of any torc
     """Nothing; raises where a failure in this first module of a forward could not be mended."""
     if not hasattr(module, "reset_iter_state"):
         raise _refused(f"fully_shard of torch {torch.__version__}")
-    if module._get_fsdp_state()._is_root is False:
+    if _is_part(module):
         name = class_name(module)
         raise RecordingError(
             f"it runs {name}, a part of a sharded model, by itself",
             hint="attach the model to which fully_shard was applied last, or pass a function that "
             "calls it",
         )
+
+
+def _is_part(module: Any) -> bool:  # noqa: ANN401
+    """Whether an FSDPModule is known to be in another one, whose state it shares."""
+    # Private, so it may go: the first to ask is `_check_root`, before anything has run.
+    return module._get_fsdp_state()._is_root is False
 
 
 def _refused(what: str) -> RecordingError:
