@@ -65,6 +65,12 @@ class Batch:
     flow_time: Tensor
     mask: Tensor
 
+    def to(self, device: str | torch.device) -> Batch:
+        """The same batch with its tensors on `device`."""
+        tensors = ("residue_type", "residue_index", "backbone", "flow_time", "mask")
+        moved = {name: getattr(self, name).to(device) for name in tensors}
+        return replace(self, noised=self.noised.to(device), **moved)
+
 
 def load_chains(path: Path) -> list[Chain]:
     """All chains of the file `path`, made as sample_data/README.md says (Å there, nm here)."""

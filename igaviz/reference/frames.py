@@ -15,6 +15,10 @@ class Frames:
     rotation: Tensor
     translation: Tensor
 
+    def to(self, device: str | torch.device) -> Frames:
+        """The same frames with their tensors on `device`."""
+        return Frames(self.rotation.to(device), self.translation.to(device))
+
     def apply(self, points: Tensor) -> Tensor:
         """`points` [..., K, 3] of each frame's own coordinates, in global coordinates."""
         return points @ self.rotation.transpose(-1, -2) + self.translation.unsqueeze(-2)

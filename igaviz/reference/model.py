@@ -111,12 +111,13 @@ class Denoiser(nn.Module):
 
 def backbone_error(frames: Frames, batch: Batch) -> Tensor:
     """The mean squared distance, Å², of the frames' backbone atoms from the clean structure."""
-    ideal = torch.tensor(_IDEAL_BACKBONE_NM)
+    ideal = batch.backbone.new_tensor(_IDEAL_BACKBONE_NM)
     squared = (frames.apply(ideal) - batch.backbone).square().sum(-1).mean(-1) * 100
     return squared[batch.mask].mean()
 
 
 def _time_features(flow_time: Tensor) -> Tensor:
     """Sines and cosines [B, 16] of the flow time [B]."""
-    angle = flow_time.unsqueeze(-1) * math.pi * 2.0 ** torch.arange(_TIME_FREQUENCIES)
+    frequency = 2.0 ** torch.arange(_TIME_FREQUENCIES, device=flow_time.device)
+    angle = flow_time.unsqueeze(-1) * math.pi * frequency
     return torch.cat((angle.sin(), angle.cos()), dim=-1)

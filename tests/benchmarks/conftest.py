@@ -8,7 +8,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-for path in (HERE.parent / "assembly.py", HERE / "plain_figures.py"):
+for path in (HERE.parent / "assembly.py", HERE / "plain_figures.py", HERE / "turns.py"):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

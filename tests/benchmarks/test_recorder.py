@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from turns import bootstrap, in_turns, ratio_of_medians, said
 
 from igaviz.dump import open_dump, read_maps
 from igaviz.record import Recorder, active, tap
@@ -138,36 +139,6 @@ def test_what_a_due_step_blocks_over_one_plain_copy(benchmark, tmp_path, trainin
 def clocks():
     """Wall time, and the calling thread's CPU time, which other programs have no part in."""
     return np.array((time.perf_counter(), time.thread_time()))
-
-
-def in_turns(one, other, clock, rounds, before=lambda: None):
-    """[rounds, 2, clocks]: what calls of two functions take; each is first every second time."""
-    found = []
-    for turn in range(rounds):
-        functions, took = (one, other), {}
-        for position in (1, 0) if turn % 2 else (0, 1):
-            before()
-            start = clock()
-            functions[position]()
-            took[position] = clock() - start
-        found.append((took[0], took[1]))
-    return np.array(found)
-
-
-def ratio_of_medians(over, under):
-    return np.median(over) / np.median(under)
-
-
-def bootstrap(statistic, *samples):
-    """`statistic` of paired samples, and the limits that hold it in 95 of 100 redrawings."""
-    generator = np.random.default_rng(0)
-    draws = generator.integers(len(samples[0]), size=(2000, len(samples[0])))
-    values = [statistic(*(sample[draw] for sample in samples)) for draw in draws]
-    return statistic(*samples), *np.quantile(values, [0.025, 0.975])
-
-
-def said(value, low, high):
-    return f"{value:.4g} ({low:.4g} to {high:.4g})"
 
 
 def given(call):
