@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from igaviz.format import MAP_TERMS
+
 
 @dataclass(frozen=True, eq=False)
 class TapCall:
@@ -40,6 +42,12 @@ class TapCall:
     gamma_source: Tensor | None = None
     gamma_slope: Tensor | None = None
     recomputed: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where its maps are; γ and coordinates may be elsewhere."""
+        maps: list[Tensor | None] = [getattr(self, term) for term in MAP_TERMS]
+        return next(values.device for values in maps if values is not None)
 
 
 class Listener(Protocol):
@@ -95,3 +103,12 @@ _current_graph_task: Callable[[], int] = getattr(
 def in_backward() -> bool:
     """Whether autograd is running backward: a forward in there recomputes a checkpoint."""
     return _current_graph_task() != -1
+
+
+def capturing() -> bool:
+    """Whether what runs now is captured into a CUDA graph.
+
+    Nothing is recorded then: it is not run yet, each replay would repeat what a recorder adds, and
+    waiting for the device would end the capture, and training with it.
+    """
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()  # type: ignore[no-untyped-call]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from igaviz.dump.write import ATTRIBUTES_OF_A_STEP
 from igaviz.errors import RecordingError
-from igaviz.format import MAP_TERMS
 from igaviz.record import active
 from igaviz.record.active import TapCall
 from igaviz.record.attach import Layers, copies_refused
@@ -225,6 +224,5 @@ def _on_this_rank(call: TapCall) -> TapCall:
 @contextmanager
 def _outside_of_training(call: TapCall) -> Iterator[None]:
     """No gradients, and no autocast that would round what is computed here."""
-    tensor = next(value for term in MAP_TERMS if (value := getattr(call, term)) is not None)
-    with torch.no_grad(), torch.autocast(tensor.device.type, enabled=False):
+    with torch.no_grad(), torch.autocast(call.device.type, enabled=False):
         yield

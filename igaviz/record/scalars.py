@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,20 +18,44 @@ from igaviz.record.active import TapCall
 from igaviz.record.batch import BatchItem
 from igaviz.record.capture import LayerName, Moment
 from igaviz.record.host import HostCopy
-from igaviz.record.numbers import LARGEST, NAMES, finite, head_numbers, merge_items, stack_items
+from igaviz.record.numbers import LARGEST, NAMES, finite, head_numbers, merge_items
 from igaviz.record.settings import Settings
-from igaviz.record.tensors import Sizes, device_cut
+from igaviz.record.tensors import Sizes
 
 
 @dataclass(frozen=True, eq=False)
 class _MeasuredLayer:
-    """The numbers of one layer on their way to the host: [items, metrics, heads]."""
+    """The numbers of one layer on their way to the host, [B, metrics, H], and whose they are.
+
+    `items` are the positions in the batch of those that count.
+    """
 
     number: int
     heads: int
-    items: int
+    items: list[int]
     copy: HostCopy
     echo: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Residues:
+    """What a step says of a batch's residues, [B, N] on the device of the maps; None: nothing."""
+
+    valid: Tensor | None
+    residue_index: Tensor | None
+    chain_index: Tensor | None
+
+    @classmethod
+    def of(cls, items: Mapping[int, BatchItem], sizes: Sizes, device: torch.device) -> _Residues:
+        """That of `items`, by position: those that have a valid residue."""
+        valid = np.zeros((sizes.items, sizes.residues), dtype=bool)
+        for position, item in items.items():
+            valid[position, item.residues] = True
+        return cls(
+            valid=None if valid.all() else torch.as_tensor(valid, device=device),
+            residue_index=_padded("residue_index", items, sizes, device),
+            chain_index=_padded("chain_index", items, sizes, device),
+        )
 
 
 HeadValues = Mapping[str, Sequence[float | None]]
@@ -45,7 +70,8 @@ class ScalarCapture:
         self._moment = moment
         self._settings = settings
         self._echo = echo
-        self._ca: dict[int, Tensor] = {}
+        self._ca: Tensor | None = None
+        self._residues: tuple[object, _Residues] | None = None
         self._measured: list[_MeasuredLayer] = []
 
     def take(
@@ -56,9 +82,8 @@ class ScalarCapture:
         echo = self._echo and chosen
         if not items or not (self.keep or echo):
             return
-        stacked = stack_items([self._measure(call, item) for item in items.values()])
-        copy = HostCopy(stacked, dtype=torch.float64)
-        self._measured.append(_MeasuredLayer(name.number, sizes.heads, len(items), copy, echo))
+        copy = HostCopy(self._measure(call, sizes, items), dtype=torch.float64)
+        self._measured.append(_MeasuredLayer(name.number, sizes.heads, [*items], copy, echo))
 
     def finish(
         self, attempt: int, numbers: Mapping[str, float], gamma_gradients: Mapping[int, float]
@@ -69,7 +94,7 @@ class ScalarCapture:
         """
         lines = []
         for layer in self._measured:
-            values = merge_items(torch.from_numpy(layer.copy.array()))
+            values = merge_items(torch.from_numpy(layer.copy.array())[layer.items])
             if layer.echo:
                 print(self._classic_line(layer.number, values), flush=True)
             line: dict[str, Any] = {
@@ -77,7 +102,7 @@ class ScalarCapture:
                 "phase": self._moment.phase,
                 "attempt": attempt,
                 "layer": layer.number,
-                "maps": layer.items,
+                "maps": len(layer.items),
                 "heads": [*range(layer.heads)],
             }
             norm = gamma_gradients.get(layer.number)
@@ -88,32 +113,38 @@ class ScalarCapture:
             lines.append(line | values)
         return lines if self.keep else []
 
-    def _measure(self, call: TapCall, item: BatchItem) -> dict[str, Tensor]:
-        def cut(values: Tensor | None, axes: int) -> Tensor | None:
-            if values is None:
-                return None
-            return device_cut(values[item.position], item.kept, axes=axes)
-
-        ca = cut(call.ca, 1)
-        if ca is None:
-            ca = self._ca.get(item.position)
-        if ca is None:
+    def _measure(self, call: TapCall, sizes: Sizes, items: Mapping[int, BatchItem]) -> Tensor:
+        """[B, metrics, H], of items without a valid residue too."""
+        if call.ca is not None:
+            self._ca = call.ca.detach().clone()
+        if self._ca is None or len(self._ca) != sizes.items:
             raise RecordingError(
                 f"layer {call.layer} gave no ca, and no layer before it did",
                 hint="tap(..., ca=coordinates), [B, N, 3], in the first layer at least",
             )
-        self._ca[item.position] = ca.clone()
+        residues = self._residues_of(items, sizes, call.device)
+        # Coordinates and γ may be kept elsewhere than the maps: on the host, say.
         return head_numbers(
-            ca=ca,
+            ca=self._ca.to(call.device),
             length_unit=self._settings.length_unit,
-            logits_before=cut(call.logits_before, 2),
-            geo_bias=cut(call.geo_bias, 2),
-            attention=cut(call.attention, 2),
-            gamma=call.gamma,
+            valid=residues.valid,
+            logits_before=call.logits_before,
+            geo_bias=call.geo_bias,
+            attention=call.attention,
+            gamma=None if call.gamma is None else call.gamma.to(call.device),
             geo_bias_sign=call.geo_bias_sign,
-            residue_index=_index(item.fields["residue_index"], ca),
-            chain_index=_index(item.fields["chain_index"], ca),
+            residue_index=residues.residue_index,
+            chain_index=residues.chain_index,
         )
+
+    def _residues_of(
+        self, items: Mapping[int, BatchItem], sizes: Sizes, device: torch.device
+    ) -> _Residues:
+        """What the step says of their residues, brought to the device once for all layers."""
+        key = (sizes.items, sizes.residues, device, [*items])
+        if self._residues is None or self._residues[0] != key:
+            self._residues = key, _Residues.of(items, sizes, device)
+        return self._residues[1]
 
     def _classic_line(self, layer: int, values: HeadValues) -> str:
         """The line with each number averaged over the chosen heads."""
@@ -135,8 +166,20 @@ class ScalarCapture:
         )
 
 
-def _index(values: Any, like: Tensor) -> Tensor | None:  # noqa: ANN401 (numpy's arrays)
-    return None if values is None else torch.as_tensor(values, device=like.device)
+def _padded(
+    field: Literal["residue_index", "chain_index"],
+    items: Mapping[int, BatchItem],
+    sizes: Sizes,
+    device: torch.device,
+) -> Tensor | None:
+    """One field of all items [B, N] int64, None where the step doesn't give it."""
+    table = np.zeros((sizes.items, sizes.residues), dtype=np.int64)
+    for position, item in items.items():
+        values = item.fields[field]
+        if values is None:
+            return None
+        table[position, item.residues] = values
+    return torch.as_tensor(table, device=device)
 
 
 def as_dictionary(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
