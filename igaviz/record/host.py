@@ -44,12 +44,11 @@ class HostCopy:
             return
         if residues is not None:
             tensor = device_cut(tensor, residues, axes=axes)
-        tensor = tensor.to(dtype)
         self._residues = None
         if tensor.device.type == "cuda":
-            self._host, self._ready = _copy_beside(tensor)
+            self._host, self._ready = _copy_beside(_own(tensor, dtype, is_own=residues is not None))
         else:
-            self._host = tensor.to("cpu", copy=True)
+            self._host = tensor.to("cpu", dtype, copy=True)
 
     @property
     def n_bytes(self) -> int:
@@ -87,6 +86,11 @@ def _span(
     part = tensor[..., span, span] if axes == 2 else tensor[span]
     whole = len(residues) == last - first
     return part, None if whole else residues - first
+
+
+def _own(tensor: Tensor, dtype: torch.dtype, *, is_own: bool) -> Tensor:
+    """`tensor` in `dtype`, in memory that training doesn't write to while it is copied."""
+    return tensor.to(dtype, copy=not is_own, memory_format=torch.contiguous_format)
 
 
 def _copy_beside(tensor: Tensor) -> tuple[Tensor, torch.cuda.Event]:

@@ -213,7 +213,8 @@ class Recording:
         if not self._empty_steps:
             _log.warning(
                 "igaviz: step %d was due but nothing was tapped: is tap(...) called, or an "
-                "attached model, within recorder.step?",
+                "attached model, within recorder.step? (A CUDA graph is not heard, neither when it "
+                "is captured nor when it is replayed: run the model itself in due steps.)",
                 step,
             )
         self._empty_steps += 1

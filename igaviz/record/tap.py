@@ -33,14 +33,14 @@ def tap(
     `gamma` [H], `sigma` [B, N, 3], `log_det_min` and `sigma_floor_share` [B, H]. `geo_bias` is the
     term as it enters the logits, γ and all; `geo_bias_sign=-1` where the layer subtracts it.
     `module` is the layer itself, or its name. Without a due step this does nothing, and costs
-    next to nothing; in code that is being compiled, too. Where a checkpoint recomputes the layer,
-    only the gradient of γ is taken.
+    next to nothing; so it does in code that is being compiled, or captured into a CUDA graph.
+    Where a checkpoint recomputes the layer, only the gradient of γ is taken.
     """
     # First of all: a global read before this line would be guarded by torch.compile, and each
     # change of it would compile the layer anew.
     if torch.compiler.is_compiling():
         return
-    if not active.listeners:
+    if not active.listeners or active.capturing():
         return
     call = active.TapCall(
         layer=layer,
@@ -71,4 +71,4 @@ def recording() -> bool:
     """
     if torch.compiler.is_compiling():
         return False
-    return bool(active.listeners)
+    return bool(active.listeners) and not active.capturing()

@@ -138,7 +138,7 @@ class Watch:
     @contextmanager
     def _entered(self, module: nn.Module) -> Iterator[bool]:
         """Whether what happens in this call of `module` is to be read."""
-        if active.in_backward():  # a checkpoint's recomputation
+        if active.in_backward() or active.capturing():  # a checkpoint's recomputation, or no run
             yield False
             return
         if self._depth == 0:

@@ -9,11 +9,13 @@ import bare
 import numpy as np
 import pytest
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from igaviz.record import Recorder, recording, tap
 from igaviz.record.numbers import head_numbers, merge_items
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+if not torch.cuda.is_available():
+    pytest.skip("needs an NVIDIA GPU", allow_module_level=True)
 
 UNIT = {"length_unit": "nanometer", "strict": True}
 N = 512
@@ -112,10 +114,10 @@ def test_the_numbers_are_those_of_a_cpu(without):
     assert merge_items(numbers("cuda"))["gamma"] == [0.5, 1.0, 2.0]
 
 
-def trained(kind, data, recorder=None, steps=6):
+def trained(kind, data, recorder=None, steps=6, wrapped=lambda model: model):
     """The losses, all parameters and the next random number after some steps of training."""
     torch.manual_seed(0)
-    model = kind(layers=2).cuda()
+    model = wrapped(kind(layers=2).cuda())
     optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
     if recorder is not None:
         recorder.attach(model)
@@ -128,8 +130,9 @@ def trained(kind, data, recorder=None, steps=6):
             loss.backward()
         optimiser.step()
         losses.append(loss.detach())
-    numbers = [*losses, *(p.detach() for p in model.parameters()), torch.rand(3, device="cuda")]
-    return [values.cpu() for values in numbers]
+    parameters = [getattr(p, "full_tensor", lambda p=p: p)() for p in model.parameters()]
+    numbers = [*losses, *parameters, torch.rand(3, device="cuda")]
+    return [values.detach().cpu() for values in numbers]
 
 
 def test_training_is_bit_for_bit_what_it_is_without(tmp_path, either, on_gpu, shards):
@@ -140,6 +143,37 @@ def test_training_is_bit_for_bit_what_it_is_without(tmp_path, either, on_gpu, sh
     assert all(torch.equal(one, other) for one, other in zip(alone, beside, strict=True))
     assert len(shards(tmp_path)) == 6
     assert len((tmp_path / "scalars.rank-00000.jsonl").read_text().splitlines()) == 24
+
+
+def sharded(model):
+    from torch.distributed.fsdp import fully_shard  # takes seconds
+
+    for layer in model.layers:
+        fully_shard(layer)
+    return fully_shard(model)
+
+
+@pytest.mark.parametrize("wrapped", [sharded, DistributedDataParallel])
+def test_a_wrapped_model_trains_and_is_recorded_as_it_is(
+    tmp_path, either, on_gpu, shards, read_layer, wrapped
+):
+    data = on_gpu()
+    alone = trained(either, data)
+    store = f"file://{tmp_path / 'store'}"
+    torch.distributed.init_process_group("nccl", init_method=store, rank=0, world_size=1)
+    try:
+        expected = trained(either, data, wrapped=wrapped)
+        with Recorder(tmp_path / "run", interval=2, length_unit="nanometer") as recorder:
+            beside = trained(either, data, recorder, wrapped=wrapped)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert all(torch.equal(one, other) for one, other in zip(expected, beside, strict=True))
+    assert all(torch.allclose(one, other) for one, other in zip(alone, beside, strict=True))
+    names = [name for name in shards(tmp_path / "run") if "probe" not in name]
+    assert [int(name[5:14]) for name in names] == [0, 2, 4]
+    stored = read_layer(tmp_path / "run" / names[-1], 1)
+    assert stored["module"] == "layers.1"
+    assert stored["gamma_gradient_norm"] > 0
 
 
 @contextmanager
