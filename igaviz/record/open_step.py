@@ -85,7 +85,7 @@ class OpenStep:
         if not self._watch.has_read_what_taps():
             self._keep(call)
             return
-        self._recording.warn_once(
+        self._recording.tally.warn_once(
             "taps and is read",
             "layer %s is read from outside and calls tap(...) as well: the tap is left out; write "
             "taps_itself = True and a layer_idx into its class, and the tap is taken instead",
@@ -147,10 +147,10 @@ class OpenStep:
         step = self.moment.step
         norms = {number: gradient.norm() for number, gradient in self._gradients.items()}
         if not self.seen:
-            self._recording.count_empty(step)
+            self._recording.tally.count_empty(step)
             return
         if self._maps is not None:
-            self._recording.count_skipped(self._maps.empty, self._maps.too_large, step)
+            self._recording.tally.count_skipped(self._maps.empty, self._maps.too_large, step)
             if self._maps.dropped:
                 self._let_go()
         held, self._held = self._held, 0
@@ -195,7 +195,7 @@ class OpenStep:
         """Say so where another layer than before taps under a `number`: it isn't recorded."""
         first = self.seen.get(number)
         if isinstance(first, nn.Module) and call.module not in (None, first):
-            self._recording.warn_once(
+            self._recording.tally.warn_once(
                 ("one number", number),
                 "two layers have the number %d, and only the first is recorded: give each one of "
                 "its own, tap(layer=self.layer_idx, module=self, ...)",

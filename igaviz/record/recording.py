@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,16 +15,14 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
-from igaviz.dump.write import StepRecord
 from igaviz.errors import OutputError, RecordingError, named
 from igaviz.record.background import Background
 from igaviz.record.capture import MapCapture
 from igaviz.record.host import HostCopy
-from igaviz.record.padding import padding_said
-from igaviz.record.probe import PROBE_HINT
 from igaviz.record.provenance import rank_and_world_size
 from igaviz.record.scalars import ScalarCapture, as_dictionary
 from igaviz.record.settings import Settings
+from igaviz.record.tally import Tally
 from igaviz.record.trigger import fired
 from igaviz.record.writer import Writer
 
@@ -75,13 +73,8 @@ class Recording:
         self._failure: Exception | None = None
         self._process: int | None = None
         self._at_exit: Finalize | None = None
-        self._steps = 0
-        self._skipped_items = 0
-        self._dropped_steps = 0
-        self._empty_steps = 0
-        self._failed_probes = 0
+        self.tally = Tally(settings)
         self._unread: list[SeenStep] = []
-        self._warned: set[Hashable] = set()
         atexit.register(self.close, quiet=True)
 
     @property
@@ -139,7 +132,7 @@ class Recording:
                 settings=self._described,
             )
             if self._writer.attempt:
-                self.warn_once(
+                self.tally.warn_once(
                     "attempt",
                     "%s holds a recording already: this is attempt %d; what was recorded there at "
                     "or after its first step is read no more (a new folder keeps both)",
@@ -183,60 +176,6 @@ class Recording:
                 if self._writer is not None and not self._forked:
                     found |= as_dictionary(seen.lines(self._writer.attempt))
         return found
-
-    def warn_once(self, about: Hashable, text: str, *values: object) -> None:
-        """Log a warning, the first time that there is one `about` this."""
-        if about not in self._warned:
-            self._warned.add(about)
-            _log.warning(f"igaviz: {text}", *values)
-
-    def count_skipped(self, empty: set[int], too_large: set[int], step: int) -> None:
-        """Count items that were skipped, and say so the first time for each of the reasons."""
-        none = (
-            "none of their residues is valid by mask, which is true for valid residues: is it "
-            "inverted?"
-        )
-        many = f"they have more valid residues than max_residues={self._settings.max_residues}"
-        for positions, reason in ((empty, none), (too_large, many)):
-            if positions:
-                self.warn_once(
-                    ("skipped", reason),
-                    "step %d: items %s of the batch are skipped: %s",
-                    step,
-                    sorted(positions),
-                    reason,
-                )
-        self._skipped_items += len(empty) + len(too_large)
-
-    def count_empty(self, step: int) -> None:
-        """Count a due step in which nothing was recorded, and say so the first time."""
-        if not self._empty_steps:
-            _log.warning(
-                "igaviz: step %d was due but nothing was tapped: is tap(...) called, or an "
-                "attached model, within recorder.step? (A CUDA graph is not heard, neither when it "
-                "is captured nor when it is replayed: run the model itself in due steps.)",
-                step,
-            )
-        self._empty_steps += 1
-
-    def probe_failed(self, error: Exception, call: str, step: int) -> None:
-        """Count a probe whose `call` raised, and say so the first time; raises it where strict."""
-        own_hint = error.hint if isinstance(error, RecordingError) else None
-        failed = RecordingError(
-            f"step {step}: the probe failed, which was called as {call}: {named(error)}",
-            hint=own_hint or PROBE_HINT,
-        )
-        if self._settings.strict:
-            raise failed from error
-        self._failed_probes += 1
-        if self._failed_probes == 1:
-            _log.error(
-                "igaviz: %s; hint: %s; training and recording go on, and the next due step tries "
-                "it again",
-                failed,
-                failed.hint,
-                exc_info=error,
-            )
 
     def close(self, *, quiet: bool = False) -> None:
         """End the recording: all of it is on disk, and the run file says so. Raises as `flush`."""
@@ -289,61 +228,25 @@ class Recording:
         if not (seen.maps_due or seen.triggered):
             return
         if seen.maps.dropped:
-            self._count_dropped(seen.step)
+            self.tally.count_dropped(seen.step)
             return
         record = seen.maps.record(_values(seen.numbers), _values(seen.gamma_gradients))
         if record is None:
             return
-        self._warn_of_padding(record)
+        self.tally.warn_of_padding(record)
         if self._writer.write_step(record):
-            self._steps += 1
+            self.tally.recorded_steps += 1
         else:
             self._end_full(seen.step)
-
-    def _warn_of_padding(self, record: StepRecord) -> None:
-        """Say so where layers gave padding as if it were residues, the first time."""
-        if "padding" in self._warned:
-            return
-        said = padding_said(record)
-        if said:
-            self.warn_once(
-                "padding",
-                "step %d: %s Then pass mask=[B, N], true for valid residues, to tap (an additive "
-                "mask belongs to no term: give logits_before without it)",
-                record.step,
-                said,
-            )
-
-    def _count_dropped(self, step: int) -> None:
-        """Count a step that found no room in the queue, and say so the first time."""
-        if not self._dropped_steps:
-            _log.warning(
-                "igaviz: step %d: its maps are dropped: with those that wait to be written they "
-                "would take more than queue_bytes=%d; record fewer items, heads or layers, or more "
-                'rarely, or let training wait with when_full="wait"',
-                step,
-                self._settings.queue_bytes,
-            )
-        self._dropped_steps += 1
 
     def _write_end(self) -> None:
         if self._writer is None or not self._writable:
             return
         try:
-            self._writer.close(**self._counts())
+            self._writer.close(**self.tally.counts())
         except OutputError as error:
             self._failure = error
             _log.error("igaviz: the run file can't say that recording ended: %s", error)
-
-    def _counts(self) -> dict[str, int]:
-        """How many steps are on disk, and how much isn't, as the run file says it."""
-        return {
-            "recorded_steps": self._steps,
-            "skipped_items": self._skipped_items,
-            "dropped_steps": self._dropped_steps,
-            "empty_steps": self._empty_steps,
-            "failed_probes": self._failed_probes,
-        }
 
     def _end_full(self, step: int) -> None:
         """End the recording in good order: the writer has no more room."""
@@ -353,7 +256,7 @@ class Recording:
         if self._writer is not None:
             reason = self._writer.full
             _log.warning("igaviz: recording ends at step %d: %s", step, reason)
-            self._writer.note(off={"step": step, "reason": reason}, **self._counts())
+            self._writer.note(off={"step": step, "reason": reason}, **self.tally.counts())
 
     def _fail(self, error: Exception, step: int | None) -> None:
         """End the recording because of `error`: the log and the run file say why. Any thread."""
@@ -369,7 +272,7 @@ class Recording:
         if self._writer is None:
             return
         try:
-            self._writer.note(off=off, **self._counts())
+            self._writer.note(off=off, **self.tally.counts())
         except OutputError as second:
             _log.error("igaviz: the run file can't say so: %s", second)
 

@@ -74,7 +74,7 @@ class Steps:
         due, opened = False, None
         if self._closed:
             if not self._expects_more:
-                self._recording.warn_once(
+                self._recording.tally.warn_once(
                     "closed",
                     "step %s comes after the recorder was closed and is not recorded, nor is any "
                     "other: close it when training has ended, or make a new one",
@@ -147,7 +147,7 @@ class Steps:
             if opened is not None:
                 self._drop(opened)
             if not recording_failed:
-                self._recording.probe_failed(error, probe.call, step)
+                self._recording.tally.probe_failed(error, probe.call, step)
             elif self._settings.strict:
                 raise
             return
