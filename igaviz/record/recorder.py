@@ -29,6 +29,7 @@ from igaviz.record.settings import (
     LengthUnit,
     WhenFull,
     make_settings,
+    whole_number,
 )
 from igaviz.record.steps import Steps
 from igaviz.record.trigger import Trigger
@@ -103,7 +104,7 @@ class Recorder:
         described = {
             **self._settings.as_json(),
             "interval": describe(interval),
-            "at": [int(step) for step in at],
+            "at": [whole_number("a step of at", step, least=0) for step in at],
         }
         self._recording = Recording(Path(dir), self._settings, described)
         self._layers = Layers()

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -126,7 +127,7 @@ def _positions(name: str, values: object) -> tuple[int, ...]:
 
 
 def whole_number(name: str, value: object, least: int) -> int:
-    """`value` as an int, of whatever integer type: numpy's, a tensor [] or [1] on the CPU.
+    """`value` as an int, of whatever integer type: numpy's, an array or CPU tensor, [] or [1].
 
     Raises `RecordingError` where it is none of at least `least`. A tensor on a device is none:
     reading it would make training wait.
@@ -149,6 +150,8 @@ def whole_number(name: str, value: object, least: int) -> int:
 
 def _index(value: Any) -> int | None:  # noqa: ANN401 (whatever a user passes)
     """`value` as an int, None where it is no integer."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(())  # numpy takes only such an array for a number, torch any of one
     try:
         return operator.index(value)
     except (TypeError, RuntimeError):

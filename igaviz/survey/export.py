@@ -124,8 +124,8 @@ def export(
         for head in task.heads
         for path in _paths(namer, task.entry, head, wanted).values()
     ]
-    check_output(out, paths, force)
     check_residues(tasks, Style(queries=wanted.queries))
+    check_output(out, paths, force)
     try:
         return _written(tasks, namer, wanted, jobs, progress)
     finally:  # whoever was killed while it wrote, left something

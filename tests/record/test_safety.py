@@ -89,7 +89,7 @@ def test_no_setting_takes_training_along(tmp_path, caplog, break_it):
     assert len(errors(caplog)) == 1
 
 
-@pytest.mark.parametrize("unit_step", [np.int64(1), np.array(1), torch.tensor(1)])
+@pytest.mark.parametrize("unit_step", [np.int64(1), np.array(1), np.array([1]), torch.tensor([1])])
 def test_a_step_is_an_integer_of_any_type(tmp_path, unit_step):
     how = {"at": [unit_step * 5], "max_residues": unit_step * 100, "trigger": None}
     recorder = Recorder(tmp_path, interval=2, length_unit="nanometer", strict=True, **how)
@@ -110,6 +110,7 @@ def test_a_step_is_an_integer_of_any_type(tmp_path, unit_step):
         ("three", "step is 'three', not a whole number"),
         (torch.tensor(1.0), "step is a tensor of torch.float32 on cpu, shape ()"),
         (torch.zeros(2, dtype=torch.int64), "shape (2,), not a whole number"),
+        (np.array([True]), "step is array([ True]), not a whole number"),
         (torch.tensor(1, device="meta"), "step is a tensor of torch.int64 on meta, shape ()"),
         (object(), "step is <object"),
     ],

@@ -290,6 +290,7 @@ def test_attention_of_chosen_queries(tmp_path):
     with np.load(found.files[2]) as arrays:
         assert arrays["queries"].tolist() == queries
         assert arrays["received"] == pytest.approx(received)
+    found.files[0].with_name("layer3_attention_from_A_99_b0_h0.cif").touch()
     with pytest.raises(SelectionError, match="no residue A/99"):
         export(dump, out=tmp_path / "out", wanted=Wanted(queries=Residues.parse("A/99")))
     with pytest.raises(OutputError, match="already there"):
