@@ -1,7 +1,8 @@
-"""Which of several possible causes a map's numbers point to: γ, the overlap's spread, content.
+"""Which of several possible causes a map's numbers point to: γ, the spread before γ, content.
 
 γ alone proves nothing, and neither does the spread of the bias: geometry does what γ × spread of
-the overlap says, against what content does. Both are compared with what healthy networks have.
+what it multiplies says, against what content does. Both are compared with what healthy networks
+have. A dump doesn't tell an overlap of Gaussians from distances of points: the words fit either.
 """
 
 from __future__ import annotations
@@ -29,16 +30,23 @@ _NEXT_RESIDUE = 3.5
 _FAR = 1000
 """Beyond this factor a proportion tells nothing any more but that it is far."""
 
+_FLAT = "check the unit of the coordinates, what the term is divided by and the widths of Gaussians"
+
+_STEEP = (
+    "check the unit of the coordinates, and what γ multiplies (σ of Gaussians: bound it from "
+    "below, clamp the log-determinant; offsets of points: bound them from above)"
+)
+
 _FIRST = {
-    "γ": "first start γ smaller, or give it a smaller learning rate",
-    "the overlap's spread": "first look at σ: bound it from below, clamp the log-determinant",
-    "both": "first look at σ (bound it from below, clamp the log-determinant), then at γ",
-    "content": "first look at Q and K: their scale, their gradients",
+    "γ": "start γ smaller, or give it a smaller learning rate",
+    "spread": _STEEP,
+    "both": f"{_STEEP}, then look at γ",
+    "content": "look at Q and K: their scale, their gradients",
 }
 
 
 def too_small(m: Measurement, *, effect: float, spread: float, least: float) -> str:
-    """Which of γ and the overlap's spread is too small, and how far γ would have to grow.
+    """Which of γ and the spread before γ is too small, and how far γ would have to grow.
 
     `effect` and `spread` are what geometry should at least move and differ by; `least` is what even
     an untrained layer differs by, so that a spread which gives it with a healthy γ isn't small.
@@ -52,12 +60,11 @@ def too_small(m: Measurement, *, effect: float, spread: float, least: float) -> 
     gamma_small = abs(gamma) < HEALTHY_GAMMA / 2
     spread_small = per_gamma * HEALTHY_GAMMA < least
     if gamma_small and spread_small:
-        culprit, first = "γ and the bias's spread are both", "start γ larger, then look at σ"
+        culprit, first = "γ and the spread before it are both", f"start γ larger, then {_FLAT}"
     elif gamma_small:
         culprit, first = "γ is", "start γ larger and check that it gets a gradient"
     else:
-        culprit = "the bias's spread, not γ, is"
-        first = "look at the widths of the Gaussians and at what the overlap is divided by"
+        culprit, first = "the spread before γ, not γ, is", _FLAT
     moved = m.number("geometry_effect") or 0.0
     growth = ""
     if moved > 0:
@@ -72,13 +79,13 @@ def too_small(m: Measurement, *, effect: float, spread: float, least: float) -> 
             f"its bias to differ by {number(spread)} nats."
         )
     return (
-        f"{culprit} too small (γ {number(gamma)}, spread of the overlap before γ "
+        f"{culprit} too small (γ {number(gamma)}, spread of the bias before γ "
         f"{number(per_gamma)} nats).{growth} What to do first: {first}."
     )
 
 
 def too_steep(m: Measurement, factor: float, *, weak_content: bool = False) -> str:
-    """Which of γ and the overlap's spread is too large, and how far γ would have to shrink.
+    """Which of γ and the spread before γ is too large, and how far γ would have to shrink.
 
     `factor` is what γ × spread is too large by. With `weak_content`, content is the cause where
     neither of the two is large.
@@ -89,13 +96,13 @@ def too_steep(m: Measurement, factor: float, *, weak_content: bool = False) -> s
     per_gamma = abs(near / gamma)
     gamma_large, spread_large = abs(gamma) > LARGE_GAMMA, per_gamma > LARGE_SPREAD
     if gamma_large and spread_large:
-        culprit, said = "both", "γ and the overlap's spread are both too large"
+        culprit, said = "both", "γ and the spread before it are both too large"
     elif spread_large:
-        culprit, said = "the overlap's spread", "the overlap's spread, not γ, is too large"
+        culprit, said = "spread", "the spread before γ, not γ, is too large"
     elif gamma_large or not weak_content:
         culprit, said = "γ", "γ is too large for this spread"
     else:
-        culprit, said = "content", "neither γ nor the overlap's spread is large: content is weak"
+        culprit, said = "content", "neither γ nor the spread before it is large: content is weak"
     shrink = ""
     if culprit != "content" and factor > 1:
         shrink = (
@@ -104,8 +111,8 @@ def too_steep(m: Measurement, factor: float, *, weak_content: bool = False) -> s
         )
     return (
         f"{said[:1].upper() if said[0].isascii() else said[0]}{said[1:]} (γ {number(gamma)}, "
-        f"spread of the overlap before γ {number(per_gamma)} nats){shrink}. What to do first: "
-        f"{_FIRST[culprit].removeprefix('first ')}."
+        f"spread of the bias before γ {number(per_gamma)} nats){shrink}. What to do first: "
+        f"{_FIRST[culprit]}."
     )
 
 
@@ -126,7 +133,7 @@ def too_sharp(m: Measurement, *, content_does_it: bool | None = None) -> str:
 def range_factor(reach: float, wanted: float) -> float:
     """What γ × spread is too large by where the bias falls by 1 nat at `reach` Å, not `wanted`.
 
-    Near its top the overlap falls with the square of the distance.
+    Near its top the bias falls with the square of the distance.
     """
     fallen = max(reach**2 - _NEXT_RESIDUE**2, 0.1)
     return max(1.0, (wanted**2 - _NEXT_RESIDUE**2) / fallen) if math.isfinite(reach) else 1.0

@@ -20,8 +20,8 @@ INVARIANTS: tuple[Check, ...] = (
         thresholds={"count": 0},
         formula="nonfinite > {count:g}",
         meaning="The layer's numbers are broken: NaN or infinity in logits, bias or weights.",
-        remedy="Look at σ and the log-determinant of the covariances first, then at the learning "
-        "rate and at what runs in half precision.",
+        remedy="Look at the geometric term first (of Gaussians at σ and the log-determinant), "
+        "then at the learning rate and at what runs in half precision.",
         rule=rules.non_finite,
         say=messages.non_finite,
     ),

@@ -34,8 +34,9 @@ OF_ATTENTION: tuple[Check, ...] = (
         thresholds={"mass": 0.5},
         formula="self_mass > {mass:g}",
         meaning="Each residue sees only itself.",
-        remedy="Where γ is what is large: start it smaller. Where the overlap's spread is: "
-        "bound σ from below. Where content does it: a norm on Q and K, or a higher temperature.",
+        remedy="Where γ is what is large: start it smaller. Where the spread before γ is: check "
+        "the unit of the coordinates, bound σ of Gaussians from below, offsets of points from "
+        "above. Where content does it: a norm on Q and K, or a higher temperature.",
         rule=rules.diagonal_collapse,
         say=messages.diagonal_collapse,
         silences=_GEOMETRY,
@@ -50,8 +51,8 @@ OF_ATTENTION: tuple[Check, ...] = (
         thresholds={"share": 0.3},
         formula="saturation > {share:g}",
         meaning="One-hot attention: gradients vanish through the softmax, and losses spike.",
-        remedy="Tame the term that does it: for geometry a smaller γ or a wider σ, for content a "
-        "norm on Q and K or a smaller scale.",
+        remedy="Tame the term that does it: for geometry a smaller γ or a smaller spread before "
+        "it (of Gaussians a wider σ), for content a norm on Q and K or a smaller scale.",
         rule=rules.softmax_saturated,
         say=messages.softmax_saturated,
         silences=_GEOMETRY,
@@ -67,8 +68,9 @@ OF_ATTENTION: tuple[Check, ...] = (
         thresholds={"spread": 8.0},
         formula="geo_bias_std_near > {spread:g}",
         meaning="The bias is so steep that no content can make up for it.",
-        remedy="Where γ is what is large: start it smaller. Where the overlap's spread is: "
-        "bound σ from below, clamp the log-determinant, scale by 1/√P.",
+        remedy="Where γ is what is large: start it smaller. Where the spread before γ is: check "
+        "the unit of the coordinates, scale by 1/√P; bound σ of Gaussians from below and clamp "
+        "the log-determinant, bound offsets of points from above.",
         rule=rules.bias_explodes,
         say=messages.bias_explodes,
         silences=_GEOMETRY,
@@ -165,7 +167,8 @@ OF_ATTENTION: tuple[Check, ...] = (
         "and its last third is at least {growth:g} times the first and over {level:g}, while "
         "diagonal-collapse and softmax-saturated do not fire",
         meaning="Attention narrows step by step: it will be one-hot, or on the diagonal.",
-        remedy="Look at what grows (γ, σ that shrinks, the scale of Q and K) before it saturates.",
+        remedy="Look at what grows (γ, the spread before it, the scale of Q and K) before it "
+        "saturates.",
         silences=("early",),
     ),
     Check(

@@ -29,8 +29,8 @@ OF_GEOMETRY: tuple[Check, ...] = (
         meaning="γ × spread of the bias is too small for geometry to move attention. γ alone "
         "proves nothing: small γ with a wide spread is healthy.",
         remedy="Where γ is what is small: start it larger, give it its own learning rate, check "
-        "that it gets a gradient. Where the overlap's spread is: look at the widths of the "
-        "Gaussians and at what the overlap is divided by.",
+        "that it gets a gradient. Where the spread before γ is: check the unit of the coordinates, "
+        "what the term is divided by and the widths of Gaussians.",
         rule=rules.gamma_too_small,
         say=messages.gamma_too_small,
         silences=(*_GEOMETRY, "early"),
@@ -60,8 +60,8 @@ OF_GEOMETRY: tuple[Check, ...] = (
         formula="geo_bias_std_near < {spread:g}, and gamma-too-small does not fire",
         meaning="The bias doesn't tell near pairs apart, though geometry moves attention farther "
         "out.",
-        remedy="Look at the widths of the Gaussians: far wider than the distances between "
-        "residues, they overlap with everything alike.",
+        remedy="Look at what γ multiplies: coordinates in too large a unit make all distances "
+        "small, and Gaussians far wider than these overlap with everything alike.",
         rule=rules.bias_flat,
         say=messages.bias_flat,
         silences=(*_GEOMETRY, "early"),
@@ -78,9 +78,10 @@ OF_GEOMETRY: tuple[Check, ...] = (
         formula="geometry_ratio_near > {ratio:g}",
         meaning="Geometry drowns content (Q·K + pair bias): only the nearest residues are left, "
         "and learning slows.",
-        remedy="Where γ is what is large: start it smaller. Where the overlap's spread is: "
-        "bound σ from below, check that the overlap is scaled by 1/√P and not normalised to unit "
-        "variance. Where content is weak: look at the scale and the gradients of Q and K.",
+        remedy="Where γ is what is large: start it smaller. Where the spread before γ is: check "
+        "the unit of the coordinates, and that the term is scaled by 1/√P and not normalised to "
+        "unit variance; bound σ of Gaussians from below, offsets of points from above. Where "
+        "content is weak: look at the scale and the gradients of Q and K.",
         rule=rules.geometry_dominates,
         say=messages.geometry_dominates,
         silences=(*_GEOMETRY, "early"),
@@ -95,8 +96,8 @@ OF_GEOMETRY: tuple[Check, ...] = (
         thresholds={"shift": 0.0, "trend": 0.3},
         formula="neighbour_shift < {shift:g} and bias_trend > {trend:g}",
         meaning="Geometry drives attention away from neighbours.",
-        remedy="Add the overlap instead of subtracting it; where the layer does subtract it, "
-        "record `geo_bias_sign = -1`.",
+        remedy="Add what is largest at neighbours, as an overlap of Gaussians is; subtract what "
+        "grows with distance. Where the layer subtracts `geo_bias`, record `geo_bias_sign = -1`.",
         rule=rules.geometry_inverted,
         say=messages.geometry_inverted,
         silences=_GEOMETRY,
@@ -122,10 +123,11 @@ OF_GEOMETRY: tuple[Check, ...] = (
         metrics=("geo_range",),
         thresholds={"range": 6.0},
         formula="geo_range < {range:g} Å",
-        meaning="Geometry reaches no further than the next residue: σ is at its floor, or γ is "
-        "too large.",
-        remedy="Where γ is what is large: start it smaller. Where the overlap's spread is: "
-        "look at σ (sigma-collapse, where it is recorded), and widen it at the start.",
+        meaning="Geometry reaches no further than the next residue: γ is too large, or what it "
+        "multiplies is too steep, as Gaussians with σ at its floor are.",
+        remedy="Where γ is what is large: start it smaller. Where the spread before γ is: check "
+        "the unit of the coordinates and the offsets of points; of Gaussians look at σ "
+        "(sigma-collapse, where it is recorded), and widen it at the start.",
         rule=rules.geometry_too_short,
         say=messages.geometry_too_short,
         silences=_GEOMETRY,

@@ -179,7 +179,10 @@ def sigma_collapse(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
     volume = _condition("log_det_min", m.log_det_min, t["log_det"], above=False)
     known = [condition for condition in (at_floor, volume) if condition.excess is not None]
     if not known:
-        return Unjudged("σ not recorded: neither sigma_floor_share nor log_det_min")
+        return Unjudged(
+            "σ not recorded: neither sigma_floor_share nor log_det_min, which layers without "
+            "Gaussians don't have"
+        )
     excess = max(condition.excess or 0.0 for condition in known)
     return Outcome(excess > 0, excess, (at_floor, volume))
 

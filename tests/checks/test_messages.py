@@ -1,8 +1,10 @@
 """Messages name the cause that the numbers point to, with numbers that people can read."""
 
+import re
+
 import pytest
 
-from igaviz.checks import judge_layer
+from igaviz.checks import CHECKS, judge_layer
 from igaviz.checks.settings import Settings
 from igaviz.checks.wording import number, percent, ranges, span
 from igaviz.metrics.data import Replay
@@ -17,10 +19,10 @@ def message(maps, **choice):
     ("gamma", "spread", "says"),
     [
         (0.0001, 0.02, "γ is too small"),
-        (1.0, 0.01, "the bias's spread, not γ, is too small"),
-        (0.018, 0.04, "the bias's spread, not γ, is too small"),
+        (1.0, 0.01, "the spread before γ, not γ, is too small"),
+        (0.018, 0.04, "the spread before γ, not γ, is too small"),
         (0.0001, 1.6e-4, "γ is too small"),
-        (0.005, 0.002, "γ and the bias's spread are both too small"),
+        (0.005, 0.002, "γ and the spread before it are both too small"),
         (0.0, 0.0, "γ is 0"),
         (None, 0.01, "γ was not recorded"),
     ],
@@ -48,13 +50,25 @@ def test_how_far_gamma_would_have_to_grow(layer):
     ],
 )
 def test_what_to_do_blames_gamma_only_where_the_numbers_do(layer, check, sick):
-    """γ is that of a healthy run, the overlap's spread a hundred times as wide."""
+    """γ is that of a healthy run, the spread before it a hundred times as wide."""
     steep = layer(range(8), gamma=0.018, geo_bias_std_near=40.0, **sick)
     (finding,) = judge_layer(steep, Settings.of(select=[check])).findings
-    assert "The overlap's spread, not γ, is too large" in finding.message
+    assert "The spread before γ, not γ, is too large" in finding.message
     assert finding.remedy.startswith(
-        "Where γ is what is large: start it smaller. Where the overlap"
+        "Where γ is what is large: start it smaller. Where the spread before γ is: "
     )
+
+
+def test_advice_fits_layers_without_gaussians(layer):
+    """Of points there is neither σ nor an overlap: what is said of them names Gaussians."""
+    asked = [check for check in CHECKS if check.id != "D205"]  # fires where σ is recorded
+    said = [f"{check.meaning} {check.remedy}" for check in asked]
+    for gamma, spread in [(1.0, 900.0), (0.018, 40.0), (1.0, 0.01), (0.005, 0.002)]:
+        sick = {"geometry_ratio_near": 20.0, "geometry_effect": 0.008, "geo_range": 3.6}
+        maps = layer(range(8), gamma=gamma, geo_bias_std_near=spread, **sick)
+        said += [finding.message for finding in judge_layer(maps, Settings()).findings]
+    for sentence in " ".join(said).split(". "):
+        assert not re.search("σ|overlap|log-det", sentence) or "Gaussians" in sentence, sentence
 
 
 @pytest.mark.parametrize(
@@ -126,9 +140,9 @@ def test_numbers_are_rounded_for_people():
     ("gamma", "spread", "says"),
     [
         (5.0, 90.0, "γ is too large for this spread"),
-        (0.018, 90.0, "the overlap's spread, not γ, is too large"),
-        (1.0, 900.0, "γ and the overlap's spread are both too large"),
-        (0.018, 0.4, "neither γ nor the overlap's spread is large: content is weak"),
+        (0.018, 90.0, "the spread before γ, not γ, is too large"),
+        (1.0, 900.0, "γ and the spread before it are both too large"),
+        (0.018, 0.4, "neither γ nor the spread before it is large: content is weak"),
     ],
 )
 def test_what_makes_geometry_dominate(layer, gamma, spread, says):
@@ -136,13 +150,13 @@ def test_what_makes_geometry_dominate(layer, gamma, spread, says):
         layer(range(8), geometry_ratio_near=15.0, gamma=gamma, geo_bias_std_near=spread),
         select=["D104"],
     )
-    assert says in said.replace("The overlap", "the overlap").replace("Neither", "neither")
+    assert says in said.replace("The spread", "the spread").replace("Neither", "neither")
     assert ("would have to shrink about 3-fold" in said) == ("content is weak" not in says)
     assert "What to do first: " in said
 
 
 def test_how_far_gamma_would_have_to_shrink_for_geometry_to_reach(layer):
-    """Where the overlap falls with the square of the distance, γ of a third reaches 6 Å."""
+    """Where the bias falls with the square of the distance, γ of a third reaches 6 Å."""
     said = message(layer(range(8), geo_range=(3.5**2 + (6**2 - 3.5**2) / 3) ** 0.5, gamma=0.3))
     assert "shrink about 3-fold (γ alone: to about 0.1)" in said
 

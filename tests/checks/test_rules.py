@@ -100,7 +100,8 @@ def test_a_missing_number_is_no_verdict(measure, check):
     missing = dict.fromkeys(check.metrics)
     m = measure(**missing, reasons=dict.fromkeys(check.metrics, "geo_bias was not recorded"))
     expected = {
-        "D205": "σ not recorded: neither sigma_floor_share nor log_det_min",
+        "D205": "σ not recorded: neither sigma_floor_share nor log_det_min, which layers without "
+        "Gaussians don't have",
         "D209": "no other head's map to compare with",
     }
     assert outcome(check.id, m) == expected.get(check.id, "geo_bias was not recorded")
