@@ -20,6 +20,8 @@ FITS = {
     "geometry subtracted": "softmax(S − G) gives it: the term is subtracted, or `geo_bias_sign` "
     "is wrong",
     "geometry alone": "softmax(G) alone gives it: the scalar logits were not added",
+    "later keys masked": "it fits with a mask that hides later residues from a query (causal, or "
+    "by blocks) and is in none of the terms: add it to `logits_before`, as −∞",
     "without pair bias": "it fits without the pair bias: `logits_before` holds one that the "
     "attention never saw",
 }

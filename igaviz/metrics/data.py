@@ -21,8 +21,9 @@ class Replay:
     `coarse_rows` more are finite and not judged: their tolerance says nothing any
     more. `error_of_all` is the largest deviation over both. `fits` names the reading of the terms
     that does give the recorded attention where softmax(S + G) doesn't: `"without geometry"`,
-    `"geometry subtracted"`, `"geometry alone"`, `"without pair bias"`, `"keys masked"`
-    (softmax(S + G) without `masked_keys` of the keys), or None where none does.
+    `"geometry subtracted"`, `"geometry alone"`, `"without pair bias"`, `"later keys masked"`
+    (by a mask between residues), `"keys masked"` (softmax(S + G) without `masked_keys` of the
+    keys), or None where none does.
     """
 
     error: float

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -32,7 +33,13 @@ READINGS = ("without geometry", "geometry subtracted", "geometry alone", WITHOUT
 """Other ways to read the terms, the likeliest mistake first."""
 
 KEYS_MASKED = "keys masked"
-"""The reading that is tried last: a mask over keys that the terms don't know."""
+LATER_MASKED = "later keys masked"
+MASKS = (LATER_MASKED, KEYS_MASKED)
+"""The readings that are tried last: masks that the terms don't know."""
+
+NO_CHANCE = 10
+"""So many pairs of padding, of which as many have the key after the query as before it, don't all
+have it after by chance: a mask between residues hides them."""
 
 ROUNDING = {"float32": 2.0**-25, "float16": 2.0**-12, "bfloat16": 2.0**-9}
 """The largest relative rounding error of a logit, by the type it was computed in."""
@@ -88,8 +95,7 @@ def replay(map: AttentionMap, pairs: Pairs, rows: ReplayRows) -> Replay:
                 fits = name
                 break
         else:
-            n_keys = _keys_masked(map, pairs, judged, failed)
-            fits = KEYS_MASKED if n_keys else None
+            fits, n_keys = _mask_that_fits(map, pairs, judged, failed)
     return Replay(
         error=float(rows.deviation.max(where=judged, initial=0)),
         failed_rows=n_failed,
@@ -106,15 +112,19 @@ def asks_for_pair_bias(found: Replay | None) -> bool:
     """Whether a replay without the pair bias failed, and might be told why with it."""
     if found is None or found.failed_rows <= FAILING_SHARE * found.judged_rows:
         return False
-    return found.fits in (None, KEYS_MASKED)
+    return found.fits in (None, *MASKS)
 
 
-def _keys_masked(map: AttentionMap, pairs: Pairs, judged: Booleans, failed: Booleans) -> int:
-    """How many keys softmax(S + G) must leave out to give A; 0 where it can't give it so.
+def _mask_that_fits(
+    map: AttentionMap, pairs: Pairs, judged: Booleans, failed: Booleans
+) -> tuple[str | None, int]:
+    """Which of `MASKS` softmax(S + G) must have to give A, and how many keys it hides from all.
 
-    They are those that a row which `failed` gives 0, and its terms don't. What the queries at these
-    keys give proves nothing: a mask of pairs leaves padded ones any attention. Each other row
-    fits without the keys, or as it is where it gives them anything.
+    The keys are those that a row which `failed` gives 0, and its terms don't. What the queries at
+    these keys give proves nothing: a mask of pairs leaves padded ones any attention. Each other row
+    fits without the keys, or as it is where it gives them anything. Where these queries lack some
+    of the keys too, and later ones only, the mask is one between residues: then all rows must fit
+    without the later keys that they give 0.
     """
     finite = np.zeros(pairs.n_residues, dtype=bool)
     keys = finite.copy()
@@ -124,17 +134,42 @@ def _keys_masked(map: AttentionMap, pairs: Pairs, judged: Booleans, failed: Bool
         rows = failed[start : start + len(queries)]
         keys |= _lacking(terms)[0, rows].any(axis=0)
         start += len(queries)
-    judged = judged & ~keys[finite]
-    if not judged.any():
-        return 0
+    if _lack_only_later(keys, map, pairs) and _fits_without(_later_unseen, map, pairs, judged):
+        return LATER_MASKED, 0
+    if _fits_without(partial(_unseen, keys), map, pairs, judged & ~keys[finite]):
+        return KEYS_MASKED, int(keys.sum())
+    return None, 0
+
+
+def _lack_only_later(keys: Booleans, map: AttentionMap, pairs: Pairs) -> bool:
+    """Whether the queries at `keys` [N] too lack some of them, each later ones only.
+
+    Padded queries lack themselves and earlier ones as well, or nothing.
+    """
+    found = 0
+    for queries, terms in _finite_blocks(map, pairs):
+        rows, lacking = np.nonzero(_lacking(terms)[0] & keys & keys[queries, None])
+        if (lacking <= queries[rows]).any():
+            return False
+        found += lacking.size
+    return found >= NO_CHANCE
+
+
+def _fits_without(
+    left_out: Callable[[Indices, Terms], Booleans],
+    map: AttentionMap,
+    pairs: Pairs,
+    judged: Booleans,
+) -> bool:
+    """Whether softmax(S + G) gives the `judged` rows, without what `left_out` [H, Q, N] says."""
     without = _of_blocks(
         [
-            _compare(terms, _softmax_without(keys, terms), map.compute_dtype)
-            for _, terms in _finite_blocks(map, pairs)
+            _compare(terms, _softmax_without(left_out(queries, terms), terms), map.compute_dtype)
+            for queries, terms in _finite_blocks(map, pairs)
         ]
     )
     off = judged & ~(without.deviation <= np.minimum(without.tolerance, COARSE))
-    return int(keys.sum()) if off.sum() <= FAILING_SHARE * judged.sum() else 0
+    return bool(judged.any() and off.sum() <= FAILING_SHARE * judged.sum())
 
 
 def _finite_blocks(map: AttentionMap, pairs: Pairs) -> Iterator[tuple[Indices, Terms]]:
@@ -155,12 +190,25 @@ def _lacking(terms: Terms) -> Booleans:
     return lacking
 
 
-def _softmax_without(keys: Booleans, terms: Terms) -> Floats:
-    """[H, Q, N]: softmax(S + G), without `keys` [N] in rows that give none of them anything."""
+def _unseen(keys: Booleans, queries: Indices, terms: Terms) -> Booleans:
+    """[H, Q, N]: `keys` [N], in rows that give none of them anything."""
+    assert terms.attention is not None
+    unseen: Booleans = ~terms.attention.values[..., keys].any(axis=2, keepdims=True) & keys
+    return unseen
+
+
+def _later_unseen(queries: Indices, terms: Terms) -> Booleans:
+    """[H, Q, N]: the keys after each of the `queries` [Q] that it gives nothing."""
+    assert terms.attention is not None
+    given = terms.attention.values
+    unseen: Booleans = (given == 0) & (np.arange(given.shape[2]) > queries[:, None])
+    return unseen
+
+
+def _softmax_without(left_out: Booleans, terms: Terms) -> Floats:
+    """[H, Q, N]: softmax(S + G), without the pairs that are `left_out`."""
     assert terms.logits is not None
     assert terms.bias is not None
-    assert terms.attention is not None
-    left_out = ~terms.attention.values[..., keys].any(axis=2, keepdims=True) & keys
     with np.errstate(over="ignore", invalid="ignore"):
         return softmax(
             np.where(left_out, np.float32(-np.inf), terms.logits.values + terms.bias.values)

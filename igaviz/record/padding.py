@@ -9,7 +9,7 @@ import numpy as np
 from igaviz.dump.data import Booleans, Floats
 from igaviz.dump.masks import APART, SAME_LEVEL, WEAKEST
 from igaviz.dump.write import LayerRecord, StepRecord
-from igaviz.metrics.replay import ROUNDING
+from igaviz.metrics.replay import NO_CHANCE, ROUNDING
 
 FELT = 5.0
 """Nats below the largest logit of its row: a key that is nearer gets attention in any type."""
@@ -58,14 +58,26 @@ def padding_in(layer: LayerRecord, ca: Floats) -> Booleans | None:
     given: Booleans = np.any(layer.attention != 0, axis=0)
     if given.all():
         return None
-    lacking = _lacking(layer, given)
+    pairs = _lacking(layer, given)
+    lacking: Booleans = np.any(pairs, axis=0)
     unseen = ~given.any(axis=0)
     for keys in (lacking | unseen if lacking.any() else lacking, _on_one_point(ca)):
         padded = _with_who_attends(keys, given)
         # Of causal attention the first residue alone is left.
-        if padded.any() and np.count_nonzero(~padded) > 1:
+        if padded.any() and np.count_nonzero(~padded) > 1 and not _one_way(pairs, padded):
             return padded
     return None
+
+
+def _one_way(lacking: Booleans, padded: Booleans) -> bool:
+    """Whether queries at `padded` [N] lack some of these keys too, and later ones only.
+
+    Then a mask between residues hides them: causal, or by blocks. Padded queries lack themselves
+    and earlier ones as well, or nothing. Of a mask in two blocks the second lacks nothing either:
+    it looks like padding.
+    """
+    among = lacking[np.ix_(padded, padded)]
+    return bool(np.count_nonzero(among) >= NO_CHANCE and not np.tril(among).any())
 
 
 def _with_who_attends(keys: Booleans, given: Booleans) -> Booleans:
@@ -82,11 +94,11 @@ def _with_who_attends(keys: Booleans, given: Booleans) -> Booleans:
 
 
 def _lacking(layer: LayerRecord, given: Booleans) -> Booleans:
-    """[N]: keys to which some query, in some head, would give attention by its terms.
+    """[N, N]: queries that would give a key attention by their terms, in some head.
 
-    And it gives them nothing, in any head. A query that gives nothing to anyone doesn't count.
+    And give it nothing, in any head. A query that gives nothing to anyone doesn't count.
     """
-    found = np.zeros(len(given), dtype=bool)
+    found = np.zeros_like(given)
     if layer.logits_before is None or layer.geo_bias is None:
         return found
     nothing = ~given & given.any(axis=1, keepdims=True)
@@ -96,7 +108,7 @@ def _lacking(layer: LayerRecord, given: Booleans) -> Booleans:
             logits = scalar + layer.geo_bias_sign * bias
             slack = per_nat * (np.abs(scalar) + np.abs(bias))
             highest = np.fmax.reduce(logits + slack, axis=-1, keepdims=True)
-            found |= ((highest - (logits - slack) < FELT) & nothing).any(axis=0)
+            found |= (highest - (logits - slack) < FELT) & nothing
     return found
 
 

@@ -369,11 +369,18 @@ def without_some_keys(S, G):
     return logits
 
 
+def without_later_blocks(S, G):
+    """The logits where a query sees its own block of 10 residues, and those before it."""
+    block = np.arange(40) // 10
+    return np.where(block > block[:, None], -np.inf, S + G)
+
+
 READINGS = {
     None: lambda S, G: S + G,
     "without geometry": lambda S, G: S,
     "geometry subtracted": lambda S, G: S - G,
     "geometry alone": lambda S, G: G,
+    "later keys masked": without_later_blocks,
     "keys masked": without_some_keys,
 }
 

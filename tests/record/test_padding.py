@@ -1,5 +1,6 @@
 """Padding that a layer gave as if it were residues: said once, in the log, and by a check."""
 
+import numpy as np
 import pytest
 import torch
 from diverged import LAYERS
@@ -9,6 +10,7 @@ from igaviz import diagnose, open_dump
 from igaviz.dump.write import LayerRecord
 from igaviz.record import Recorder, tap
 from igaviz.record.padding import padding_in
+from igaviz.softmax import softmax
 
 N, VALID = 40, 25
 
@@ -113,6 +115,18 @@ def test_a_layer_that_gives_its_mask_is_left_in_peace(tmp_path, caplog, gamma, d
     assert caplog.messages == []
     findings = diagnose(open_dump(tmp_path)).findings
     assert "D003" not in {finding.id for finding in findings}
+
+
+@pytest.mark.parametrize("blocks", [[10, 10, 10, 10], [25, *[1] * 15], [1] * 40], ids=len)
+def test_a_mask_between_residues_is_no_padding(blocks):
+    """By blocks, causal after a prefix, causal: no earlier query sees what comes later."""
+    generator = np.random.default_rng(0)
+    block = np.repeat(range(len(blocks)), blocks)
+    ca = chain(N).numpy()
+    S = generator.normal(size=(4, N, N)).astype(np.float32)
+    G = -0.3 * np.square(ca[:, None] - ca).sum(-1) + np.zeros_like(S)
+    A = softmax(np.where(block > block[:, None], -np.inf, S + G))
+    assert padding_in(LayerRecord(0, logits_before=S, geo_bias=G, attention=A), ca) is None
 
 
 @pytest.mark.parametrize("name", LAYERS)
