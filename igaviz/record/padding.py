@@ -61,10 +61,14 @@ def padding_in(layer: LayerRecord, ca: Floats) -> Booleans | None:
     pairs = _lacking(layer, given)
     lacking: Booleans = np.any(pairs, axis=0)
     unseen = ~given.any(axis=0)
-    for keys in (lacking | unseen if lacking.any() else lacking, _on_one_point(ca)):
+    stacked = _on_one_point(ca)
+    for keys in (lacking | unseen if lacking.any() else lacking, stacked):
         padded = _with_who_attends(keys, given)
         # Of causal attention the first residue alone is left.
-        if padded.any() and np.count_nonzero(~padded) > 1 and not _one_way(pairs, padded):
+        if not padded.any() or np.count_nonzero(~padded) < 2:
+            continue
+        # Padding may be under a causal mask too: its own queries then lack later keys only.
+        if np.array_equal(padded, stacked) or not _one_way(pairs, padded):
             return padded
     return None
 

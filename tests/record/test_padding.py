@@ -129,6 +129,23 @@ def test_a_mask_between_residues_is_no_padding(blocks):
     assert padding_in(LayerRecord(0, logits_before=S, geo_bias=G, attention=A), ca) is None
 
 
+@pytest.mark.parametrize("padded", [np.s_[VALID:], np.s_[: N - VALID]], ids=["tail", "head"])
+@pytest.mark.parametrize("value", [-1e5, -np.inf], ids=["uniform", "none"])
+def test_padding_on_one_point_is_seen_under_a_causal_mask(padded, value):
+    """Its own queries give attention to what comes before them in it, as residues do."""
+    generator = np.random.default_rng(0)
+    valid = np.ones(N, dtype=bool)
+    valid[padded] = False
+    ca = chain(N).numpy()
+    ca[padded] = 0
+    S = generator.normal(size=(4, N, N)).astype(np.float32)
+    G = -0.3 * np.square(ca[:, None] - ca).sum(-1) + np.zeros_like(S)
+    masked = np.where(valid[:, None] == valid, S + G, value)
+    A = softmax(np.where(np.tri(N, dtype=bool), masked, -np.inf).astype(np.float32))
+    found = padding_in(LayerRecord(0, logits_before=S, geo_bias=G, attention=A), ca)
+    np.testing.assert_array_equal(found, ~valid)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_keys_that_a_sick_layer_leaves_alone_are_no_padding(name):
     """Attention of exactly 0 that the terms explain: one-hot rows, sinks, far residues."""
