@@ -136,7 +136,10 @@ def _mask_that_fits(
         start += len(queries)
     if _lack_only_later(keys, map, pairs) and _fits_without(_later_unseen, map, pairs, judged):
         return LATER_MASKED, 0
-    if _fits_without(partial(_unseen, keys), map, pairs, judged & ~keys[finite]):
+    # One key that is left fits whatever its own row is, as the first residue does under a mask
+    # between residues.
+    left = np.count_nonzero(~keys)
+    if left > 1 and _fits_without(partial(_unseen, keys), map, pairs, judged & ~keys[finite]):
         return KEYS_MASKED, int(keys.sum())
     return None, 0
 

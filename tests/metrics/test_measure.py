@@ -395,6 +395,15 @@ def test_replay_says_which_reading_fits(fits):
     assert replay.masked_keys == (9 if fits == "keys masked" else 0)
 
 
+def test_that_one_residue_sees_itself_alone_proves_no_padding():
+    """Causal attention whose last 14 keys are padding: the first row fits whatever is left out."""
+    ca, S, G, _ = example()
+    hidden = ~np.tri(40, dtype=bool) | (np.arange(40) >= 26)
+    replay = measured(structure(ca), S, G, bare.softmax(np.where(hidden, -np.inf, S + G))).replay
+    assert replay.failed_rows > 35
+    assert (replay.fits, replay.masked_keys) == (None, 0)
+
+
 def test_the_tolerance_told_is_that_of_rows_which_need_one():
     ca, S, G, A = example()
     sound = measured(structure(ca), S, G, A, compute_dtype="bfloat16").replay
