@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from igaviz.errors import RecordingError
 from igaviz.format import DEFAULT_PHASE
@@ -117,7 +118,8 @@ class ScalarCapture:
         """[B, metrics, H], of items without a valid residue too."""
         if call.ca is not None:
             self._ca = call.ca.detach().clone()
-        if self._ca is None or len(self._ca) != sizes.items:
+        ca = self._ca_of(items, sizes)
+        if ca is None:
             raise RecordingError(
                 f"layer {call.layer} gave no ca, and no layer before it did",
                 hint="tap(..., ca=coordinates), [B, N, 3], in the first layer at least",
@@ -125,7 +127,7 @@ class ScalarCapture:
         residues = self._residues_of(items, sizes, call.device)
         # Coordinates and γ may be kept elsewhere than the maps: on the host, say.
         return head_numbers(
-            ca=self._ca.to(call.device),
+            ca=ca.to(call.device),
             length_unit=self._settings.length_unit,
             valid=residues.valid,
             logits_before=call.logits_before,
@@ -136,6 +138,18 @@ class ScalarCapture:
             residue_index=residues.residue_index,
             chain_index=residues.chain_index,
         )
+
+    def _ca_of(self, items: Mapping[int, BatchItem], sizes: Sizes) -> Tensor | None:
+        """The last coordinates that were given [B, N, 3], None where `items` have none.
+
+        The layer that gave them may have had more of the batch than this one, or more padding.
+        """
+        if self._ca is None:
+            return None
+        n_items, n = self._ca.shape[:2]
+        if any(at >= n_items or item.residues[-1] >= n for at, item in items.items()):
+            return None
+        return pad(self._ca, (0, 0, 0, sizes.residues - n, 0, sizes.items - n_items))
 
     def _residues_of(
         self, items: Mapping[int, BatchItem], sizes: Sizes, device: torch.device

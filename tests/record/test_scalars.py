@@ -134,6 +134,29 @@ def test_frames_given_by_the_first_layer_serve_the_next(tmp_path):
     assert first["geo_bias_std_near"] == second["geo_bias_std_near"]
 
 
+@pytest.mark.parametrize(("items", "n"), [(2, 6), (2, 9), (1, 8)])
+def test_frames_serve_a_layer_of_less_of_the_batch_or_other_padding(tmp_path, items, n):
+    """Six valid residues of each item, padded to eight where the frames were given."""
+    torch.manual_seed(0)
+    s, g = torch.randn(2, 2, 2, 9, 9)
+    mask = torch.arange(9)[None] < torch.tensor([[6], [6]])
+    parts = [np.s_[:2, ..., :8], np.s_[:items, ..., :n]]
+    ca = torch.randn(2, 9, 3)
+
+    def tap_part(layer, part, ca):
+        there = {"logits_before": s[part][..., : part[-1].stop, :], "mask": mask[part]}
+        bias = g[part][..., : part[-1].stop, :]
+        tap(layer=layer, geo_bias=bias, ca=ca, **there)
+
+    with Recorder(tmp_path, scalars_interval=1, **UNIT) as recorder, recorder.step(0):
+        tap_part(0, parts[0], ca[:, :8])
+        tap_part(1, parts[1], None)
+        tap_part(2, parts[1], ca[:items, :n])
+    _, without, own = lines_of(tmp_path)
+    assert without["maps"] == items
+    assert without | {"layer": 2} == own
+
+
 def test_a_resuming_recorder_ends_a_torn_line_and_counts_its_attempt(tmp_path):
     path = tmp_path / "scalars.rank-00000.jsonl"
     for _ in range(2):
