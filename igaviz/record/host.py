@@ -99,7 +99,8 @@ def _copy_beside(tensor: Tensor) -> tuple[Tensor, torch.cuda.Event]:
     if device not in _side_streams:
         _side_streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     side = _side_streams[device]
-    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    # By name: torch.set_default_device may be that of the GPU, which can't be pinned.
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
     side.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(side):
         host.copy_(tensor, non_blocking=True)

@@ -329,12 +329,16 @@ def test_coordinates_and_masks_may_lie_on_the_cpu(tmp_path, read_layer, shards):
     assert len((tmp_path / "scalars.rank-00000.jsonl").read_text().splitlines()) == 1
 
 
-def test_deterministic_algorithms_can_be_asked_for(tmp_path, shards):
-    torch.use_deterministic_algorithms(True)
+@pytest.mark.parametrize(
+    ("setting", "other", "usual"),
+    [(torch.use_deterministic_algorithms, True, False), (torch.set_default_device, "cuda", "cpu")],
+)
+def test_settings_of_torch_may_be_other_than_usual(tmp_path, shards, setting, other, usual):
+    setting(other)
     try:
         with Recorder(tmp_path, interval=1, scalars_interval=1, **UNIT) as recorder:
             with recorder.step(0):
                 tap(layer=0, **random_maps(n=64))
     finally:
-        torch.use_deterministic_algorithms(False)
+        setting(usual)
     assert len(shards(tmp_path)) == 1
