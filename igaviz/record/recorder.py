@@ -29,7 +29,7 @@ from igaviz.record.settings import (
     LengthUnit,
     WhenFull,
     make_settings,
-    whole_number,
+    positions,
 )
 from igaviz.record.steps import Steps
 from igaviz.record.trigger import Trigger
@@ -97,18 +97,19 @@ class Recorder:
             queue_bytes=queue_bytes,
             when_full=when_full,
         )
-        schedules = make_schedules(interval, at, scalars_interval)
+        named = positions("at", at, least=0)
+        schedules = make_schedules(interval, named, scalars_interval)
         # Path.is_file raises where a parent folder may not be searched.
         if os.path.isfile(dir):  # noqa: PTH113
             raise RecordingError(f"{dir} is a file, not a folder to record into")
         described = {
             **self._settings.as_json(),
             "interval": describe(interval),
-            "at": [whole_number("a step of at", step, least=0) for step in at],
+            "at": [*named],
         }
         self._recording = Recording(Path(dir), self._settings, described)
         self._layers = Layers()
-        kinds = (interval is not None or bool(at), scalars_interval is not None)
+        kinds = (interval is not None or bool(named), scalars_interval is not None)
         self.steps = Steps(self._settings, schedules, kinds, self._layers, self._recording)
         self._probe: Probe | None = None
 

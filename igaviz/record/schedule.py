@@ -19,7 +19,7 @@ def make_schedules(
 
     Raises `RecordingError` for an interval that is no natural number, or nothing ever due.
     """
-    named = frozenset(whole_number("a step of at", step, least=0) for step in at)
+    named = frozenset(at)
     if interval is None and not named and scalars_interval is None:
         raise RecordingError(
             "nothing would ever be recorded: no interval, at or scalars_interval says when",

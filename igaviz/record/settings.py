@@ -106,22 +106,27 @@ def make_settings(
     if isinstance(store, str):
         raise RecordingError(f"store={store!r} is one string", hint=f"store=({store!r},)")
     return Settings(
-        layers=None if layers is None else _positions("layers", layers),
-        heads=None if heads is None else _positions("heads", heads),
+        layers=None if layers is None else positions("layers", layers),
+        heads=None if heads is None else positions("heads", heads),
         items=whole_number("items", items, least=1)
         if isinstance(items, int)
-        else _positions("items", items),
-        ranks="all" if ranks == "all" else _positions("ranks", ranks),
+        else positions("items", items),
+        ranks="all" if isinstance(ranks, str) and ranks == "all" else positions("ranks", ranks),
         store=tuple(store),
         **others,
     )
 
 
-def _positions(name: str, values: object) -> tuple[int, ...]:
-    """Whole numbers in rising order, each once."""
+def positions(name: str, values: object, *, least: int = 1) -> tuple[int, ...]:
+    """Whole numbers in rising order, each once; raises `RecordingError` for fewer than `least`."""
     if isinstance(values, int) and not isinstance(values, bool):
         values = (values,)
-    if isinstance(values, str | Mapping) or not isinstance(values, Collection) or not values:
+    if (
+        isinstance(values, str | Mapping)
+        or not isinstance(values, Collection)
+        or not getattr(values, "ndim", 1)  # an array that can't be iterated over
+        or len(values) < least
+    ):
         raise RecordingError(f"{name}={values!r} names nothing", hint=f"{name}=[0, 1], say")
     return tuple(sorted({whole_number(f"an entry of {name}", value, least=0) for value in values}))
 

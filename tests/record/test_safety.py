@@ -104,6 +104,19 @@ def test_a_step_is_an_integer_of_any_type(tmp_path, unit_step):
     assert (attempt["settings"]["at"], attempt["settings"]["max_residues"]) == ([5], 100)
 
 
+@pytest.mark.parametrize("name", ["at", "layers", "heads", "items", "ranks"])
+def test_positions_may_be_an_array(tmp_path, name):
+    how = {"length_unit": "nanometer", "scalars_interval": 1}
+    for of in (np.array, torch.tensor):
+        with Recorder(tmp_path, **{name: of([1, 0])}, **how) as recorder, recorder.step(0):
+            pass
+        with pytest.raises(RecordingError, match=f"{name}=.* names nothing"):
+            Recorder(tmp_path, **{name: of(1.5)}, **how)
+    with pytest.raises(RecordingError, match=f"an entry of {name} is .*, not a whole number"):
+        Recorder(tmp_path, **{name: np.array([-1])}, **how)
+    assert run_file(tmp_path)["attempts"][-1]["settings"][name] == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("step", "said"),
     [
