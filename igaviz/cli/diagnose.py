@@ -144,6 +144,10 @@ def _print(diagnosis: Diagnosis, format: Format, by: By, settings: Settings) -> 
         console.print_json(report.diagnosis_json(diagnosis, by=by.value))
     else:
         from igaviz.report.pipelines import github_annotations, junit_xml
+        from igaviz.report.terminal import print_line
 
-        github = format is Format.GITHUB
-        print(github_annotations(diagnosis) if github else junit_xml(diagnosis, settings.fail_on))
+        if format is Format.GITHUB:
+            for line in github_annotations(diagnosis).split("\n"):
+                print_line(console.out(), line)
+        else:
+            print(junit_xml(diagnosis, settings.fail_on))

@@ -160,6 +160,20 @@ def test_annotations_are_one_per_check_and_escaped(write, igaviz):
     assert igaviz(write("a"), "--format", "github")[1].startswith("Nothing wrong in 12 maps")
 
 
+def test_annotations_spell_out_what_the_encoding_lacks(write):
+    """Of a pipe on Windows that is cp1252."""
+    done = subprocess.run(
+        [sys.executable, "-m", "igaviz", "diagnose", write("a", layers=[0]), "--format", "github"],
+        check=False,
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+    )
+    said = done.stdout.decode("cp1252")
+    assert done.returncode == 1
+    assert "(gamma 1, spread of the bias before gamma" in said
+    assert "?" not in said
+
+
 def test_test_results_have_a_test_per_layer(write, igaviz, tmp_path):
     path = write("a", layers=[0, 2])
     known = tmp_path / "known.json"
