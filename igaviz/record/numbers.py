@@ -45,9 +45,9 @@ _OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "
 _NAN = math.nan
 
 
-_AT_ONCE = 1 << 24
-"""How many weights [B, H, N, N] a device is given at once: large operations take it less time than
-many small ones, and this bounds their memory."""
+_AT_ONCE = 1 << 22
+"""How many weights [B, H, N, N] a device is given at once, or one item: large operations take it
+less time than many small ones. Some 60 bytes of its memory are taken for each."""
 
 _ONE_BY_ONE = frozenset({"cpu"})
 """Where time goes by the number of weights, items are measured alone and without padding."""
