@@ -40,6 +40,9 @@ _WIDEST_CELL = 2.4
 _ROOM = 3.7  # beside the panel to the right, at its lowest
 _SMALLEST = 0.2
 _SMALL_NUMBERS = 0.3  # inches of a cell in which a number has room
+_POINT, _SMALL_POINT = 42, 14
+_MANY_POINTS = 300  # that hide one another, and the names of the types, unless they are small
+_SIZE = theme.SMALL - 1.0  # of the words in cells
 _FOR_THE_KEY = 3 * Key.ROW + 0.04
 
 
@@ -89,6 +92,7 @@ class MatrixPanel(Panel):
     def __init__(self, axes: Axes, cell: tuple[float, float]) -> None:
         super().__init__(axes)
         self.cell = cell
+        self.room = cell[0] - 0.08
         axes.set_xlabel("head")
         axes.set_ylabel("layer")
         self.image = axes.imshow(np.zeros((1, 1, 3)), aspect="auto", interpolation="nearest")
@@ -104,6 +108,7 @@ class MatrixPanel(Panel):
         n_layers, n_heads = len(table.layers), len(table.heads)
         self.say(table.title[:1].upper() + table.title[1:], _aside(table))
         pixels = np.ones((n_layers, n_heads, 3)) * to_rgb(theme.PAPER)
+        short = any(text.width(word, _SIZE) > self.room for word in table.words.values())
         colours = shades.colormap()(shades.norm()(shades.drawable(table.values)))[..., :3]
         for y, layer in enumerate(table.layers):
             for x, head in enumerate(table.heads):
@@ -116,7 +121,7 @@ class MatrixPanel(Panel):
                     pixels[y, x] = colours[y, x]
                 else:
                     pixels[y, x] = to_rgb(theme.RULE)
-                self._write(table, (layer, head), (x, y), tuple(pixels[y, x]))
+                self._write(table, (layer, head), (x, y), tuple(pixels[y, x]), short)
         self.image.set_data(pixels)
         self.image.set_extent((-0.5, n_heads - 0.5, n_layers - 0.5, -0.5))
         self.edges.set_data(*_edges(n_layers, n_heads))
@@ -136,17 +141,21 @@ class MatrixPanel(Panel):
         cell: Cell,
         place: tuple[float, float],
         behind: tuple[float, float, float],
+        short: bool,
     ) -> None:
-        """The word or number of a cell, and the sign of its verdict in the corner."""
-        width = self.cell[0] - 0.08
+        """The word or number of a cell, and the sign of its verdict in the corner.
+
+        `short`: words are their first letters, all of them where one alone has no room.
+        """
         value = float(table.values[table.layers.index(cell[0]), table.heads.index(cell[1])])
         word = table.words.get(cell) or (text.decimal(value, 2) if np.isfinite(value) else "–")
-        size = theme.SMALL - 1.0
-        if text.width(word, size) > width:
-            word = word[:1] if cell in table.words else ""
+        if cell in table.words and short:
+            word = word[:1]
+        elif text.width(word, _SIZE) > self.room:
+            word = ""
         ink = _readable_on(behind)
         if word and self.cell[1] >= _SMALLEST:
-            self.axes.text(*place, word, ha="center", va="center", size=size, color=ink, zorder=4)
+            self.axes.text(*place, word, ha="center", va="center", size=_SIZE, color=ink, zorder=4)
         severity = table.severities.get(cell)
         if severity in ("note", "warning", "error") and min(self.cell) >= _SMALL_NUMBERS:
             glyph, tint = theme.VERDICTS[severity]
@@ -181,18 +190,21 @@ class TypesPanel(Panel):
             ]
         )
         self.line(color=theme.FAINT, linewidth=0.9, zorder=1.5).set_data(*borders.T)
-        for name, x, y, turn in (
+        places = (
             ("blind", BLIND_EFFECT / 2, 0.9, 90),
             ("content", 0.27, 0.955, 0),
             ("mixed", 0.9, 0.955, 0),
             ("geometric", 0.86, 0.045, 0),
-        ):
+        )
+        self.names = [
             axes.text(
                 x, y, name, size=theme.BODY, color=theme.FAINT, ha="center", va="center",
                 rotation=turn, zorder=1.6,
-            )  # fmt: skip
+            )
+            for name, x, y, turn in places
+        ]  # fmt: skip
         inks = _type_inks()
-        self.points = axes.scatter([], [], s=42, linewidths=0.8, zorder=3)
+        self.points = axes.scatter([], [], s=_POINT, linewidths=0.8, zorder=3)
         self.points.set_edgecolor(theme.INK)
         self.patches = {
             name: Patch(facecolor=inks[name], edgecolor=theme.INK, linewidth=0.6)
@@ -214,6 +226,11 @@ class TypesPanel(Panel):
         ]
         self.points.set_offsets(np.array([p[:2] for p in points]).reshape(-1, 2))
         self.points.set_facecolor([p[2] for p in points])
+        many = len(points) > _MANY_POINTS
+        self.points.set_sizes([_SMALL_POINT if many else _POINT])
+        self.points.set_linewidth(0.4 if many else 0.8)
+        for name in self.names:
+            name.set(zorder=4 if many else 1.6, path_effects=theme.HALO if many else [])
         self.sentence.set_text("" if points else "No head has both effects.")
         for name, patch in self.patches.items():
             self.key.say(patch, f"{name} ({table.count(name)})")

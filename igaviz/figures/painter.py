@@ -28,6 +28,7 @@ from igaviz.figures.separation import SeparationFigure
 from igaviz.figures.statistics import StatisticsFigure
 from igaviz.figures.terms import TermsFigure
 from igaviz.figures.trajectory import TrajectoryFigure
+from igaviz.figures.trajectory_map import trajectory_figure
 from igaviz.figures.view import View, profiles_of
 from igaviz.format import temporary_name
 from igaviz.metrics.pairs import Pairs
@@ -91,7 +92,7 @@ FIGURES: Mapping[str, FigureType] = MappingProxyType(
         "trajectory": FigureType(
             "run",
             TrajectoryFigure.question,
-            TrajectoryFigure,
+            trajectory_figure,
             lambda history: (len(history.tracks), len(history.metrics)),
         ),
         "effect": FigureType("map", EffectFigure.question, EffectFigure),

@@ -37,8 +37,10 @@ _TALL, _LOW = 1.25, 0.62
 _TOGETHER = 7.2  # inches of rows, as long as they are no lower than _LOW
 _COLUMNS = 4
 _SINGLE = (2.0, 0.36)  # height and room below, of panels of one metric
-_LOG_FROM = 200.0
 _FEW = 40  # up to so many steps without maps are marked as well
+
+LOG_FROM = 200.0
+"""Positive numbers that span more than this factor are drawn by decades."""
 
 
 class TrajectoryFigure:
@@ -90,7 +92,13 @@ class TrajectoryFigure:
         self, subject: History, /, view: View, verdict: str = "", severity: Severity = None
     ) -> None:
         """Draw `subject`; nothing stays of what was drawn before."""
-        self.header.say(*_words(subject), verdict, severity)
+        line = "Line: median over heads; band: lowest to highest"
+        line = line if _spread(subject) else "Line: the head"
+        caption = (
+            f"{QUESTION} {line}; large dots: from maps. "
+            "Shaded: the checks warn (amber) or find an error (red)."
+        )
+        self.header.say(*words(subject), caption, verdict, severity)
         self.nothing.set_text("" if subject.tracks else "No step is recorded.")
         scales = [_Scale.of(subject, metric.name) for metric in subject.metrics]
         n = len(subject.tracks)
@@ -102,7 +110,7 @@ class TrajectoryFigure:
                     title = f"{glyph} layer {track.layer}"
                     last_row = layer + self.columns >= n
                 else:
-                    title = _title(metric) if layer == 0 else ""
+                    title = metric_title(metric) if layer == 0 else ""
                     last_row = layer == n - 1
                 panel.update(title, track, metric, scales[k], subject.extent)
                 panel.title.set_color(ink if self.single else theme.INK)
@@ -185,7 +193,7 @@ class _Scale:
         """From the smallest to the largest head, but for outliers; from 0 where that is near."""
         ends = [part[name] for track in history.tracks for part in (track.low, track.high)]
         low, high = colour.robust_limits(np.concatenate([*ends, np.empty(0)]), slack=1.0)
-        if low > 0 and high / low > _LOG_FROM:
+        if low > 0 and high / low > LOG_FROM:
             return cls(low, high, log=True)
         if 0 < low < 0.6 * high:
             low = 0.0
@@ -229,7 +237,8 @@ def _ink(metric: str) -> str:
     return ink
 
 
-def _title(metric: Metric) -> str:
+def metric_title(metric: Metric) -> str:
+    """The metric's title and unit."""
     return f"{metric.title} ({metric.unit})" if metric.unit else metric.title
 
 
@@ -243,8 +252,8 @@ def _ribbon(steps: Floats, low: Floats, high: Floats) -> Array:
     return np.concatenate([there, back])
 
 
-def _words(history: History) -> tuple[str, str, str]:
-    """Head line, details and caption."""
+def words(history: History) -> tuple[str, str]:
+    """Head line and details."""
     n = len(history.tracks)
     what = ", ".join(metric.title for metric in history.metrics[:1]) if _one(history) else ""
     head = " · ".join(
@@ -262,14 +271,7 @@ def _words(history: History) -> tuple[str, str, str]:
         items,
         _ITEMS[history.items_differ],
     ]
-    line = (
-        "Line: median over heads; band: lowest to highest" if _spread(history) else "Line: the head"
-    )
-    caption = (
-        f"{QUESTION} {line}; large dots: from maps. "
-        "Shaded: the checks warn (amber) or find an error (red)."
-    )
-    return head, " · ".join(filter(None, details)), caption
+    return head, " · ".join(filter(None, details))
 
 
 def _spread(history: History) -> bool:

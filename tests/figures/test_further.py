@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
+from matplotlib.colors import to_rgba
 
 import igaviz
 from igaviz import figures
 from igaviz.errors import UsageError
-from igaviz.figures import FIGURES, Painter, View
+from igaviz.figures import FIGURES, Painter, View, theme
 from igaviz.figures.contacts import ContactsFigure
 from igaviz.figures.effect import EffectFigure
 from igaviz.figures.grid import GridFigure
@@ -21,6 +22,7 @@ from igaviz.figures.separation import SeparationFigure
 from igaviz.figures.terms import TermsFigure
 from igaviz.figures.theme import style
 from igaviz.figures.trajectory import TrajectoryFigure
+from igaviz.figures.trajectory_map import trajectory_figure
 from igaviz.metrics import Pairs, measure
 from igaviz.metrics.contact_map import ContactMap
 from igaviz.metrics.heads import HeadTable
@@ -247,6 +249,23 @@ def test_a_matrix_tells_types_numbers_and_what_is_not_there(make_map):
         assert tuple(missing) == (1, 1, 1)
 
 
+def test_types_in_narrow_cells_are_letters_all_of_them_and_many_points_hide_no_name(make_map):
+    measured = measure(make_map(9), Pairs.of(make_map(9).structure))
+    cells = [(layer, head) for layer in range(20) for head in range(16)]
+    table = replace(
+        HeadTable.of([measured]),
+        layers=tuple(range(20)),
+        heads=tuple(range(16)),
+        words={cell: "geometric" if cell == (3, 3) else "blind" for cell in cells},
+        recorded=frozenset(cells),
+        **{name: np.full((20, 16), 0.05) for name in ("values", "geometry", "content")},
+    )
+    built = drawn(HeadsFigure, table, layout=(20, 16))
+    said = [word.get_text() for word in built.matrix.axes.texts]
+    assert (said.count("b"), said.count("g"), said.count("blind")) == (319, 1, 0)
+    assert all(name.get_zorder() > built.types.points.get_zorder() for name in built.types.names)
+
+
 def test_a_trajectory_says_when_items_differ_and_what_is_left_out(make_map, make_history):
     history = make_history(make_map(25))
     built = drawn(TrajectoryFigure, history, layout=(2, 5))
@@ -266,6 +285,32 @@ def test_a_trajectory_says_when_items_differ_and_what_is_left_out(make_map, make
     assert "DIFFER" not in calm.header.details.get_text()
     one = make_history(make_map(25), steps=(5,), layers=1, metrics="entropy")
     assert drawn(TrajectoryFigure, one, layout=(1, 1)).panels[0][0].maps.get_xdata() == [5]
+
+
+def test_many_layers_over_the_steps_are_rows_of_maps(make_map, make_history):
+    assert isinstance(trajectory_figure(16, 5), TrajectoryFigure)
+    history = make_history(make_map(25), steps=(0, 100, 500), layers=17)
+    gappy = replace(history.tracks[4], median={"gamma": np.array([np.nan, 0.2, np.nan])})
+    unknown = replace(history.tracks[5], median={"gamma": np.full(3, np.nan)})
+    history = replace(
+        history,
+        metrics=history.metrics[:1],
+        tracks=(*history.tracks[:4], gappy, unknown, *history.tracks[6:]),
+    )
+    built = drawn(trajectory_figure, history, layout=(17, 1))
+    verdicts = np.asarray(built.verdicts.image.get_array())
+    left, right, bottom, top = built.verdicts.image.get_extent()
+    assert (bottom, top) == (16.5, -0.5)
+    at = {step: int((step - left) / (right - left) * verdicts.shape[1]) for step in (40, 60, 500)}
+    with style():
+        error, healthy = to_rgba(theme.VERDICTS["error"][1]), to_rgba(theme.FIELD)
+    assert [tuple(verdicts[0, at[step]]) for step in (40, 60, 500)] == [healthy, error, error]
+    assert (verdicts[1:] == healthy).all()
+    gamma = np.asarray(built.panels[0].image.get_array())
+    assert (gamma[4] == gamma[4, 0]).all()
+    assert gamma[4, 0, 3] == 1
+    assert not gamma[5].any()
+    assert built.verdicts.maps.get_xdata() == [0]
 
 
 def test_what_can_not_be_drawn_is_said(make_map):
