@@ -19,6 +19,9 @@ from igaviz.figures.ticks import scaled_ticks, signed_ticks, value_ticks
 
 ATTENTION_FLOOR = 1e-4
 DIFFERENCE_FLOOR = 1e-3
+LOG_FROM = 200.0
+"""Numbers of a metric that are above 0 and span more than this factor are drawn by decades."""
+
 RELATIVE_FLOOR = -10.0
 """Nats below the row's maximum: a key weighs 5e-5 of the strongest there."""
 
@@ -87,6 +90,15 @@ def signed(values: Floats) -> Shades:
         high = max(-low, high) or 1.0
         low = -high
     return _counted(finite, Shades(cmap, low, high))
+
+
+def by_decades(values: Floats) -> Shades:
+    """Colours of a metric's `values`: `signed`, or logarithmic where positive ones span decades."""
+    finite = _finite(values)
+    low, high = robust_limits(finite)
+    if finite.size and finite.min() > 0 and high / low > LOG_FROM:
+        return _counted(finite, Shades("Reds", low, high, log=True))
+    return signed(finite)
 
 
 def relative(values: Floats) -> Shades:

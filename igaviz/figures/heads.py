@@ -74,7 +74,7 @@ class HeadsFigure:
         """Draw the table of `subject`; nothing stays of what was drawn before."""
         self.header.say(*_words(subject), verdict, severity)
         by_type = subject.metric == TYPE
-        shades = colour.signed(subject.values[np.isfinite(subject.values)])
+        shades = colour.by_decades(subject.values)
         self.matrix.update(subject, _type_inks() if by_type else {}, shades)
         self.bar.label = f"{subject.title} ({{}}{subject.unit})".replace(" ({})", "")
         self.bar.update(None if by_type or not shades.total else shades)
@@ -92,7 +92,7 @@ class MatrixPanel(Panel):
     def __init__(self, axes: Axes, cell: tuple[float, float]) -> None:
         super().__init__(axes)
         self.cell = cell
-        self.room = cell[0] - 0.08
+        self.room = cell[0] - 0.05
         axes.set_xlabel("head")
         axes.set_ylabel("layer")
         self.image = axes.imshow(np.zeros((1, 1, 3)), aspect="auto", interpolation="nearest")
@@ -106,7 +106,7 @@ class MatrixPanel(Panel):
             if words not in (self.title, self.aside, self.sentence):
                 words.remove()
         n_layers, n_heads = len(table.layers), len(table.heads)
-        self.say(table.title[:1].upper() + table.title[1:], _aside(table))
+        self.say(_capital(table.title), _aside(table))
         pixels = np.ones((n_layers, n_heads, 3)) * to_rgb(theme.PAPER)
         short = any(text.width(word, _SIZE) > self.room for word in table.words.values())
         colours = shades.colormap()(shades.norm()(shades.drawable(table.values)))[..., :3]
@@ -148,11 +148,10 @@ class MatrixPanel(Panel):
         `short`: words are their first letters, all of them where one alone has no room.
         """
         value = float(table.values[table.layers.index(cell[0]), table.heads.index(cell[1])])
-        word = table.words.get(cell) or (text.decimal(value, 2) if np.isfinite(value) else "–")
-        if cell in table.words and short:
-            word = word[:1]
-        elif text.width(word, _SIZE) > self.room:
-            word = ""
+        if cell in table.words:
+            word = table.words[cell][:1] if short else table.words[cell]
+        else:
+            word = self._number(value)
         ink = _readable_on(behind)
         if word and self.cell[1] >= _SMALLEST:
             self.axes.text(*place, word, ha="center", va="center", size=_SIZE, color=ink, zorder=4)
@@ -164,6 +163,11 @@ class MatrixPanel(Panel):
                 ha="center", va="center", size=theme.SMALL - 3, color=tint, zorder=5,
                 path_effects=theme.HALO,
             )  # fmt: skip
+
+    def _number(self, value: float) -> str:
+        """`value` in two digits or one, as there is room; empty where there is none."""
+        words = [text.decimal(value, n) for n in (2, 1)] if np.isfinite(value) else ["–"]
+        return next((word for word in words if text.width(word, _SIZE) <= self.room), "")
 
 
 class TypesPanel(Panel):
@@ -229,8 +233,8 @@ class TypesPanel(Panel):
         many = len(points) > _MANY_POINTS
         self.points.set_sizes([_SMALL_POINT if many else _POINT])
         self.points.set_linewidth(0.4 if many else 0.8)
-        for name in self.names:
-            name.set(zorder=4 if many else 1.6, path_effects=theme.HALO if many else [])
+        for words in self.names:
+            words.set(zorder=4 if many else 1.6, path_effects=theme.HALO if many else [])
         self.sentence.set_text("" if points else "No head has both effects.")
         for name, patch in self.patches.items():
             self.key.say(patch, f"{name} ({table.count(name)})")
@@ -259,25 +263,40 @@ class LayersPanel(Panel):
         if not drawn:
             return
         low, high = float(table.values[finite].min()), float(table.values[finite].max())
-        margin = 0.07 * (high - low) or max(abs(high), 1.0) * 0.1
         rows, _ = np.nonzero(finite)
         self.points.set_data(rows, table.values[finite])
         self.median.set_data(np.arange(len(table.layers)), table.medians)
         self.axes.set_xlim(-0.6, len(table.layers) - 0.4)
-        self.axes.set_ylim(low - margin, high + margin)
-        ticks, labels, power = scaled_ticks(low - margin, high + margin)
+        power = self._fit_y(low, high, log=colour.by_decades(table.values).log)
         unit = f"{power}{table.unit}"
         self.axes.set_ylabel(f"{table.title} ({unit})" if unit else table.title)
-        theme.set_ticks(self.axes.yaxis, ticks, labels)
         stride = -(-len(table.layers) // 12)
         places = range(0, len(table.layers), stride)
         names = [str(table.layers[k]) for k in places]
         theme.set_ticks(self.axes.xaxis, [float(k) for k in places], names)
 
+    def _fit_y(self, low: float, high: float, *, log: bool) -> str:
+        """Make the axis hold `low` and `high`; returns the power of ten of its ticks."""
+        self.axes.set_yscale("log" if log else "linear")
+        if log:
+            self.axes.set_ylim(low / 1.5, high * 1.5)
+            theme.set_ticks(self.axes.yaxis, *value_ticks(low, high, log=True))
+            return ""
+        margin = 0.07 * (high - low) or max(abs(high), 1.0) * 0.1
+        self.axes.set_ylim(low - margin, high + margin)
+        ticks, labels, power = scaled_ticks(low - margin, high + margin)
+        theme.set_ticks(self.axes.yaxis, ticks, labels)
+        return power
+
 
 def _type_inks() -> dict[str, str]:
     inks = (theme.FIELD, theme.CONTENT, theme.ATTENTION, theme.BIAS, theme.QUERY)
     return dict(zip(HEAD_TYPES, inks, strict=True))
+
+
+def _capital(title: str) -> str:
+    """`title` with a capital; γ remains γ."""
+    return title[:1].upper() + title[1:] if title[:1].isascii() else title
 
 
 def _readable_on(behind: tuple[float, float, float]) -> str:
@@ -327,5 +346,5 @@ def _words(table: HeadTable) -> tuple[str, str, str]:
         f"{ONE_HOT_SHARE:g} of queries give one key over {SATURATED:g}."
     )
     if table.metric != TYPE:
-        caption = f"{QUESTION} {table.title[:1].upper()}{table.title[1:]}: {table.means}."
+        caption = f"{QUESTION} {_capital(table.title)}: {table.means}."
     return head, " · ".join(filter(None, details)), caption

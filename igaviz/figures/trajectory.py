@@ -39,9 +39,6 @@ _COLUMNS = 4
 _SINGLE = (2.0, 0.36)  # height and room below, of panels of one metric
 _FEW = 40  # up to so many steps without maps are marked as well
 
-LOG_FROM = 200.0
-"""Positive numbers that span more than this factor are drawn by decades."""
-
 
 class TrajectoryFigure:
     """The figure for so many layers and metrics, built once and drawn anew with each `update`.
@@ -193,7 +190,7 @@ class _Scale:
         """From the smallest to the largest head, but for outliers; from 0 where that is near."""
         ends = [part[name] for track in history.tracks for part in (track.low, track.high)]
         low, high = colour.robust_limits(np.concatenate([*ends, np.empty(0)]), slack=1.0)
-        if low > 0 and high / low > LOG_FROM:
+        if low > 0 and high / low > colour.LOG_FROM:
             return cls(low, high, log=True)
         if 0 < low < 0.6 * high:
             low = 0.0

@@ -19,7 +19,7 @@ from igaviz.figures.colour import Shades
 from igaviz.figures.header import HEIGHT, Header, Severity
 from igaviz.figures.panels import BAR_GAP, BAR_WIDTH, ColourBar, Panel
 from igaviz.figures.ticks import value_ticks
-from igaviz.figures.trajectory import LOG_FROM, QUESTION, TrajectoryFigure, metric_title, words
+from igaviz.figures.trajectory import QUESTION, TrajectoryFigure, metric_title, words
 from igaviz.figures.view import View
 from igaviz.metrics.history import SICK, History
 from igaviz.metrics.profiles import Array
@@ -95,7 +95,7 @@ class TrajectoryMapFigure:
         self.verdicts.update("Verdict", subject, [np.array(rgba) for rgba in drawn], every)
         for metric, panel, bar in zip(subject.metrics, self.panels, self.bars, strict=True):
             medians = [track.median[metric.name] for track in subject.tracks]
-            shades = _shades(np.concatenate(medians))
+            shades = colour.by_decades(np.concatenate(medians))
             coloured = [_coloured(values, shades) for values in medians]
             known = [np.isfinite(values) for values in medians]
             panel.update(metric_title(metric), subject, coloured, known)
@@ -160,14 +160,6 @@ def trajectory_figure(n_layers: int, n_metrics: int) -> TrajectoryFigure | Traje
 def _nearest(steps: npt.NDArray[np.int64], across: Array) -> npt.NDArray[np.intp]:
     """Which of `steps`, ascending, is nearest to each place."""
     return np.searchsorted((steps[1:] + steps[:-1]) / 2, across)
-
-
-def _shades(values: Array) -> Shades:
-    """Colours by sign; by decades where positive numbers span many of them."""
-    low, high = colour.robust_limits(values)
-    if low > 0 and high / low > LOG_FROM:
-        return colour.counted(values, Shades("Reds", low, high, log=True))
-    return colour.signed(values[np.isfinite(values)])
 
 
 def _coloured(values: Array, shades: Shades) -> _Pixels:

@@ -99,7 +99,7 @@ def _layer_rows(layers: tuple[LayerInfo, ...]) -> list[tuple[str, str]]:
 
 
 def _item(item: ItemInfo) -> str:
-    sizes = f"{format_numbers(item.n_residues)} residues"
+    sizes = f"{format_numbers(item.n_residues, apart=', ')} residues"
     if not item.names:
         return sizes
     return f"{_few(item.names, 4)}: {sizes}"

@@ -6,6 +6,7 @@ Trends are told where there are enough steps for a slope: of fewer, the table ab
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -14,14 +15,24 @@ from rich.console import Console
 from igaviz.checks import find_check
 from igaviz.checks.wording import ranges
 from igaviz.report.columns import Column, markdown_header, markdown_rows, print_columns
-from igaviz.report.terminal import encodable, print_line
+from igaviz.report.terminal import encodable, print_line, print_paragraph
 from igaviz.report.values import short, sparkline
 from igaviz.survey.trends import PER_STEPS, Fired, Trend
 
+_MANY_LAYERS = 16
+_STEEPEST = 6
+"""Of more layers than that a table has so many of each metric."""
+
 
 def print_trends(found: Sequence[Trend], console: Console) -> None:
-    """Print a table of the trends that have a slope; nothing where there are none."""
+    """Print a table of the trends that have a slope; nothing where there are none.
+
+    Of many layers it holds the steepest of each metric, and says so.
+    """
     found = [trend for trend in found if trend.slope is not None]
+    n_layers = len({trend.layer for trend in found})
+    if n_layers > _MANY_LAYERS:
+        found = _steepest(found)
     if found:
         print_line(console)
         print_line(console, (f"{_over(found)}; slope per {PER_STEPS:,} steps", "dim"))
@@ -30,6 +41,12 @@ def print_trends(found: Sequence[Trend], console: Console) -> None:
             "", [sparkline(g[0].values, utf8=utf8) for g in _alike(found)], need=0, left=True
         )
         print_columns([*_trend_columns(found), course], console)
+        if n_layers > _MANY_LAYERS:
+            text = (
+                f"Of {n_layers} layers those {_STEEPEST} whose slopes are the steepest, metric by "
+                f"metric; of up to {_MANY_LAYERS}, chosen with --layer, all are told."
+            )
+            print_paragraph(console, text, style="dim")
 
 
 def print_fired(fired: Sequence[Fired], console: Console) -> None:
@@ -50,6 +67,18 @@ def _over(found: Sequence[Trend]) -> str:
     first = min(trend.steps[0] for trend in found)
     last = max(trend.steps[-1] for trend in found)
     return f"Over steps {first:,} to {last:,}, means over heads and items"
+
+
+def _steepest(found: Sequence[Trend]) -> list[Trend]:
+    """Of each metric the trends with the steepest slopes."""
+    by_metric: dict[str, list[Trend]] = defaultdict(list)
+    for trend in found:
+        by_metric[trend.metric].append(trend)
+    return [
+        trend
+        for trends in by_metric.values()
+        for trend in sorted(trends, key=lambda trend: -abs(trend.slope or 0.0))[:_STEEPEST]
+    ]
 
 
 def _alike(found: Sequence[Trend]) -> list[list[Trend]]:

@@ -71,8 +71,9 @@ def test_explain_gives_the_formula_with_its_thresholds():
         igaviz.explain("zzz")
 
 
-def test_info_names_the_numbers_of_the_loop_and_the_gradient(tmp_path, capsys):
+def test_info_names_the_sizes_of_an_item_the_numbers_of_the_loop_and_the_gradient(tmp_path, capsys):
     bare.write(tmp_path / "a.h5", layers=1, heads=2, n=9)
+    bare.write(tmp_path / "b.h5", layers=1, heads=2, n=11, steps=(200,))
     lines = [
         {"step": 10, "numbers": {"loss": 2.0}},
         {"step": 20, "numbers": {"never read": 1.0}},
@@ -83,9 +84,9 @@ def test_info_names_the_numbers_of_the_loop_and_the_gradient(tmp_path, capsys):
     (run,) = igaviz.info(open_dump(tmp_path)).runs
     assert run.numbers == ("loss", "learning_rate", "gamma_gradient_norm")
     assert main(["info", str(tmp_path)]) == 0
-    assert re.search(
-        r"numbers +loss, learning_rate, gamma_gradient_norm\n", capsys.readouterr().out
-    )
+    printed = capsys.readouterr().out
+    assert re.search(r"numbers +loss, learning_rate, gamma_gradient_norm\n", printed)
+    assert "9, 11 residues" in printed  # 9,11 would be one number
     assert not igaviz.info(open_dump(tmp_path / "a.h5")).runs[0].numbers
 
 

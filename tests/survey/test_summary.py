@@ -176,6 +176,29 @@ def test_few_points_have_no_slope_and_are_no_table_of_trends(run):
     assert "slope" not in printed([row], of(range(0, 800, 100)), by="step")
 
 
+def test_of_many_layers_the_steepest_trends_are_told_and_how_to_see_the_others(run):
+    row = next(row for row in summary_rows(run, by="layer") if not row.from_maps)
+
+    def told(n_layers):
+        trends = Trends()
+        for step in range(0, 800, 100):
+            for layer in range(n_layers):
+                values = {"gamma": -step * (1.0 + layer), "saturation": step / (1.0 + layer)}
+                trends.add(replace(row, step=step, layer=layer, values=values))
+        lines = printed([row], trends).splitlines()
+        start = next(k for k, line in enumerate(lines) if "slope per" in line)
+        return lines[start + 2 :], " ".join(lines)
+
+    few, text = told(16)
+    assert "--layer" not in text
+    assert sum("▁" in line for line in few) == 32
+    many, text = told(20)
+    layers = [line.split()[-5] for line in many if "▁" in line]
+    assert layers == [*(str(k) for k in range(14, 20)), *(str(k) for k in range(6))]
+    assert "Of 20 layers those 6 whose slopes are the steepest" in text
+    assert "chosen with --layer" in text
+
+
 def printed(rows, trends, *, by="layer"):
     out = io.StringIO()
     print_table(rows, Console(file=out, width=100), Layout(by), trends)
