@@ -74,7 +74,7 @@ class TrajectoryMapFigure:
                 *(Patch(facecolor=inks[name], label=name) for name in reversed(SICK)),
                 Patch(facecolor=inks["healthy"], label="not sick"),
             ],
-            loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0, borderpad=0.0,
+            loc="upper left", bbox_to_anchor=(1.03, 1.0), borderaxespad=0.0, borderpad=0.0,
             fontsize=theme.SMALL - 0.5, frameon=False, handlelength=1.2, handletextpad=0.5,
         )  # fmt: skip
 
