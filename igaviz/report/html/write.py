@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata, resources
 from pathlib import Path
@@ -77,15 +77,14 @@ def write_page(
     can't be written.
     """
     numbers = [numbers_base64(run, page) for run in page.runs]
-    around = _html(page, numbers, {}, command=command, made=made)
-    pictures, linked = _placed(page.rendering.pictures, path, max_bytes - len(around.encode()))
-    text = _html(page, numbers, pictures, command=command, made=made)
+    around = sum(map(len, _html(page, numbers, {}, command=command, made=made)))
+    pictures, linked = _placed(page.rendering.pictures, path, max_bytes - around)
     try:
         shutil.rmtree(_beside(path), ignore_errors=True)
         for picture, target in linked:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(picture.path, target)
-        n_bytes = _publish(text, path)
+        n_bytes = _publish(_html(page, numbers, pictures, command=command, made=made), path)
     except OSError as error:
         raise OutputError.unwritable(path, error) from error
     inside = len(page.rendering.pictures) - len(linked)
@@ -122,7 +121,8 @@ def _html(
     *,
     command: str,
     made: str,
-) -> str:
+) -> Iterator[bytes]:
+    """The page piece by piece: whole, as text, it would take several times its size in memory."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -134,7 +134,7 @@ def _html(
     )
     script = "(() => {\n'use strict';\n" + "\n".join(map(_file, _SCRIPTS)) + "})();\n"
     scripts = [_plotly(), script]
-    return environment.get_template("page.html.j2").render(
+    pieces = environment.get_template("page.html.j2").generate(
         content=content(page),
         style=_file("page.css"),
         scripts=scripts,
@@ -148,6 +148,8 @@ def _html(
         made=made,
         versions={name: metadata.version(name) for name in ("igaviz", *_VERSIONS)},
     )
+    for piece in pieces:
+        yield piece.encode()
 
 
 def _picture(picture: Picture, page: Page, address: str) -> dict[str, Any]:
@@ -180,13 +182,13 @@ def _sha256(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
-def _publish(text: str, path: Path) -> int:
+def _publish(pieces: Iterable[bytes], path: Path) -> int:
     """Write beside and rename, so that a page is whole or not there; its size."""
-    data = text.encode()
     unfinished = path.with_name(f".{path.name}.tmp")
     try:
-        unfinished.write_bytes(data)
+        with unfinished.open("wb") as file:
+            n_bytes = sum(map(file.write, pieces))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-    return len(data)
+    return n_bytes
