@@ -244,7 +244,7 @@ def test_a_matrix_tells_types_numbers_and_what_is_not_there(make_map):
     built = drawn(HeadsFigure, table, layout=(2, 2))
     assert "✖" in [word.get_text() for word in built.matrix.axes.texts]
     assert built.layers.points.get_ydata() == pytest.approx(table.values[np.isfinite(table.values)])
-    for numbers, scale in ((table.values, "linear"), (10.0 ** np.diag([-4, 1]), "log")):
+    for numbers, scale in ((np.eye(2) + 1, "linear"), (10.0 ** np.diag([-4, 1]), "log")):
         named = replace(table, metric="gamma", values=numbers)
         built = drawn(HeadsFigure, named, layout=(2, 2))
         assert (built.layers.axes.get_yscale(), built.matrix.title.get_text()) == (scale, "γ")
