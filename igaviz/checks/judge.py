@@ -150,6 +150,20 @@ def judge_layer(
     )
 
 
+def layer_severity(measurements: Sequence[Measurement], settings: Settings) -> Severity | None:
+    """How bad one layer at one step is; None where it isn't sick and geometry wasn't judged.
+
+    `measurements` are all of its ranks, batch items and heads.
+    """
+    judged = judge_maps(measurements, settings)
+    cases = layer_cases(judged, settings)
+    worst = max((case.severity for case in cases), default=Severity.HEALTHY)
+    sick = worst >= Severity.WARNING
+    if sick or any(_GEOMETRY.id in judgement.outcomes for judgement in judged):
+        return worst
+    return None
+
+
 def head_verdicts(measurements: Sequence[Measurement], settings: Settings) -> dict[int, Verdict]:
     """The verdict on each head of one layer at one step: `heads` of `judge_layer`, sooner.
 

@@ -83,16 +83,17 @@ class TrajectoryMapFigure:
     ) -> None:
         """Draw `subject`; nothing stays of what was drawn before."""
         caption = (
-            f"{QUESTION} Colour: median over heads, of the nearest step with a number; "
-            "▾: steps with maps. Sick: the checks warn or find an error."
+            f"{QUESTION} Colour: median over heads, at the nearest step that has one or was "
+            "judged. ▾: maps. Sick: checks warn or find an error."
         )
         self.header.say(*words(subject), caption, verdict, severity)
         inks = _verdict_inks()
         drawn = [
-            [to_rgba(inks.get(s, inks["healthy"])) for s in t.severities] for t in subject.tracks
+            [to_rgba(inks.get(s or "", inks["healthy"])) for s in t.severities]
+            for t in subject.tracks
         ]
-        every = [np.ones(len(track.steps), bool) for track in subject.tracks]
-        self.verdicts.update("Verdict", subject, [np.array(rgba) for rgba in drawn], every)
+        judged = [np.array([s is not None for s in t.severities]) for t in subject.tracks]
+        self.verdicts.update("Verdict", subject, [np.array(rgba) for rgba in drawn], judged)
         for metric, panel, bar in zip(subject.metrics, self.panels, self.bars, strict=True):
             medians = [track.median[metric.name] for track in subject.tracks]
             shades = colour.by_decades(np.concatenate(medians))

@@ -25,14 +25,14 @@ class Moment:
     """One layer at one step: the numbers of its heads, and what the checks say of it.
 
     `values` holds one mapping per head and batch item. `from_maps` says whether maps were
-    measured for it or it comes from a scalars file.
+    measured for it or it comes from a scalars file. `severity` is None where they can't judge it.
     """
 
     layer: int
     step: int
     values: Sequence[Mapping[str, Value]]
     from_maps: bool
-    severity: str = "healthy"
+    severity: str | None = "healthy"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Track:
     """One layer over its steps [T], ascending; each metric's median and range over its heads.
 
     `median`, `low` and `high` [T] go by metric and are NaN where no head has a number.
-    `severities` [T] are the checks', and `spans` the stretches over which these are sick.
+    `severities` [T] are the checks', None where these didn't judge, and `spans` the stretches over
+    which they are sick.
     """
 
     layer: int
@@ -61,7 +62,7 @@ class Track:
     median: Mapping[str, Array]
     low: Mapping[str, Array]
     high: Mapping[str, Array]
-    severities: tuple[str, ...]
+    severities: tuple[str | None, ...]
     spans: tuple[Span, ...]
 
 
@@ -94,7 +95,7 @@ class History:
 class _Growing:
     steps: list[int] = field(default_factory=list)
     from_maps: list[bool] = field(default_factory=list)
-    severities: list[str] = field(default_factory=list)
+    severities: list[str | None] = field(default_factory=list)
     numbers: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
 
 
@@ -143,7 +144,7 @@ def _track(layer: int, track: _Growing) -> Track:
     )
 
 
-def _spans(steps: Sequence[int], severities: Sequence[str]) -> Iterable[Span]:
+def _spans(steps: Sequence[int], severities: Sequence[str | None]) -> Iterable[Span]:
     start = 0
     for k in range(1, len(steps) + 1):
         severity = severities[start]

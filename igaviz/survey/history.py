@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from igaviz.checks import Settings, Severity, Verdict
-from igaviz.checks.cases import judge_maps, layer_cases
+from igaviz.checks.finding import NOT_JUDGED
+from igaviz.checks.judge import layer_severity
 from igaviz.dump import Damage, Dump, LayerEntry, Run
 from igaviz.format import PROBE_PHASE
 from igaviz.metrics import Measurement
@@ -103,14 +104,18 @@ def history_of(
 
 
 def last_verdict(history: History) -> Verdict:
-    """How many layers are sick at their last step, and how badly."""
-    last = [Severity[track.severities[-1].upper()] for track in history.tracks]
+    """How many layers are sick at the last step at which they were judged, and how badly."""
+    judged = [[said for said in track.severities if said is not None] for track in history.tracks]
+    last = [Severity[said[-1].upper()] for said in judged if said]
+    if not last:
+        return NOT_JUDGED
+    to_the_end = all(track.severities[-1] is not None for track in history.tracks)
+    when = "at the end" if to_the_end else "when last judged"
     sick = sum(severity >= Severity.WARNING for severity in last)
-    worst = max(last, default=Severity.HEALTHY)
     if sick == 0:
-        return Verdict(worst, None, "no layer is sick at the end")
-    n = len(last)
-    return Verdict(worst, None, f"{sick} of {n} layer{'' if n == 1 else 's'} sick at the end")
+        return Verdict(max(last), None, f"no layer is sick {when}")
+    n = len(history.tracks)
+    return Verdict(max(last), None, f"{sick} of {n} layer{'' if n == 1 else 's'} sick {when}")
 
 
 def _ignore(_: Damage) -> None:
@@ -184,8 +189,7 @@ def _moment(
     shown: Sequence[Measurement], measurements: Sequence[Measurement], *, from_maps: bool
 ) -> Moment:
     """A layer at a step: the numbers of the heads `shown`, and how bad all of its heads are."""
-    settings = Settings()
-    cases = layer_cases(judge_maps(measurements, settings), settings)
-    severity = max((case.severity for case in cases), default=Severity.HEALTHY)
+    severity = layer_severity(measurements, Settings())
     first = shown[0].id
-    return Moment(first.layer, first.step, [m.values for m in shown], from_maps, str(severity))
+    said = None if severity is None else str(severity)
+    return Moment(first.layer, first.step, [m.values for m in shown], from_maps, said)

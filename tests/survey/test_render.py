@@ -206,6 +206,33 @@ def test_scalars_alone_have_a_trajectory_and_many_steps_are_thinned(tmp_path):
     assert drawn.pictures[0].verdict == "2 of 2 layers sick at the end"
 
 
+def test_a_trajectory_does_not_call_healthy_what_was_not_judged(tmp_path):
+    """The second step has coordinates of noise; it is as sick as the first."""
+
+    def saturate(file):
+        for name, step in file["steps"].items():
+            item = step["batch/0"]
+            item.attrs["flow_time"] = 0.1 if int(name) == 600 else 0.9
+            for layer in item["layers"].values():
+                layer["logits_before"][:] *= 40
+                both = layer["logits_before"][:] + layer["geo_bias"][:]
+                layer["attention"][:] = bare.softmax(both)
+
+    def verdict(name, *steps):
+        bare.write(tmp_path / f"{name}.h5", steps=steps, change=saturate)
+        dump = open_dump(tmp_path / f"{name}.h5")
+        (history,) = histories(dump)
+        style = Style(figures=("trajectory",), **SMALL)
+        (picture,) = render(dump, ALL, out=tmp_path / name, style=style).pictures
+        return [track.severities for track in history.tracks], picture.verdict
+
+    assert verdict("both", 500, 600) == (
+        [("error", None)] * 2,
+        "2 of 2 layers sick when last judged",
+    )
+    assert verdict("noise", 600) == ([(None,)] * 2, "not judged")
+
+
 def test_a_damaged_head_costs_its_own_pictures_only(tmp_path):
     path = bare.write_with_broken_head(tmp_path / "a.h5")
     style = Style(figures=("grid", "effect", "heads"), **SMALL)
