@@ -44,7 +44,6 @@ _SUMMED = frozenset({"nonfinite"})
 _OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
 _NAN = math.nan
 
-
 _AT_ONCE = 1 << 22
 """How many weights [B, H, N, N] a device is given at once, or one item: large operations take it
 less time than many small ones. Some 60 bytes of its memory are taken for each."""
@@ -80,7 +79,7 @@ def head_numbers(
     found = []
     for some, theirs in _parts(terms, residues):
         S, G, A = (None if term is None else term.detach().float() for term in some)
-        G = None if G is None else G * geo_bias_sign
+        G = G if G is None or geo_bias_sign > 0 else -G
         maps, nonfinite = batch_maps(Terms(S, G, A), theirs, radius)
         found.append(_measure(maps, nonfinite, gamma, recorded=A is not None))
     return torch.cat(found)

@@ -192,6 +192,7 @@ def waits():
 
 
 def test_training_waits_for_the_gpu_once_in_a_due_step_and_never_else(tmp_path):
+    """Where nothing is padded: cutting brings the places of residues to the GPU."""
     given = random_maps(n=64)
     with Recorder(tmp_path, interval=2, scalars_interval=2, length_unit="nanometer") as recorder:
         for step in range(4):
