@@ -8,11 +8,11 @@ from itertools import product
 import h5py
 import numpy as np
 
-from igaviz.dump import guard
+from igaviz.dump.stored import Stored
 
 
 def copy_dataset(
-    source: h5py.Dataset, target: h5py.Group, name: str, rows: Sequence[int] | None = None
+    source: Stored, target: h5py.Group, name: str, rows: Sequence[int] | None = None
 ) -> h5py.Dataset:
     """The copy of `source` as `name` in `target`, or of those of its `rows` (first axis).
 
@@ -23,31 +23,31 @@ def copy_dataset(
     """
     shape = source.shape if rows is None else (len(rows), *source.shape[1:])
     picked = range(source.shape[0]) if rows is None else rows
-    small = None if len(shape) == 3 else guard.read_whole(source)
+    small = None if len(shape) == 3 else source.read()
     raw = _copied_raw(source, whole=rows is None)
-    made = _created(source, target, name, shape, raw=raw)
-    if raw:
-        for offset, origin in _chunks(source, picked):
-            mask, stored = guard.raw_chunk(source, origin)
+    made = _created(source, target, name, shape, raw=raw is not None)
+    if raw is not None:
+        for offset, origin in _places(source.shape, raw, picked):
+            mask, stored = source.raw_chunk(origin)
             made.id.write_direct_chunk(offset, stored, mask)
     elif small is not None:
         made[()] = small if rows is None else small[list(rows)]
     else:
         for place, row in enumerate(picked):
-            made[place] = guard.read(source, row)
+            made[place] = source.rows(row, 1)[0]
     return made
 
 
-def _copied_raw(source: h5py.Dataset, *, whole: bool) -> bool:
-    """Whether the chunks of `source` can be copied as they are."""
+def _copied_raw(source: Stored, *, whole: bool) -> tuple[int, ...] | None:
+    """The shape of the chunks of `source`, None where they can't be copied as they are."""
     chunks = source.chunks
     if chunks is None or any(c > n for c, n in zip(chunks, source.shape, strict=True)):
-        return False
-    return whole or (len(chunks) == 3 and chunks[0] == 1)
+        return None
+    return chunks if whole or (len(chunks) == 3 and chunks[0] == 1) else None
 
 
 def _created(
-    source: h5py.Dataset, target: h5py.Group, name: str, shape: tuple[int, ...], *, raw: bool
+    source: Stored, target: h5py.Group, name: str, shape: tuple[int, ...], *, raw: bool
 ) -> h5py.Dataset:
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     if source.chunks is not None:
@@ -67,18 +67,18 @@ def _smaller(chunks: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]
     return (1, *cut[1:]) if len(shape) == 3 else cut
 
 
-def _chunks(
-    source: h5py.Dataset, picked: Sequence[int]
+def _places(
+    shape: tuple[int, ...], chunks: tuple[int, ...], picked: Sequence[int]
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """(offset in the copy, offset in the source) of each chunk that is copied."""
-    first, *others = source.chunks
-    inside = [range(0, n, c) for n, c in zip(source.shape[1:], others, strict=True)]
+    first, *others = chunks
+    inside = [range(0, n, c) for n, c in zip(shape[1:], others, strict=True)]
     for place in range(0, len(picked), first):
         for rest in product(*inside):
             yield (place, *rest), (int(picked[place]), *rest)
 
 
-def as_labels(data: h5py.Dataset | None, n: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def as_labels(data: Stored | None, n: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """The numbers that label a dimension of length `n`: 0…n-1 where none are stored."""
-    numbers = np.arange(n) if data is None else guard.read_whole(data)
+    numbers = np.arange(n) if data is None else data.read()
     return numbers.astype(np.int64)

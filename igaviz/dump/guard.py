@@ -1,4 +1,4 @@
-"""The only way to a group, a data set or an attribute of an HDF5 file that a stranger wrote.
+"""The only way to a group, a string or an attribute of an HDF5 file that a stranger wrote.
 
 HDF5 can point outside the file (soft and external links, external storage, virtual data sets),
 declare data that isn't stored (it reads as zeros) or unpacks to any size, and hold types whose
@@ -19,28 +19,13 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from igaviz.errors import DumpError
 
-MAX_BYTES = 2**30
-"""The cap on one chunk, one map, and any data set that is read as a whole."""
-
 MAX_TEXT = 2**20
-MAX_INFLATION = 1100
-INFLATION_SLACK = 64 * 1024
-
-_FILTERS = {
-    h5py.h5z.FILTER_DEFLATE: "deflate",
-    h5py.h5z.FILTER_SHUFFLE: "shuffle",
-    h5py.h5z.FILTER_FLETCHER32: "fletcher32",
-    h5py.h5z.FILTER_LZF: "lzf",
-}
 _DECIMAL = re.compile(r"[0-9]{1,18}")
 Parse = Callable[[str], int | None]
 """From a link's name to its number."""
-
-_COMPRESSING = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF)
 
 
 @contextmanager
@@ -89,12 +74,12 @@ def parse_decimal(name: str) -> int | None:
     return int(name) if _DECIMAL.fullmatch(name) else None
 
 
-def place(thing: h5py.Group | h5py.Dataset) -> str:
-    """The path of a group or data set inside its file, without the leading slash."""
+def place(thing: h5py.Group) -> str:
+    """The path of a group inside its file, without the leading slash."""
     return str(thing.name).lstrip("/")
 
 
-def refuse(reason: str, inside: h5py.Group | h5py.Dataset, name: str = "") -> DumpError:
+def refuse(reason: str, inside: h5py.Group, name: str = "") -> DumpError:
     """A `DumpError` about `name` in `inside`, to be raised by the caller."""
     where = "/".join(part for part in (place(inside), name) if part)
     return DumpError(reason, path=str(inside.file.filename), where=where)
@@ -109,8 +94,11 @@ def numbered(parent: h5py.Group, parse: Parse = parse_decimal) -> list[tuple[int
     return sorted((number, name) for name in names if (number := parse(name)) is not None)
 
 
-def child(parent: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """What the hard link `name` of `parent` points to, None where there is no such name."""
+def child(parent: h5py.Group, name: str) -> h5py.h5g.GroupID | h5py.h5d.DatasetID | None:
+    """What the hard link `name` of `parent` points to, None where there is no such name.
+
+    As h5py's low-level calls give it: its classes look up much that nobody here asks for.
+    """
     key = name.encode()
     try:
         if not parent.id.links.exists(key):
@@ -122,21 +110,21 @@ def child(parent: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
         described = {h5py.h5l.TYPE_SOFT: "a soft link", h5py.h5l.TYPE_EXTERNAL: "an external link"}
         raise refuse(f"{described.get(kind, 'a link of unknown kind')} is refused", parent, name)
     try:
-        found = h5py.h5o.open(parent.id, key)  # `parent[name]` takes twice as long
+        found = h5py.h5o.open(parent.id, key)
     except (RuntimeError, OSError, KeyError, ValueError, TypeError) as error:
         raise refuse(f"damaged object ({error})", parent, name) from error
-    if isinstance(found, h5py.h5g.GroupID):
-        return h5py.Group(found)
-    if isinstance(found, h5py.h5d.DatasetID):
-        return h5py.Dataset(found, readonly=True)
+    if isinstance(found, h5py.h5g.GroupID | h5py.h5d.DatasetID):
+        return found
     raise refuse("neither a group nor a data set", parent, name)
 
 
 def group(parent: h5py.Group, name: str) -> h5py.Group | None:
     """The group `name` of `parent`, None where there is no such name."""
     found = child(parent, name)
-    if found is None or isinstance(found, h5py.Group):
-        return found
+    if found is None:
+        return None
+    if isinstance(found, h5py.h5g.GroupID):
+        return h5py.Group(found)
     raise refuse("a data set where a group belongs", parent, name)
 
 
@@ -151,136 +139,35 @@ def descend(start: h5py.Group, path: str) -> h5py.Group:
     return found
 
 
-def dataset(parent: h5py.Group, name: str) -> h5py.Dataset | None:
-    """The numeric data set `name` of `parent`, checked, None where there is no such name.
-
-    It may still be too large to be read as a whole: `read_whole` and the shard's reader of maps
-    hold to `MAX_BYTES`.
-    """
-    found = child(parent, name)
-    if found is None:
-        return None
-    if isinstance(found, h5py.Group):
-        raise refuse("a group where a data set belongs", parent, name)
-    _check_type(found)
-    try:
-        _check_storage(found)
-    except (RuntimeError, OSError, ValueError, TypeError) as error:
-        raise refuse(f"damaged storage ({error})", found) from error
-    return found
-
-
-def _check_type(data: h5py.Dataset) -> None:
-    try:
-        dtype = data.dtype
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise refuse(f"unknown type ({error})", data) from error
-    if dtype.kind not in "fiu" or dtype.itemsize > 8 or dtype.subdtype is not None:
-        described = "variable-length or reference" if dtype.kind == "O" else f"{dtype}"
-        raise refuse(f"type {described} is refused: numbers belong here", data)
-    if data.shape is None:
-        raise refuse("holds nothing (null data space)", data)
-
-
-def _check_storage(data: h5py.Dataset) -> None:
-    # what it was created with, asked for once: `data.chunks` and the like ask each time
-    properties = data.id.get_create_plist()
-    layout = properties.get_layout()
-    if layout == h5py.h5d.VIRTUAL:
-        raise refuse("a virtual data set is refused", data)
-    if properties.get_external_count() > 0:
-        raise refuse("external storage is refused", data)
-    filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-    for code in filters:
-        if code not in _FILTERS:
-            raise refuse(
-                f"filter {code} is refused: deflate, lzf, shuffle, fletcher32 are known", data
-            )
-    declared = math.prod(data.shape) * data.dtype.itemsize
-    if declared == 0:
-        return
-    stored = data.id.get_storage_size()
-    if stored == 0:
-        raise refuse("nothing is stored: it would read as zeros", data)
-    if layout == h5py.h5d.CHUNKED:
-        _check_chunks(data, properties.get_chunk())
-    if not filters and stored < declared:
-        raise refuse(f"{declared:,} bytes are declared, {stored:,} are stored", data)
-    compressing = any(code in _COMPRESSING for code in filters)
-    if compressing and declared > MAX_INFLATION * stored + INFLATION_SLACK:
-        raise refuse(f"{stored:,} stored bytes can't unpack to the declared {declared:,}", data)
-
-
-def _check_chunks(data: h5py.Dataset, chunks: tuple[int, ...]) -> None:
-    if math.prod(chunks) * data.dtype.itemsize > MAX_BYTES:
-        raise refuse(f"a chunk of {chunks} is over the cap of 1 GiB", data)
-    expected = math.prod(
-        -(-length // chunk) for length, chunk in zip(data.shape, chunks, strict=True)
-    )
-    there = data.id.get_num_chunks()
-    if there != expected:
-        raise refuse(
-            f"{expected - there} of {expected} chunks are not stored: they would read as zeros",
-            data,
-        )
-
-
-def expect_shape(data: h5py.Dataset | None, shape: tuple[int, ...]) -> None:
-    """Raise `DumpError` where there is a data set and its shape isn't `shape`."""
-    if data is not None and data.shape != shape:
-        raise refuse(f"shape {data.shape} doesn't fit: {shape} belongs here", data)
-
-
-def read(data: h5py.Dataset, selection: Any = ()) -> npt.NDArray[Any]:  # noqa: ANN401 (h5py's own)
-    """`data[selection]`, a failed read (checksum, damaged chunk) raised as `DumpError`."""
-    with _reading(data):
-        return np.asarray(data[selection])
-
-
-@contextmanager
-def _reading(data: h5py.Dataset) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError, TypeError, MemoryError) as error:
-        text = str(error).split("(")[-1].rstrip(")") or type(error).__name__
-        raise refuse(f"can't be read ({text})", data) from error
-
-
-def raw_chunk(data: h5py.Dataset, offset: tuple[int, ...]) -> tuple[int, bytes]:
-    """The filter mask and the stored bytes of the chunk at `offset`; a failed read raises."""
-    try:
-        mask, stored = data.id.read_direct_chunk(offset)
-    except (OSError, RuntimeError, ValueError, MemoryError) as error:
-        raise refuse(f"chunk {offset} can't be read ({error})", data) from error
-    return int(mask), bytes(stored)
-
-
-def read_whole(data: h5py.Dataset) -> npt.NDArray[Any]:
-    """All of a small data set. Raises `DumpError` above the cap."""
-    if math.prod(data.shape) * data.dtype.itemsize > MAX_BYTES:
-        raise refuse(f"shape {data.shape} is over the cap of 1 GiB", data)
-    values = np.empty(data.shape, data.dtype)
-    if values.size:  # `data[()]` takes five times as long
-        with _reading(data):
-            data.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
-    return values
-
-
 def text(parent: h5py.Group, name: str) -> str | None:
     """The scalar string data set `name`, None where there is no such name."""
     found = child(parent, name)
     if found is None:
         return None
-    if isinstance(found, h5py.Group):
+    if isinstance(found, h5py.h5g.GroupID):
         raise refuse("a group where a string belongs", parent, name)
-    if found.is_virtual or found.external is not None:
-        raise refuse("a string stored outside its data set is refused", parent, name)
     try:
-        dtype = found.dtype
+        properties, dtype, shape = found.get_create_plist(), found.dtype, found.shape
+        elsewhere = properties.get_external_count() or (properties.get_layout() == h5py.h5d.VIRTUAL)
     except (TypeError, ValueError, RuntimeError) as error:
         raise refuse(f"unknown type ({error})", parent, name) from error
-    _check_text_type(dtype, found.shape, parent, name)
-    return _decode(read_whole(found).item(), parent, name)
+    if elsewhere:
+        raise refuse("a string stored outside its data set is refused", parent, name)
+    _check_text_type(dtype, shape, parent, name)
+    value = np.empty((), dtype)
+    with reading(parent, name):
+        found.read(h5py.h5s.ALL, h5py.h5s.ALL, value)
+    return _decode(value.item(), parent, name)
+
+
+@contextmanager
+def reading(parent: h5py.Group, name: str) -> Iterator[None]:
+    """A failed read (checksum, damaged chunk) of `name` is raised as `DumpError`."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+        text = str(error).split("(")[-1].rstrip(")") or type(error).__name__
+        raise refuse(f"can't be read ({text})", parent, name) from error
 
 
 def attribute_text(owner: h5py.Group, name: str) -> str | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from igaviz.dump import guard
 from igaviz.dump.data import Damage, LayerEntry
+from igaviz.dump.stored import MAX_BYTES, Stored, expect_shape
 from igaviz.errors import DumpError
 from igaviz.format import (
     ANGSTROM_PER_UNIT,
@@ -195,16 +196,16 @@ def _visit_step(walk: _Walk, group: h5py.Group, number: int) -> None:
 
 
 def _visit_item(walk: _Walk, template: LayerEntry, group: h5py.Group, number: int) -> None:
-    ca = guard.dataset(group, "ca")
+    ca = Stored.of(group, "ca")
     if ca is None:
         raise guard.refuse("no `ca`: an item without coordinates", group)
     n = _check_coordinates(ca)
-    guard.expect_shape(guard.dataset(group, "ca_reference"), (n, 3))
+    expect_shape(Stored.of(group, "ca_reference"), (n, 3))
     for name in ("residue_index", "chain_index"):
-        numbers = guard.dataset(group, name)
-        guard.expect_shape(numbers, (n,))
+        numbers = Stored.of(group, name)
+        expect_shape(numbers, (n,))
         if numbers is not None and numbers.dtype.kind not in "iu":
-            raise guard.refuse(f"type {numbers.dtype}: whole numbers belong here", numbers)
+            raise numbers.refuse(f"type {numbers.dtype}: whole numbers belong here")
     sequence = guard.text(group, "sequence")
     if sequence is not None and len(sequence) != n:
         raise guard.refuse(f"{len(sequence)} letters for {n} residues", group, "sequence")
@@ -248,18 +249,18 @@ def _whole(number: float | None) -> int | None:
     return None if number is None or not math.isfinite(number) else int(number)
 
 
-def _check_coordinates(ca: h5py.Dataset) -> int:
+def _check_coordinates(ca: Stored) -> int:
     if len(ca.shape) != 2 or ca.shape[1] != 3 or ca.shape[0] == 0:
-        raise guard.refuse(f"shape {ca.shape}: [N, 3] with at least one residue belongs here", ca)
+        raise ca.refuse(f"shape {ca.shape}: [N, 3] with at least one residue belongs here")
     n: int = ca.shape[0]
-    if n * n * 4 > guard.MAX_BYTES:
-        raise guard.refuse(f"{n:,} residues: a map of them is over the cap of 1 GiB", ca)
+    if n * n * 4 > MAX_BYTES:
+        raise ca.refuse(f"{n:,} residues: a map of them is over the cap of 1 GiB")
     return n
 
 
 def _index_layer(template: LayerEntry, group: h5py.Group, number: int) -> LayerEntry:
     n = template.n_residues
-    found = {name: guard.dataset(group, name) for name in (*MAP_TERMS, *HEAD_TERMS, "head")}
+    found = {name: Stored.of(group, name) for name in (*MAP_TERMS, *HEAD_TERMS, "head")}
     terms = {name: data for name, data in found.items() if data is not None}
     maps = [terms[name] for name in MAP_TERMS if name in terms]
     if (
@@ -272,14 +273,13 @@ def _index_layer(template: LayerEntry, group: h5py.Group, number: int) -> LayerE
         )
     n_heads = maps[0].shape[0] if len(maps[0].shape) == 3 else 0
     if n_heads == 0:
-        raise guard.refuse(f"shape {maps[0].shape}: [H, N, N] belongs here", maps[0])
+        raise maps[0].refuse(f"shape {maps[0].shape}: [H, N, N] belongs here")
     for name, data in terms.items():
-        guard.expect_shape(data, (n_heads, n, n) if name in MAP_TERMS else (n_heads,))
-        if name in MAP_TERMS and n * n * data.dtype.itemsize > guard.MAX_BYTES:
-            raise guard.refuse("one map is over the cap of 1 GiB", data)
+        expect_shape(data, (n_heads, n, n) if name in MAP_TERMS else (n_heads,))
+        if name in MAP_TERMS and n * n * data.dtype.itemsize > MAX_BYTES:
+            raise data.refuse("one map is over the cap of 1 GiB")
     for name in ("ca", "sigma"):
-        data = guard.dataset(group, name)
-        guard.expect_shape(data, (n, 3))
+        expect_shape(Stored.of(group, name), (n, 3))
     training = guard.attribute_number(group, "training")
     return replace(
         template,
@@ -298,13 +298,13 @@ def _index_layer(template: LayerEntry, group: h5py.Group, number: int) -> LayerE
     )
 
 
-def _heads(data: h5py.Dataset | None, n_heads: int) -> tuple[int, ...]:
+def _heads(data: Stored | None, n_heads: int) -> tuple[int, ...]:
     if data is None:
         return tuple(range(n_heads))
-    numbers = guard.read_whole(data)
+    numbers = data.read()
     heads = tuple(int(number) for number in numbers if np.isfinite(number) and number >= 0)
     if data.dtype.kind not in "iu" or len(set(heads)) != n_heads:
-        raise guard.refuse("head numbers must be different whole numbers from 0 on", data)
+        raise data.refuse("head numbers must be different whole numbers from 0 on")
     return heads
 
 
@@ -322,7 +322,7 @@ def _dtype_attribute(group: h5py.Group, name: str) -> str | None:
     return value
 
 
-def _coarser(named: str | None, stored: h5py.Dataset | None) -> str:
+def _coarser(named: str | None, stored: Stored | None) -> str:
     """The coarser of the type that the writer names and the stored one: what numbers went through.
 
     A float32 softmax that is stored as float16 has float16's row sums.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from igaviz.dump import guard
 from igaviz.dump.data import AttentionMap, Damage, Floats, LayerEntry, Structure
 from igaviz.dump.masks import with_masks_read
+from igaviz.dump.stored import Stored, expect_shape
 from igaviz.errors import DumpError, SelectionError, UsageError
 from igaviz.format import ANGSTROM_PER_UNIT, HEAD_TERMS, LN_ANGSTROM6_PER_NM6, MAP_TERMS, MapId
 from igaviz.softmax import softmax
@@ -97,13 +98,13 @@ class MapReader:
         group = guard.descend(found, f"layers/{number}")
         if self._item is None or self._item[0] != place:
             self._item = (place, _Item.read(entry, found))
-        sigma = guard.dataset(group, "sigma")
+        sigma = Stored.of(group, "sigma")
         scale = ANGSTROM_PER_UNIT[entry.length_unit]
         return _Layer(
             entry=entry,
             group=group,
             structure=_structure(entry, self._item[1], group),
-            sigma=None if sigma is None else guard.read_whole(sigma).astype(np.float32) * scale,
+            sigma=None if sigma is None else sigma.read().astype(np.float32) * scale,
             numbers={n: _read_numbers(group, n, (len(entry.heads),)) for n in HEAD_TERMS},
             terms=terms,
         )
@@ -211,21 +212,20 @@ class _Layer:
     terms: Collection[str]
 
     @cached_property
-    def stored(self) -> dict[str, h5py.Dataset]:
+    def stored(self) -> dict[str, Stored]:
         """The map terms to read that are recorded: looked up and checked once for all heads."""
         shape = (len(self.entry.heads), self.entry.n_residues, self.entry.n_residues)
         derived = "attention" in self.terms and "attention" not in self.entry.terms
         asked = {*self.terms, *(ATTENTION_FROM if derived else ())}
-        found = {name: guard.dataset(self.group, name) for name in MAP_TERMS if name in asked}
+        found = {name: Stored.of(self.group, name) for name in MAP_TERMS if name in asked}
         for data in found.values():
-            guard.expect_shape(data, shape)
+            expect_shape(data, shape)
         return {name: data for name, data in found.items() if data is not None}
 
     def read(self, heads: Sequence[int]) -> list[AttentionMap]:
         """The maps of `heads`, which are stored one after the other."""
         first = self.entry.heads.index(heads[0])
-        places = slice(first, first + len(heads))
-        terms = {name: _widened(guard.read(data, places)) for name, data in self.stored.items()}
+        terms = {name: _widened(data.rows(first, len(heads))) for name, data in self.stored.items()}
         return [
             self._map(head, first + k, {name: values[k] for name, values in terms.items()})
             for k, head in enumerate(heads)
@@ -278,9 +278,9 @@ def _structure(entry: LayerEntry, item: _Item, layer: h5py.Group) -> Structure:
 
 
 def _read_numbers(owner: h5py.Group, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
-    data = guard.dataset(owner, name)
-    guard.expect_shape(data, shape)
-    return None if data is None else guard.read_whole(data)
+    data = Stored.of(owner, name)
+    expect_shape(data, shape)
+    return None if data is None else data.read()
 
 
 def _at(numbers: npt.NDArray[Any] | None, position: int) -> float | None:

@@ -21,6 +21,7 @@ from igaviz.dump.data import Damage, LayerEntry
 from igaviz.dump.index import OF_THE_STEP
 from igaviz.dump.maps import read_maps
 from igaviz.dump.run import Run, describe
+from igaviz.dump.stored import Stored
 from igaviz.dump.write import (
     ITEM_DIMENSIONS,
     LAYER_DIMENSIONS,
@@ -224,7 +225,7 @@ def _copy_item(
         },
     )
     n = entry.n_residues
-    labels = as_labels(guard.dataset(source, "residue_index"), n)
+    labels = as_labels(Stored.of(source, "residue_index"), n)
     for dimension in ("residue", "query", "key"):
         create_scale(group, dimension, labels)
     create_scale(group, "xyz", np.arange(3))
@@ -255,7 +256,7 @@ def _copy_labelled(
     rows: Sequence[int] | None = None,
 ) -> None:
     """Copy a data set, where there is one, and name its dimensions."""
-    data = guard.dataset(source, name)
+    data = Stored.of(source, name)
     if data is None:
         return
     made = copy_dataset(data, group, name, rows if dimensions[0] == "head" else None)
