@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def text(parent: h5py.Group, name: str) -> str | None:
     if isinstance(found, h5py.h5g.GroupID):
         raise refuse("a group where a string belongs", parent, name)
     try:
-        properties, dtype, shape = found.get_create_plist(), found.dtype, found.shape
+        properties, dtype, shape = found.get_create_plist(), dtype_of(found), found.shape
         elsewhere = properties.get_external_count() or (properties.get_layout() == h5py.h5d.VIRTUAL)
     except (TypeError, ValueError, RuntimeError) as error:
         raise refuse(f"unknown type ({error})", parent, name) from error
@@ -158,6 +159,17 @@ def text(parent: h5py.Group, name: str) -> str | None:
     with reading(parent, name):
         found.read(h5py.h5s.ALL, h5py.h5s.ALL, value)
     return _decode(value.item(), parent, name)
+
+
+def dtype_of(found: h5py.h5d.DatasetID | h5py.h5a.AttrID) -> np.dtype[Any]:
+    """The type of a data set or attribute as numpy's; h5py works it out anew for each."""
+    return _numpys(found.get_type().encode())
+
+
+@lru_cache(maxsize=64)
+def _numpys(encoded: bytes) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = h5py.h5t.decode(encoded).dtype
+    return dtype
 
 
 @contextmanager
@@ -234,7 +246,7 @@ def _attribute(owner: h5py.Group, name: str) -> _Attribute | None:
         if not h5py.h5a.exists(owner.id, name.encode()):
             return None
         found = h5py.h5a.open(owner.id, name.encode())
-        return _Attribute(owner, name, found, found.dtype, found.shape)
+        return _Attribute(owner, name, found, dtype_of(found), found.shape)
     except (RuntimeError, OSError, KeyError, ValueError, TypeError) as error:
         raise refuse(f"damaged attribute ({error})", owner, f"@{name}") from error
 

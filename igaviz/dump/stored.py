@@ -149,7 +149,7 @@ def _shape_and_type(
 ) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Those of a data set of numbers; anything else is refused."""
     try:
-        shape, dtype = found.shape, found.dtype
+        shape, dtype = found.shape, guard.dtype_of(found)
     except (TypeError, ValueError, RuntimeError) as error:
         raise guard.refuse(f"unknown type ({error})", parent, name) from error
     if dtype.kind not in "fiu" or dtype.itemsize > 8 or dtype.subdtype is not None:

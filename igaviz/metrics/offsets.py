@@ -28,7 +28,7 @@ class Offsets:
 
     From -32 to 32, where it is clipped, as 0 to 64; keys in another chain and masked ones are
     classes of their own. Those far along the chain, or in another, follow each other: such runs of
-    one class are added up as they lie, the few other pairs one by one.
+    one class are added up as they lie, the few other pairs in the order of their classes.
     """
 
     table: npt.NDArray[np.uint8]
@@ -61,14 +61,15 @@ class Offsets:
     def sums(self, values: Floats) -> Doubles:
         """[H, 66]: the sums of [H, Q, N] `values` over each offset.
 
-        Runs are added up in the precision of `values`, pairwise, and put together in float64.
+        Runs, and the other pairs of a class, are added up in the precision of `values`, pairwise,
+        and put together in float64.
         """
         flat = values.reshape(len(values), -1)
         edges, of_runs = self._runs
         runs = np.add.reduceat(flat, edges, axis=1)[:, ::2]
-        singles, of_singles = self._singles
         sums = class_sums(of_runs, runs, NO_OFFSET + 1)
-        sums += class_sums(of_singles, flat.take(singles, axis=1), NO_OFFSET + 1)
+        singles, starts, of_singles = self._singles
+        sums[:, of_singles] += np.add.reduceat(flat.take(singles, axis=1), starts, axis=1)
         return sums[:, :NO_OFFSET]
 
     @cached_property
@@ -85,14 +86,17 @@ class Offsets:
         begin, length = starts[lengths >= _RUN], lengths[lengths >= _RUN]
         edges = np.stack([begin, begin + length], axis=1).ravel()
         # numpy ends the last one by itself, and takes no index behind it
-        return edges[edges < self.table.size], self._classes(begin)
+        return edges[edges < self.table.size], self.table.ravel()[begin].astype(np.intp)
 
     @cached_property
-    def _singles(self) -> tuple[Indices, Indices]:
-        """The flat indices of all other pairs, and their classes."""
+    def _singles(self) -> tuple[Indices, Indices, Indices]:
+        """The flat indices of all other pairs, by class; where each class begins, and which it is.
+
+        Counting by class as they lie takes numpy half as long again as adding up what is in order.
+        """
         _, lengths = self._stretches
         singles = np.flatnonzero(np.repeat(lengths < _RUN, lengths))
-        return singles, self._classes(singles)
-
-    def _classes(self, places: Indices) -> Indices:
-        return self.table.ravel()[places].astype(np.intp)
+        classes = self.table.ravel()[singles]
+        order = np.argsort(classes, kind="stable")
+        there, starts = np.unique(classes[order], return_index=True)
+        return singles[order], starts, there.astype(np.intp)

