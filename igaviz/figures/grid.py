@@ -12,7 +12,7 @@ from igaviz.figures import colour, theme
 from igaviz.figures.colour import Shades
 from igaviz.figures.header import HEIGHT, Header, Severity
 from igaviz.figures.panels import BAR_WIDTH, ColourBar
-from igaviz.figures.tile import ABOVE, Ramp, TilePanel
+from igaviz.figures.tile import Ramp, TilePanel, above
 from igaviz.figures.view import View, Window
 from igaviz.format import DEFAULT_PHASE
 from igaviz.metrics.distance import distances
@@ -39,7 +39,8 @@ class GridFigure:
         n_maps = n_heads + 1  # the structure comes first
         columns, rows = _arrange(n_maps)
         side = _side(columns, rows)
-        row = ABOVE + side + _GAP
+        words = above(side)
+        row = words + side + _GAP
         end = _LEFT + columns * (side + _GAP)
         page = theme.Page(
             end + _BAR_ROOM, HEIGHT + rows * row - _GAP + theme.AXIS_ROOM + theme.CAPTION_ROOM
@@ -50,7 +51,7 @@ class GridFigure:
             TilePanel(
                 page,
                 _LEFT + (slot % columns) * (side + _GAP),
-                HEIGHT + (slot // columns) * row + ABOVE,
+                HEIGHT + (slot // columns) * row + words,
                 side,
                 leftmost=slot % columns == 0,
                 lowest=slot + columns >= n_maps,
@@ -61,8 +62,8 @@ class GridFigure:
         corner = panels[(rows - 1) * columns].axes
         corner.set_xlabel("key residue")
         corner.set_ylabel("query residue")
-        self.ramp = Ramp(page, _LEFT, HEIGHT + ABOVE, side)
-        self.bar = ColourBar(page.axes(end, HEIGHT + ABOVE, BAR_WIDTH, side), "attention weight")
+        self.ramp = Ramp(page, _LEFT, HEIGHT + words, side)
+        self.bar = ColourBar(page.axes(end, HEIGHT + words, BAR_WIDTH, side), "attention weight")
 
     def update(
         self, subject: Sheet, /, view: View, verdict: str = "", severity: Severity = None
@@ -94,8 +95,8 @@ def _arrange(n: int) -> tuple[int, int]:
 def _side(columns: int, rows: int) -> float:
     """Inches along a map: as large as a page that fits a screen allows."""
     across = (_WIDTH - _LEFT - _BAR_ROOM) / columns - _GAP
-    down = (_HIGH - HEIGHT - theme.AXIS_ROOM - theme.CAPTION_ROOM + _GAP) / rows - _GAP - ABOVE
-    return min(across, max(down, _SMALLEST))
+    row = (_HIGH - HEIGHT - theme.AXIS_ROOM - theme.CAPTION_ROOM + _GAP) / rows - _GAP
+    return min(across, max(row - above(across), _SMALLEST))
 
 
 def _shades(sheet: Sheet, view: View) -> Shades:

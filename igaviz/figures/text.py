@@ -45,6 +45,21 @@ def fit(text: str, inches: float, size: float, *, bold: bool = False) -> str:
     return _shortened(text, max(0, too_long - 1))
 
 
+def fold(text: str, inches: float, size: float, lines: int) -> str:
+    """`text`, cleaned, in up to so many lines of whole words; the last one is cut as by `fit`."""
+    text = clean(text)
+    folded: list[str] = []
+    while len(folded) < lines - 1 and width(text, size) > inches:
+        spaces = [place for place, letter in enumerate(text) if letter == " "]
+        fitting = bisect_left(spaces, True, key=lambda end: width(text[:end], size) > inches)
+        if not fitting:  # no word has room
+            break
+        end = spaces[fitting - 1]
+        folded.append(text[:end])
+        text = text[end + 1 :]
+    return "\n".join([*folded, fit(text, inches, size)])
+
+
 def _shortened(text: str, keep: int) -> str:
     """`text` with `keep` of its characters: two thirds from its beginning, the rest its end."""
     tail = keep // 3

@@ -15,16 +15,32 @@ from igaviz.figures.panels import beyond, grid_lines, outline
 from igaviz.figures.view import NO_RESIDUES, Window
 from igaviz.metrics.sheet import Sheet, Tile
 
-ABOVE = 0.54
-"""Inches above a small map for its two lines."""
-
 SMALL = theme.SMALL - 0.6
 _TITLE_UP, _LINE_UP = 0.24, 0.07  # inches from the map to the base lines of the words above it
+_NEXT_LINE = 0.15
+_TALL = 0.76 * SMALL / 72  # inches from a base line to the top of its letters
+_ABOVE = 0.54
+_ONE_LINE = 2.3  # inches that any verdict has room in
 _TICK_ROOM = 0.5  # inches between two ticks, and the least a label needs
 
 
+def lines_of(side: float) -> int:
+    """How many lines the verdict on a map of so many inches takes at most."""
+    return 1 if side >= _ONE_LINE else 2
+
+
+def above(side: float) -> float:
+    """Inches above a map of so many inches for its title and its verdict."""
+    return _ABOVE + _more(side)
+
+
+def _more(side: float) -> float:
+    """How much farther up words stand where there may be a second line below them."""
+    return (lines_of(side) - 1) * _NEXT_LINE
+
+
 class TilePanel:
-    """A small square map with two lines above it.
+    """A small square map with a title and a verdict above it.
 
     Ticks are on all of them; residue numbers stand below those that are the `lowest` of their
     column and beside the `leftmost` of each row.
@@ -46,24 +62,27 @@ class TilePanel:
         self.image = self.axes.imshow(np.zeros((1, 1)), aspect="auto", interpolation_stage="data")
         (self.breaks,) = self.axes.plot([], [], color=theme.INK, linewidth=0.6, alpha=0.75)
         (self.outline,) = self.axes.plot([], [], color=theme.INK)
-        self.title = self._line(_TITLE_UP, theme.BODY, "bold")
-        self.below = self._line(_LINE_UP, SMALL, "normal")
+        more = _more(side)
+        self.title = self._line(_TITLE_UP + more, theme.BODY, "bold", "baseline")
+        self.below = self._line(_LINE_UP + more + _TALL, SMALL, "normal", "top")
         self.sentence = self.axes.text(
             0.5, 0.5, "", transform=self.axes.transAxes, ha="center", va="center",
             size=theme.SMALL, color=theme.FAINT, wrap=False,
         )  # fmt: skip
 
-    def _line(self, inches: float, size: float, weight: str) -> Text:
+    def _line(self, inches: float, size: float, weight: str, side: str) -> Text:
         return self.axes.annotate(
             "", (0, 1), (0, 72 * inches), xycoords="axes fraction", textcoords="offset points",
-            ha="left", va="baseline", size=size, weight=weight, parse_math=False,
+            ha="left", va=side, size=size, weight=weight, parse_math=False,
         )  # fmt: skip
 
     def draw_head(self, tile: Tile, shades: Shades, window: Window) -> None:
         """Draw one head's attention, its verdict above."""
         glyph, ink = theme.VERDICTS[cast(Severity, tile.severity)]
         self._say(f"{glyph} head {tile.head}".strip(), ink)
-        self.below.set_text(text.fit(_summary(tile, self.inches), self.inches, SMALL))
+        self.below.set_text(
+            text.fold(_summary(tile, self.inches), self.inches, SMALL, lines_of(self.inches))
+        )
         missing = "Attention not recorded." if tile.cells is None else ""
         self._draw(tile.cells, shades, window, missing)
 
@@ -120,7 +139,7 @@ class Ramp:
 
     def __init__(self, page: theme.Page, left: float, top: float, room: float) -> None:
         before = text.width("0", SMALL) + self._GAP
-        above = top - _LINE_UP - self._HIGH
+        above = top - _LINE_UP - _more(room) - self._HIGH
         self.axes = page.axes(left + before, above, self._WIDE, self._HIGH)
         self.room = room - before - self._WIDE - self._GAP
         theme.blank(self.axes)
