@@ -64,6 +64,8 @@ class TrajectoryMapFigure:
         self.verdicts, *self.panels = [
             StepsPanel(page.axes(left, top, wide, tall), tall) for left, top in places
         ]
+        for leftmost in (self.verdicts, *self.panels)[::columns]:
+            leftmost.axes.set_ylabel("layer")
         self.bars = [
             ColourBar(page.axes(left + wide + BAR_GAP, top, BAR_WIDTH, tall))
             for left, top in places[1:]
@@ -73,6 +75,7 @@ class TrajectoryMapFigure:
             handles=[
                 *(Patch(facecolor=inks[name], label=name) for name in reversed(SICK)),
                 Patch(facecolor=inks["healthy"], label="not sick"),
+                Patch(facecolor="none", edgecolor=theme.FAINT, linewidth=0.5, label="not judged"),
             ],
             loc="upper left", bbox_to_anchor=(1.03, 1.0), borderaxespad=0.0, borderpad=0.0,
             fontsize=theme.SMALL - 0.5, frameon=False, handlelength=1.2, handletextpad=0.5,
@@ -110,7 +113,6 @@ class StepsPanel(Panel):
         super().__init__(axes, _FOR_MARKS)
         self.tall = tall
         axes.set_xlabel("step")
-        axes.set_ylabel("layer")
         self.image = axes.imshow(np.zeros((1, 1, 4)), aspect="auto", interpolation="nearest")
         self.maps = self.line(
             linestyle="none", marker="v", markersize=3.0, color=theme.INK, clip_on=False

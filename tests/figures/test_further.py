@@ -309,10 +309,11 @@ def test_many_layers_over_the_steps_are_rows_of_maps(make_map, make_history):
     history = make_history(make_map(25), steps=(0, 100, 500), layers=17)
     gappy = replace(history.tracks[4], median={"gamma": np.array([np.nan, 0.2, np.nan])})
     unknown = replace(history.tracks[5], median={"gamma": np.full(3, np.nan)})
+    unjudged = replace(history.tracks[6], severities=(None, None, None))
     history = replace(
         history,
         metrics=history.metrics[:1],
-        tracks=(*history.tracks[:4], gappy, unknown, *history.tracks[6:]),
+        tracks=(*history.tracks[:4], gappy, unknown, unjudged, *history.tracks[7:]),
     )
     built = drawn(trajectory_figure, history, layout=(17, 1))
     verdicts = np.asarray(built.verdicts.image.get_array())
@@ -322,7 +323,10 @@ def test_many_layers_over_the_steps_are_rows_of_maps(make_map, make_history):
     with style():
         error, healthy = to_rgba(theme.VERDICTS["error"][1]), to_rgba(theme.FIELD)
     assert [tuple(verdicts[0, at[step]]) for step in (40, 60, 500)] == [healthy, error, error]
-    assert (verdicts[1:] == healthy).all()
+    assert not verdicts[6].any()
+    assert (np.delete(verdicts[1:], 5, axis=0) == healthy).all()
+    key = [text.get_text() for text in built.verdicts.axes.get_legend().get_texts()]
+    assert key == ["error", "warning", "not sick", "not judged"]
     gamma = np.asarray(built.panels[0].image.get_array())
     assert (gamma[4] == gamma[4, 0]).all()
     assert gamma[4, 0, 3] == 1
