@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from igaviz.checks.wording import number, percent
+from igaviz.checks.wording import capital, number, percent
 from igaviz.metrics.data import Measurement
 
 HEALTHY_GAMMA = 0.018
@@ -110,7 +110,7 @@ def too_steep(m: Measurement, factor: float, *, weak_content: bool = False) -> s
             f"{_rough(gamma / factor)})"
         )
     return (
-        f"{said[:1].upper() if said[0].isascii() else said[0]}{said[1:]} (γ {number(gamma)}, "
+        f"{capital(said)} (γ {number(gamma)}, "
         f"spread of the bias before γ {number(per_gamma)} nats){shrink}. What to do first: "
         f"{_FIRST[culprit]}."
     )

@@ -15,7 +15,7 @@ from igaviz.checks.explain import (
     explain_metric,
 )
 from igaviz.checks.table import CHECKS
-from igaviz.checks.wording import listed
+from igaviz.checks.wording import capital, listed
 from igaviz.metrics.formulas import LEGEND
 from igaviz.metrics.table import METRICS
 from igaviz.report.terminal import print_line, print_paragraph
@@ -118,7 +118,7 @@ def print_explanation(found: Explanation | MetricExplanation, console: Console) 
             _facts(found),
         )
     else:
-        head, meaning = f"{found.name}: {found.title}", f"{_capital(found.meaning)}."
+        head, meaning = f"{found.name}: {found.title}", f"{capital(found.meaning)}."
         rows = [*_metric_facts(found), ("signs", "; ".join(_signs_in(found.formula)))]
     print_line(console, (head, "bold"))
     print_paragraph(console, meaning)
@@ -211,7 +211,7 @@ def checks_markdown(calibration: str, distributions: Mapping[str, str]) -> str:
     lines += ["", calibration.rstrip()]
     for check in found:
         lines += ["", f"## {check.id} {check.name}", ""]
-        lines += [f"**{_capital(check.title)}.**", check.meaning, ""]
+        lines += [f"**{capital(check.title)}.**", check.meaning, ""]
         lines += [f"- *{name}*: {text}" for name, text in _facts(check)]
         if check.id in distributions:
             lines.append(distributions[check.id])
@@ -230,10 +230,6 @@ def metrics_markdown() -> str:
         name = f"[`{metric.name}`](#{metric.name})"
         lines.append(f"| {name} | {metric.unit or '–'} | {metric.meaning} | {links or '–'} |")
     for metric in found:
-        lines += ["", f"## {metric.name}", "", f"**{_capital(metric.meaning)}.**", ""]
+        lines += ["", f"## {metric.name}", "", f"**{capital(metric.meaning)}.**", ""]
         lines += [f"- *{name}*: {text}" for name, text in _metric_facts(metric)]
     return "\n".join(lines) + "\n"
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

@@ -12,7 +12,7 @@ from igaviz.checks.telling import TELLING
 from igaviz.dump import open_dump, read_maps
 from igaviz.metrics import METRICS, measure
 from igaviz.metrics.formulas import FORMULAS
-from igaviz.report.explain import metrics_markdown
+from igaviz.report.explain import checks_markdown, metrics_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
 
@@ -31,6 +31,13 @@ def test_the_table_holds_together(check):
 def test_the_order_of_telling_has_every_check_that_finds_something_and_causes_first():
     assert sorted(TELLING) == [check.id for check in CHECKS if check.scope != "run"]
     assert all(check_id in PAGE.read_text("utf-8").split("## D001")[0] for check_id in TELLING)
+
+
+def test_a_title_starts_with_a_capital_and_a_sign_stays_itself():
+    page = checks_markdown("", {})
+    assert "**Bias is flat.**" in page
+    assert "**γ does not move.**" in page
+    assert "**σ has collapsed.**" in page
 
 
 def test_ids_are_in_order_and_names_unique():
