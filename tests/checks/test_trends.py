@@ -90,12 +90,25 @@ def test_heads_that_attend_alike_are_a_note(layer):
     assert (finding.id, finding.heads, str(finding.severity)) == ("D209", (3, 4), "note")
 
 
-def test_numbers_of_many_steps_stay_few(layer):
-    course = Course()
-    for step in range(0, 4 * MAX_STEPS):
-        course.add(judge_layer(layer(n_heads=1, step=step), Settings()))
-    assert len(course.means) <= MAX_STEPS
-    assert {0, 4 * MAX_STEPS - 1} <= course.means.keys()
+def test_numbers_of_many_steps_stay_few_and_a_fair_sample_in_any_order(layer):
+    steps = 4 * MAX_STEPS
+    verdicts = [
+        judge_layer(layer(n_heads=1, step=step, saturation=step / steps), Settings())
+        for step in range(steps)
+    ]
+    kept = []
+    for order in (verdicts, verdicts[::-1], verdicts[1::2] + verdicts[::2]):
+        course = Course()
+        for verdict in order:
+            course.add(verdict)
+        kept.append(course.means)
+    assert kept[0] == kept[1] == kept[2]
+    assert len(course.means) == MAX_STEPS
+    assert {0, steps - 1} <= course.means.keys()
+    thirds = np.array_split(sorted(course.means), 3)
+    assert [third.mean() / steps for third in thirds] == pytest.approx(
+        [1 / 6, 3 / 6, 5 / 6], abs=0.03
+    )
 
 
 @given(seed=st.integers(0, 50), n=st.integers(30, 150), noise=st.floats(0, 0.5))
