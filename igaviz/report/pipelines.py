@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
-from igaviz.checks.finding import NOT_JUDGED, Diagnosis, Finding, LayerRow, Severity
+from igaviz.checks.finding import NOT_JUDGED, DamagedPiece, Diagnosis, Finding, LayerRow, Severity
 from igaviz.checks.table import find_check
 from igaviz.report.grouped import grouped, head_counts, numbers, place, places
 from igaviz.report.headline import headline
@@ -33,7 +33,7 @@ def github_annotations(diagnosis: Diagnosis) -> str:
             text = f"{group.check.title}: {where}\n{worst.message}\nTo do: {worst.remedy}"
             lines.append(f"::{command} title={title.translate(_PROPERTY)}::{text.translate(_DATA)}")
     lines += [
-        f"::warning title=damaged::{f'{piece.path}:{piece.where}: {piece.reason}'.translate(_DATA)}"
+        f"::warning title=damaged::{f'{_place_of(piece)}: {piece.reason}'.translate(_DATA)}"
         for piece in diagnosis.damaged
     ]
     return "\n".join([*lines, headline(diagnosis)[0]])
@@ -64,8 +64,8 @@ def junit_xml(diagnosis: Diagnosis, fail_on: Severity | None) -> str:
     if diagnosis.damaged:
         suite = ElementTree.SubElement(root, "testsuite", name="damaged")
         for piece in diagnosis.damaged:
-            name = f"{piece.path}:{piece.where}" if piece.where else piece.path
-            case = ElementTree.SubElement(suite, "testcase", classname="damaged", name=_clean(name))
+            name = _clean(_place_of(piece))
+            case = ElementTree.SubElement(suite, "testcase", classname="damaged", name=name)
             ElementTree.SubElement(case, "error", message=_clean(piece.reason))
     for suite in root:
         _count(suite)
@@ -74,6 +74,11 @@ def junit_xml(diagnosis: Diagnosis, fail_on: Severity | None) -> str:
     # in ASCII, with references for the rest: whatever the encoding of stdout, it stays well formed
     xml: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
     return xml.decode("ascii")
+
+
+def _place_of(piece: DamagedPiece) -> str:
+    """The file, and the place inside where only that is damaged."""
+    return f"{piece.path}:{piece.where}" if piece.where else piece.path
 
 
 def _case(

@@ -160,6 +160,12 @@ def test_annotations_are_one_per_check_and_escaped(write, igaviz):
     assert igaviz(write("a"), "--format", "github")[1].startswith("Nothing wrong in 12 maps")
 
 
+def test_an_annotation_names_the_file_alone_where_all_of_it_is_damaged(write, igaviz):
+    (write("a").parent / "bad.h5").write_text("no dump")
+    text = igaviz("run", "--format", "github")[1]
+    assert "::warning title=damaged::run/bad.h5: no dump: not an HDF5 file" in text.splitlines()
+
+
 def test_annotations_spell_out_what_the_encoding_lacks(write):
     """Of a pipe on Windows that is cp1252."""
     done = subprocess.run(
