@@ -13,6 +13,8 @@ OWN_SECTION = "igaviz"
 DEFAULT_INTERVAL = 100
 DEFAULT_FOLDER = "./attention_vis"
 
+_IN_CODE = "length_unit"
+
 _FAMILIES = (
     ("enable_attention_vis", "attention_vis_interval", "attention_vis_dir"),
     ("enable_vis", "vis_interval", "vis_dir"),
@@ -30,15 +32,15 @@ def recorder_arguments(
 ) -> tuple[bool, dict[str, Any]]:
     """Whether recording is switched on, and the arguments of `Recorder` by name.
 
-    `known` are the names of those arguments. Raises `RecordingError` where the configuration says
-    nothing of recording, holds an argument that doesn't exist, or contradicts itself.
+    `known` are the names of those that a configuration may give. Raises `RecordingError` where it
+    says nothing of recording, holds an argument that doesn't exist, or contradicts itself.
     """
     if isinstance(mapping_or_path, Mapping):
         where, mapping = "the configuration", mapping_or_path
     else:
         where, mapping = str(mapping_or_path), _read_yaml(Path(mapping_or_path))
     own = mapping.get(OWN_SECTION)
-    if own is None and "dir" in mapping and mapping.keys() <= known:
+    if own is None and "dir" in mapping and mapping.keys() <= known | {_IN_CODE}:
         own = mapping
     if own is not None:
         return True, _own_arguments(own, known, where)
@@ -48,6 +50,11 @@ def recorder_arguments(
 def _own_arguments(own: object, known: Set[str], where: str) -> dict[str, Any]:
     if not isinstance(own, Mapping) or "dir" not in own:
         raise RecordingError(f"{where}: section {OWN_SECTION} names no dir", hint=_HINT)
+    if _IN_CODE in own:
+        raise RecordingError(
+            f"{where} can't say length_unit: it is given by the code, as the layers fix it",
+            hint='leave it out there, and write from_config(…, length_unit="nanometer")',
+        )
     unknown = sorted(own.keys() - known)
     if unknown:
         raise RecordingError(

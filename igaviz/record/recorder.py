@@ -122,9 +122,10 @@ class Recorder:
     ) -> Self:
         """A recorder as a mapping or a YAML file asks for it; one that is never due if it says so.
 
-        Reads a section `igaviz` that holds arguments of `Recorder`, or else the names that users
-        have: `enable_attention_vis`, `attention_vis_interval`, `attention_vis_dir`, or
-        `enable_vis`, `vis_interval`, `vis_dir`, in whatever section they stand.
+        Reads a section `igaviz` that holds arguments of `Recorder`, but for `length_unit`, or else
+        the names that users have: `enable_attention_vis`, `attention_vis_interval`,
+        `attention_vis_dir`, or `enable_vis`, `vis_interval`, `vis_dir`, in whatever section they
+        stand.
         """
         parameters = inspect.signature(cls).parameters.keys() - {"length_unit"}
         enabled, arguments = recorder_arguments(mapping_or_path, parameters)

@@ -44,6 +44,8 @@ def test_what_is_not_said_has_the_defaults_that_users_know():
         ({"igaviz": {"dir": "vis", "intervall": 50}}, "'intervall'"),
         ({"igaviz": {"interval": 50}}, "names no dir"),
         ({"igaviz": "vis"}, "names no dir"),
+        ({"igaviz": {"dir": "vis", "length_unit": "nanometer"}}, "can't say length_unit"),
+        ({"dir": "vis", "interval": 50, "length_unit": "nanometer"}, "can't say length_unit"),
         ({"attention_vis_dir": "vis"}, "whether to record"),
         ({"enable_vis": "yes", "vis_dir": "vis"}, "whether to record"),
         ({"a": {"vis_dir": "x"}, "b": {"vis_dir": "y"}, "enable_vis": True}, "more than once"),
