@@ -47,9 +47,9 @@ class Finding:
     `heads` are those that show it, `maps` of `of` judged maps do. `value` is the worst of them
     against the check's first condition (`threshold`), `also` holds that map's other conditions.
     `head` is None where several heads show it, `rank` and `batch` where several items or heads
-    do; `layer` is None where it speaks of a batch item as a whole (unit-suspect). `worst_head` is
-    the head that `value` is of, None where it is of an item or of the layer over steps. `accepted`
-    says that a baseline knows it.
+    do; `layer` is None where it speaks of a batch item as a whole, as D004 to D007 do. `worst_head`
+    is the head that `value` is of, None where it is of an item or of the layer over steps.
+    `accepted` says that a baseline knows it.
     """
 
     id: str

@@ -9,8 +9,10 @@ from __future__ import annotations
 from igaviz.checks.finding import Severity
 
 WARNING_SHARE = 3, 8
+"""Numerator and denominator of the share of heads from which on a layer is warned of."""
+
 ERROR_SHARE = 1, 2
-"""Numerator and denominator of the share of heads from which on a layer is warned of, or ill."""
+"""Those of the share from which on a layer is ill."""
 
 FEW_MAPS = 16
 """Below this many maps in a layer, a finding says from how many it speaks."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from igaviz.checks.check import Check
-from igaviz.checks.invariants import INVARIANTS
 from igaviz.checks.naming import what_is_like
 from igaviz.checks.of_attention import OF_ATTENTION
 from igaviz.checks.of_geometry import OF_GEOMETRY
+from igaviz.checks.of_recording import OF_RECORDING
 from igaviz.errors import SelectionError
 
-CHECKS: tuple[Check, ...] = (*INVARIANTS, *OF_GEOMETRY, *OF_ATTENTION)
-"""In the order of their ids: invariants of a sound recording, geometry, attention."""
+CHECKS: tuple[Check, ...] = (*OF_RECORDING, *OF_GEOMETRY, *OF_ATTENTION)
+"""In the order of their ids: the recording, geometry, attention."""
 
 _BY_ID = {check.id: check for check in CHECKS}
 _BY_NAME = {check.name: check for check in CHECKS}

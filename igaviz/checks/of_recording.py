@@ -1,4 +1,4 @@
-"""The checks of what holds in every sound recording: D001 to D007."""
+"""The checks of whether a recording is sound and says what it means: D001 to D007."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from igaviz.checks.finding import Severity
 from igaviz.metrics.places import ONE_POINT
 from igaviz.metrics.replay import COARSE
 
-INVARIANTS: tuple[Check, ...] = (
+OF_RECORDING: tuple[Check, ...] = (
     Check(
         id="D001",
         name="non-finite",
