@@ -1,1 +1,1 @@
-"""."""
+"""The command line: one module per verb, and what they share."""
