@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from igaviz.record.tensors import device_cut
+from igaviz.record.tensors import cut_to
 
 _side_streams: dict[torch.device, torch.cuda.Stream] = {}
 
@@ -43,7 +43,7 @@ class HostCopy:
             self._residues = residues
             return
         if residues is not None:
-            tensor = device_cut(tensor, residues, axes=axes)
+            tensor = cut_to(residues, tensor, axes=axes)
         self._residues = None
         if tensor.device.type == "cuda":
             self._host, self._ready = _copy_beside(_own(tensor, dtype, is_own=residues is not None))
@@ -61,7 +61,7 @@ class HostCopy:
             self._ready.synchronize()
         host = self._host
         if self._residues is not None:
-            host = device_cut(host, self._residues, axes=self._axes)
+            host = cut_to(self._residues, host, axes=self._axes)
         array: npt.NDArray[Any] = host.to(self._dtype).numpy()
         return array
 

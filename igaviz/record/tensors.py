@@ -117,16 +117,11 @@ def _float_name(tensor: Tensor) -> str:
         ) from None
 
 
-def device_cut(
-    tensor: Tensor, residues: npt.NDArray[np.int64] | None = None, *, axes: int
-) -> Tensor:
-    """`tensor` without its history, cut to `residues` on the device it lives on.
+def cut_to(residues: npt.NDArray[np.int64], tensor: Tensor, *, axes: int) -> Tensor:
+    """`tensor` without its history, cut to `residues` on the device where it is.
 
-    They are taken along the last 2 axes, or along the first if `axes` is 1. Shares memory with
-    `tensor` where nothing is cut.
+    They are taken along the last 2 axes, or along the first if `axes` is 1.
     """
     tensor = tensor.detach()
-    if residues is None:
-        return tensor
     keep = torch.as_tensor(residues, device=tensor.device)
     return tensor[..., keep[:, None], keep] if axes == 2 else tensor[keep]

@@ -26,7 +26,6 @@ from igaviz.survey.workers import Jobs, run_tasks
 
 DEFAULT_OUT = Path("attention_export")
 DEFAULT_PAIRS = 50
-MOST_PAIRS = 1000
 SUFFIXES = {"mmcif": "cif", "pdb": "pdb", "pymol": "pml", "chimerax": "cxc", "npz": "npz"}
 """The formats, and what their files end in; in the order in which they are written."""
 
