@@ -12,6 +12,7 @@ from pathlib import Path
 
 from igaviz.format import MapId
 from igaviz.metrics.data import Measurement, Replay, Value
+from igaviz.metrics.table import BEYOND
 
 VALUES = (
     "gamma",
@@ -101,7 +102,7 @@ def _text(value: Value) -> str:
 def _row(cells: dict[str, str]) -> Row:
     numbers = {name: _number(cells[name]) for name in (*_FIELDS, *_REPLAY)}
     values: dict[str, Value] = {
-        name: cells[name] if cells[name] == "beyond" else _number(cells[name]) for name in VALUES
+        name: cells[name] if cells[name] == BEYOND else _number(cells[name]) for name in VALUES
     }
     replay = None
     if numbers["judged_rows"] is not None:

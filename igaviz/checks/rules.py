@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from igaviz.metrics.data import Measurement
+from igaviz.metrics.table import BEYOND
 
 CA_STEP = 3.8
 """Å between the Cα of consecutive residues."""
@@ -228,7 +229,7 @@ def _value(m: Measurement, metric: str) -> float | None:
     """The metric as a number; a range that goes `beyond` all distances is infinite."""
     value = m.values.get(metric)
     if isinstance(value, str):
-        return math.inf if value == "beyond" else None
+        return math.inf if value == BEYOND else None
     return None if value is None else float(value)
 
 

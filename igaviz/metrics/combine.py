@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from igaviz.metrics.data import Value
-from igaviz.metrics.table import BEYOND, METRICS
-
-_LARGEST = ("geo_bias_absmax", "sink", "row_sum_error", "replay_error")
-_SUMMED = ("nonfinite",)
+from igaviz.metrics.table import BEYOND, LARGEST, METRICS, SUMMED
 
 
 def combine(maps: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
@@ -24,9 +21,9 @@ def combine(maps: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
             combined[metric.name] = BEYOND
         elif not numbers:
             combined[metric.name] = None
-        elif metric.name in _SUMMED:
+        elif metric.name in SUMMED:
             combined[metric.name] = int(sum(numbers))
-        elif metric.name in _LARGEST:
+        elif metric.name in LARGEST:
             combined[metric.name] = max(numbers)
         else:
             combined[metric.name] = sum(numbers) / len(numbers)

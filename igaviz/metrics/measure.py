@@ -14,14 +14,12 @@ from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.replay import replay
 from igaviz.metrics.rows import Known, Rows
 from igaviz.metrics.sketch import sketch
-from igaviz.metrics.table import METRICS
+from igaviz.metrics.table import METRICS, OF_ONE_RESIDUE
 from igaviz.metrics.terms import Kind
 from igaviz.metrics.values import Missing, Results, settle
 
 TERMS = ("logits_before", "geo_bias", "attention")
 """The terms that the numbers of a map come from; see `replay.asks_for_pair_bias` for one more."""
-
-_OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
 
 
 def measure(map: AttentionMap, pairs: Pairs | None = None) -> Measurement:
@@ -90,7 +88,7 @@ def _measurement(
     results["nonfinite"] = known.nonfinite + nonfinite_gamma
     if pairs.n_residues < 2:
         single = Missing("a single residue has no pairs")
-        results |= {name: single for name in results if name not in _OF_ONE_RESIDUE}
+        results |= {name: single for name in results if name not in OF_ONE_RESIDUE}
     values, reasons = settle(results)
     structure = map.structure
     A = map.attention if known.finite.all() else None

@@ -179,3 +179,12 @@ METRICS: Final = (
     Metric("nonfinite", "", "non-finite", "count of NaN and infinities"),
 )
 """Every metric, in the order of columns."""
+
+LARGEST: Final = frozenset({"geo_bias_absmax", "sink", "row_sum_error", "replay_error"})
+"""Extremes: of several maps the largest counts, where others take the mean."""
+
+SUMMED: Final = frozenset({"nonfinite"})
+"""Counts: several maps have the sum."""
+
+OF_ONE_RESIDUE: Final = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
+"""What a single residue has: the others are of pairs."""

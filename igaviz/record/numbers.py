@@ -17,13 +17,16 @@ from igaviz.metrics.table import (
     BIN_LIMIT,
     BIN_PAIRS,
     FLAT_STD,
+    LARGEST,
     LOCAL_RADIUS,
     METRICS,
     NEAR_KEYS,
     NEAR_RADIUS,
+    OF_ONE_RESIDUE,
     OFFSET_LIMIT,
     RANGE_START,
     SATURATED,
+    SUMMED,
 )
 from igaviz.record.batch_maps import (
     BatchMaps,
@@ -39,9 +42,6 @@ READERS_ONLY = frozenset(
 )
 NAMES = tuple(metric.name for metric in METRICS if metric.name not in READERS_ONLY)
 
-LARGEST = frozenset({"geo_bias_absmax", "sink", "row_sum_error", "replay_error"})
-_SUMMED = frozenset({"nonfinite"})
-_OF_ONE_RESIDUE = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
 _NAN = math.nan
 
 _AT_ONCE = 1 << 22
@@ -113,7 +113,7 @@ def _measure(maps: BatchMaps, nonfinite: Tensor, gamma: Tensor | None, *, record
     several = maps.n_residues > 1
     return torch.stack(
         [
-            found[name] if name in _OF_ONE_RESIDUE else found[name].where(several, _NAN)
+            found[name] if name in OF_ONE_RESIDUE else found[name].where(several, _NAN)
             for name in NAMES
         ],
         dim=1,
@@ -132,7 +132,7 @@ def merge_items(stacked: Tensor) -> dict[str, list[float | None]]:
         values = stacked[:, position]
         if name in LARGEST:
             whole = torch.where(values.isnan(), -math.inf, values).amax(0)
-        elif name in _SUMMED:
+        elif name in SUMMED:
             whole = values.nansum(0)
         else:
             whole = values.nanmean(0)

@@ -15,11 +15,12 @@ from torch.nn.functional import pad
 from igaviz.errors import RecordingError
 from igaviz.format import DEFAULT_PHASE
 from igaviz.metrics.line import classic_line
+from igaviz.metrics.table import LARGEST
 from igaviz.record.active import TapCall
 from igaviz.record.batch import BatchItem
 from igaviz.record.capture import LayerName, Moment
 from igaviz.record.host import HostCopy
-from igaviz.record.numbers import LARGEST, NAMES, finite, head_numbers, merge_items
+from igaviz.record.numbers import NAMES, finite, head_numbers, merge_items
 from igaviz.record.settings import Settings
 from igaviz.record.tensors import Sizes
 
