@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from igaviz.errors import RecordingError
 from igaviz.format import DEFAULT_PHASE
 from igaviz.metrics.line import classic_line
-from igaviz.metrics.table import LARGEST
+from igaviz.metrics.table import LARGEST, SUMMED
 from igaviz.record.active import TapCall
 from igaviz.record.batch import BatchItem
 from igaviz.record.capture import LayerName, Moment
@@ -200,8 +200,8 @@ def _padded(
 def as_dictionary(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The lines of one step as `{"iga/layer3/gamma": 0.81, …}`: means over heads.
 
-    Metrics of which a batch keeps the largest are the largest of the heads too. A phase other than
-    `train` stands before the layer: `iga/probe/layer3/gamma`.
+    Of metrics of which a batch keeps the largest or the sum, it is that of the heads too. A phase
+    other than `train` stands before the layer: `iga/probe/layer3/gamma`.
     """
     found: dict[str, float] = {}
     for line in lines:
@@ -210,9 +210,15 @@ def as_dictionary(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         for name in NAMES:
             values = [value for value in line[name] if value is not None]
             if values:
-                merged = max(values) if name in LARGEST else math.fsum(values) / len(values)
-                found[f"{prefix}/{name}"] = merged
+                found[f"{prefix}/{name}"] = _of_heads(name, values)
         norm = line.get("gamma_gradient_norm")
         if norm is not None:
             found[f"{prefix}/gamma_gradient_norm"] = norm
     return found
+
+
+def _of_heads(name: str, values: Sequence[float]) -> float:
+    if name in LARGEST:
+        return max(values)
+    whole = math.fsum(values)
+    return whole if name in SUMMED else whole / len(values)

@@ -95,6 +95,7 @@ def test_what_is_not_finite_is_null_and_counted(tmp_path):
         tap_item(logits_before=logits, attention=torch.softmax(logits, -1))
     (line,) = lines_of(tmp_path)
     assert line["nonfinite"] == [0, 72]
+    assert recorder.scalars()["iga/layer0/nonfinite"] == 72
     assert line["entropy"][0] > 0
     assert line["entropy"][1] is None
 
