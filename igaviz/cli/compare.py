@@ -77,6 +77,8 @@ def compare(
             f"{len(dump)} dumps: two runs are compared, or two steps of one",
             hint="write igaviz compare A B, or igaviz compare A --step 100,1500",
         )
+    if force and out is None:
+        raise UsageError("--force: only for --out", hint="add --out FOLDER, or leave it out")
     settings = Settings.of(fail_on=None if fail_on is None else fail_on.value)
     choice = options.choose(
         layer=layer, head=head, batch=batch, step=step or "all", rank=rank, phase=phase

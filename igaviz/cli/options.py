@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -117,6 +118,11 @@ def format_of(given: F | None, usual: F, *, json: bool) -> F:
             hint="leave one of them out",
         )
     return wanted
+
+
+def named(options: Mapping[str, object]) -> str:
+    """The names of those of `options` that were given, as an error lists them; empty if none."""
+    return ", ".join(name for name, value in options.items() if value)
 
 
 def open_paths(paths: list[Path], workers: Workers | None = None) -> Dump:

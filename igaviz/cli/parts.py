@@ -71,9 +71,8 @@ def gather(
 
 def leave_out(verb: str, given: Mapping[str, object]) -> None:
     """Raise `UsageError` where options are given, by their names, that a part has no use for."""
-    named = [name for name, value in given.items() if value]
-    if named:
+    if names := options.named(given):
         raise UsageError(
-            f"--part only measures: leave {', '.join(named)} out",
+            f"--part only measures: leave {names} out",
             hint=f"give them where parts are joined: igaviz {verb} --from PART...",
         )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from igaviz.survey.trends import Trends
 
 
+_FIGURES = 12
+
+
 class Format(StrEnum):
     """The formats of a summary."""
 
@@ -83,7 +86,7 @@ def summary(
         typer.Option(
             min=0, help="Heads whose figures the page shows, the worst of each run first."
         ),
-    ] = 12,
+    ] = _FIGURES,
     force: options.Force = False,
     radius: options.Radius = 8.0,
     jobs: options.Jobs = None,
@@ -100,11 +103,12 @@ def summary(
     of_rows = {
         "--by": by,
         "--sort": sort is not Sort.TIME,
-        "--format": chosen is not Format.TABLE,
+        "--json" if json else "--format": chosen is not Format.TABLE,
         "--lines": lines,
     }
+    of_page = {"--figures": figures != _FIGURES, "--force": force}
     if part is not None:
-        parts.leave_out("summary", {**of_rows, "--html": html, "--from": from_})
+        parts.leave_out("summary", {**of_rows, "--html": html, **of_page, "--from": from_})
         return parts.print_part(dump, part, choice, radius, workers)
     if lines and (json or format or by not in (None, By.LAYER)):
         raise UsageError(
@@ -112,9 +116,11 @@ def summary(
             hint="leave --lines out, or --format, --json and --by",
         )
     if html is not None:
-        if any(of_rows.values()):
-            raise UsageError("--html prints no rows", hint=f"leave {', '.join(of_rows)} out")
+        if names := options.named(of_rows):
+            raise UsageError("--html prints no rows", hint=f"leave {names} out")
         page.check(html, force=force)
+    elif names := options.named(of_page):
+        raise UsageError(f"{names}: only for --html", hint="add --html FILE, or leave it out")
     given = parts.gather(dump, choice, radius, workers, joined=from_)
     if html is not None:
         return page.write(given, html, figures=figures)

@@ -16,7 +16,7 @@ from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
 from igaviz.checks.wording import counted, listed, ranges, span
 from igaviz.metrics import METRICS, Value
 from igaviz.report.common import damage_json, finite
-from igaviz.report.terminal import plain, print_line, print_paragraph
+from igaviz.report.terminal import plain, print_line, print_paragraph, print_paths
 from igaviz.report.values import short
 from igaviz.report.verdict_table import glyph, print_legend, sign
 from igaviz.survey.compare import Change, Comparison, Side, Turn
@@ -131,8 +131,7 @@ def print_comparison(comparison: Comparison, console: Console, by: By = "layer")
 def print_pictures(drawn: Drawn, console: Console) -> None:
     """Print the path of each picture, or why there is none."""
     console.print()
-    for path, _ in drawn.pictures:
-        console.print(str(path), soft_wrap=True)
+    print_paths(console, (path for path, _ in drawn.pictures))
     print_line(console, counted(len(drawn.pictures), "difference map"))
     for reason, count in drawn.left_out.items():
         print_paragraph(console, f"{counted(count, 'map')} not drawn: {reason}")

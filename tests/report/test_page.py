@@ -571,7 +571,9 @@ def test_what_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch, c
 
     assert "--force" in says("--html", str(taken))
     assert "can't write" in says("--html", str(tmp_path / "no" / "x.html"))
-    assert "prints no rows" in says("--html", str(tmp_path / "y.html"), "--json")
+    said = says("--html", str(tmp_path / "y.html"), "--json", "--sort", "worst")
+    assert said.endswith("--html prints no rows\nhint: leave --sort, --json out\n")
+    assert "--figures, --force: only for --html" in says("--figures", "3", "--force")
     monkeypatch.setitem(__import__("sys").modules, "plotly", None)
     assert "pip install '.[html]' in the clone" in says("--html", str(tmp_path / "y.html"))
     assert taken.read_text() == "mine"

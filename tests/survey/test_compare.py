@@ -154,6 +154,8 @@ def test_what_can_not_be_compared_says_why(tmp_path, capsys):
         igaviz.compare(igaviz.open_dump(one, other), igaviz.open_dump(one))
     assert main(["compare", str(one), str(one), str(one)]) == 2
     assert "3 dumps: two runs are compared" in capsys.readouterr().err
+    assert main(["compare", str(one), str(one), "--force"]) == 2
+    assert "--force: only for --out" in capsys.readouterr().err
 
 
 def test_other_items_are_said_and_have_no_difference_map(tmp_path, capsys):
