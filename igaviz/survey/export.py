@@ -50,6 +50,10 @@ class Wanted:
     pairs: int = DEFAULT_PAIRS
     long_range: bool = False
 
+    def __post_init__(self) -> None:
+        if self.pairs < 0:
+            raise UsageError(f"{self.pairs} pairs of a map can't be drawn", hint="0 draws none")
+
 
 @dataclass(frozen=True)
 class ExportedMap:

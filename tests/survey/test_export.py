@@ -471,6 +471,11 @@ def test_the_sample_data(sample_data, tmp_path, capsys):
         assert all(abs(query[1] - key[1]) >= 6 for query, key, _ in pairs)
 
 
+def test_fewer_pairs_than_none_are_refused():
+    with pytest.raises(UsageError, match="-1 pairs"):
+        Wanted(pairs=-1)
+
+
 def test_formats():
     assert formats_of("npz, pdb") == ("pdb", "npz")
     assert formats_of("chimerax") == ("mmcif", "chimerax")
