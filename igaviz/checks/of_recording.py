@@ -59,7 +59,7 @@ OF_RECORDING: tuple[Check, ...] = (
         "can be trusted.",
         remedy="Compare what is recorded with what the layer adds up: every term, γ applied, the "
         "sign as `geo_bias_sign` says, before the softmax. Where keys get no attention in any row, "
-        "padding was recorded: pass `mask=` to `tap`. A mask between residues belongs into "
+        "padding was recorded: pass `mask=` to `tap`. A mask between residues belongs in "
         "`logits_before`, as −∞.",
         rule=rules.terms_disagree,
         say=messages.terms_disagree,

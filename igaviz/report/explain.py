@@ -69,16 +69,15 @@ geometry drowns content and whose heads collapsed onto the diagonal is called co
 severity of its own, where the cause is as severe at least and shows on half of the consequence's
 heads at least. Where the cause is not selected, the consequence stands for itself.
 
-**A check is silent**, and the report says so, where its numbers mean nothing: the reason is in
-the table. It is silent too where a number that it needs was not recorded. The first line counts the
-checks that judged something at the last step, and says why the others did not; checks on trends
-(D210, D211) count where there were steps enough for them. A head on which no check of geometry
-could decide is `healthy, geometry not judged` and has a sign of its own (–), and nothing is called
-fine there. Silence is decided before
-`--select` and `--ignore`.
+**A check is silent**, and the report says so, where its numbers mean nothing: the reason is in the
+table. It is silent too where a number that it needs was not recorded. The first line of `igaviz
+diagnose` counts the checks that judged something at the last step, and says why the others did not;
+checks on trends (D210, D211) count where there were steps enough for them. A head on which no check
+of geometry could decide is `healthy, geometry not judged` and has a sign of its own (–), and
+nothing is called fine there. Silence is decided before `--select` and `--ignore`.
 
 Every threshold can be changed: `--set gamma-too-small.effect=0.1`. Checks go by id or name
-everywhere. What the numbers mean that they look at is in [the metrics](metrics.md).
+everywhere. What the numbers that they look at mean is in [the metrics](metrics.md).
 """
 
 METRICS_HEAD = """# The metrics
@@ -86,18 +85,20 @@ METRICS_HEAD = """# The metrics
 This page is generated from the tables of metrics (`igaviz/metrics/table.py`,
 `igaviz/metrics/formulas.py`); `igaviz explain geometry_effect` prints one of its sections, and
 `igaviz explain` without a name lists all. They are the columns of `igaviz summary`, the numbers of
-its JSON and of the scalars files, and what [the checks](checks.md) look at.
+its JSON, and what [the checks](checks.md) look at; all but five are in the scalars files too.
 
 A metric is of one map. A layer's is the mean over its heads and items, a step's the mean over its
-layers. One that has no value (its terms were not recorded, no local pairs, a constant) is empty in
-tables and CSV and `null` in JSON, never 0. A row with a value that is not finite is left out of
-every mean over rows, and counted in `nonfinite`. A pair that is masked in S, by −∞ or by a number
-[that means it](format.md#masks-inside-the-logits), is left out of what is said about S and G.
-A residue [without finite coordinates](checks.md#d006-coordinates-missing) is in no pair that goes
-by distance: none that is local, global, near or a contact. Residues
-[on one point](checks.md#d007-residues-on-one-point) are local, near and touching.
+layers; of the extremes `geo_bias_absmax`, `sink`, `row_sum_error` and `replay_error` it is the
+largest, of `nonfinite` the sum. `geo_range` is `beyond` where most maps say so. One that has no
+value (its terms were not recorded, no local pairs, a constant) is empty in tables and CSV and
+`null` in JSON, never 0. A row with a value that is not finite is left out of every mean over rows,
+and counted in `nonfinite`. A pair that is masked in S, by −∞ or by a number [that means
+it](format.md#masks-inside-the-logits), is left out of what is said about S and G. A residue
+[without finite coordinates](checks.md#d006-coordinates-missing) is in no pair that goes by
+distance: none that is local, global, near or a contact. Residues [on one
+point](checks.md#d007-residues-on-one-point) are local, near and touching.
 
-**Padding** belongs into `mask=` where it is recorded, which cuts it out. Where it was recorded
+**Padding** belongs in `mask=`, by which the recorder cuts it out. Where it was recorded
 instead (a key that is masked for every query, as D005 says), its queries are left out, but its keys
 count in what is said about A alone, though they get nothing: N of `uniform_kl` and the pairs of the
 enrichments, of `local_attn`, `global_attn` and `attention_trend` are those of all keys. So these

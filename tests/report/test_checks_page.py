@@ -12,7 +12,8 @@ from igaviz.checks.telling import TELLING
 from igaviz.dump import open_dump, read_maps
 from igaviz.metrics import METRICS, measure
 from igaviz.metrics.formulas import FORMULAS
-from igaviz.report.explain import checks_markdown, metrics_markdown
+from igaviz.metrics.table import LARGEST, SUMMED
+from igaviz.report.explain import METRICS_HEAD, checks_markdown, metrics_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
 
@@ -57,6 +58,7 @@ def test_every_metric_is_on_its_page_with_unit_meaning_and_formula():
         assert metric.means.lower() in said
         assert f"*unit*: {(metric.unit or 'none').lower()}\n" in said
         assert FORMULAS[metric.name].text.lower() in said
+    assert all(f"`{name}`" in METRICS_HEAD for name in LARGEST | SUMMED)
 
 
 def test_the_terms_that_a_metric_needs_are_those_without_which_it_has_no_value(sample_data):
