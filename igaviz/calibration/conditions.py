@@ -26,7 +26,7 @@ def untouched(model: Denoiser) -> None:
 
 
 def content_and_geometry_at_zero(model: Denoiser) -> None:
-    """Nothing; holds Q and the pair bias at zero. γ is held at 0 by the layer's settings."""
+    """Hold Q and the pair bias at zero. γ is held at 0 by the layer's settings."""
     for layer in model.attention_layers:
         for module in (layer.query, layer.pair_bias):
             for parameter in module.parameters():
@@ -35,13 +35,13 @@ def content_and_geometry_at_zero(model: Denoiser) -> None:
 
 
 def all_but_the_end_frozen(model: Denoiser) -> None:
-    """Nothing; trains the frame update of the last block only, which no attention sees."""
+    """Train the frame update of the last block only, which no attention sees."""
     model.requires_grad_(False)
     model.blocks[-1].frame_update.requires_grad_(True)
 
 
 def first_residue_draws(model: Denoiser) -> None:
-    """Nothing; raises the logit of the first residue as a key, for every query and head."""
+    """Raise the logit of the first residue as a key, for every query and head."""
 
     def raised(_module: nn.Module, _inputs: tuple[Tensor, ...], pair_bias: Tensor) -> Tensor:
         lift = torch.zeros_like(pair_bias)

@@ -19,7 +19,7 @@ from igaviz.survey.plan import EVERYTHING, plan
 
 
 def measure_all(chains: list[Chain], folder: Path) -> None:
-    """Nothing; records and measures what is trained and `folder` doesn't hold the numbers of."""
+    """Record and measure what is trained and `folder` doesn't hold the numbers of."""
     for recording in RECORDINGS.values():
         for seed in recording.seeds:
             path = measured_path(folder, recording.name, seed)

@@ -172,7 +172,7 @@ def record(
     out: Path,
     condition: Condition | None = None,
 ) -> None:
-    """Nothing; records the models of `folder` into the new folder `out`, in eval mode.
+    """Record the models of `folder` into the new folder `out`, in eval mode.
 
     `condition` stands in for the table's, for models of another size.
     """

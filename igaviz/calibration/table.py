@@ -60,7 +60,7 @@ class Row:
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
-    """Nothing; writes the table to `path`, compressed, numbers with four significant digits."""
+    """Write the table to `path`, compressed, numbers with four significant digits."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -21,7 +21,7 @@ CHECKPOINTS = (0, 25, 50, 100, 200, 300, 400, 500)
 
 
 def train_all(chains: Sequence[Chain], folder: Path, *, part: int = 0, parts: int = 1) -> None:
-    """Nothing; trains what `folder` doesn't hold yet, seed by seed, saying so on stderr.
+    """Train what `folder` doesn't hold yet, seed by seed, saying so on stderr.
 
     With `parts` > 1 every `parts`-th run only, so that processes can share the work.
     """

@@ -253,7 +253,7 @@ def _information(
 
 
 def _badness(finding: Finding) -> tuple[float, ...]:
-    """Orders findings of one check on one layer, the latest of equals last: any order will do."""
+    """What orders findings of one check on one layer, whatever order they come in: worst last."""
     item = -(finding.rank or 0), -(finding.batch or 0)
     return finding.severity, finding.maps / max(finding.of, 1), finding.step, *item
 

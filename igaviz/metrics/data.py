@@ -16,14 +16,14 @@ Value = float | int | str | None
 class Replay:
     """How well softmax(S + G) gives the recorded attention, judged row by row.
 
-    `failed_rows` of `judged_rows` exceed their tolerance; `error` is the largest deviation and
-    `tolerance` the largest tolerance among the judged that are off by more than 5e-3, or that.
-    `coarse_rows` more are finite and not judged: their tolerance says nothing any
-    more. `error_of_all` is the largest deviation over both. `fits` names the reading of the terms
-    that does give the recorded attention where softmax(S + G) doesn't: `"without geometry"`,
-    `"geometry subtracted"`, `"geometry alone"`, `"without pair bias"`, `"later keys masked"`
-    (by a mask between residues), `"keys masked"` (softmax(S + G) without `masked_keys` of the
-    keys), or None where none does.
+    `failed_rows` of `judged_rows` exceed their tolerance; `error` is the largest deviation among
+    the judged, and `tolerance` the largest tolerance of those that are off by more than 5e-3, or
+    5e-3 where none is. `coarse_rows` more are finite and not judged: their tolerance is too wide to
+    say anything. `error_of_all` is the largest deviation over both. `fits` names the reading of the
+    terms that does give the recorded attention where softmax(S + G) doesn't: `"without geometry"`,
+    `"geometry subtracted"`, `"geometry alone"`, `"without pair bias"`, `"later keys masked"` (by a
+    mask between residues), `"keys masked"` (softmax(S + G) without `masked_keys` of the keys), or
+    None where none does.
     """
 
     error: float

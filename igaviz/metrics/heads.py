@@ -11,7 +11,7 @@ geometric  else, where geometry moves at least twice what content moves
 mixed      else
 
 The bounds of one-hot and blind are those of the checks softmax-saturated and gamma-too-small; the
-other is where to start.
+factor of 2 has no check behind it.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ class Recorder:
         return self._settings.strict
 
     def probe(self, batch: Any, **about: Any) -> None:  # noqa: ANN401 (whatever the model takes)
-        """Nothing; at the end of each due training step from now on, runs `batch` as phase `probe`.
+        """Run `batch` as phase `probe` at the end of each due training step from now on.
 
         `batch` is a function that runs a forward, or what the attached model is called with (a
         mapping: by keywords; a tuple or list: by position). The model is in eval mode, without
@@ -198,7 +198,7 @@ class Recorder:
             steps.run_probe(step, epoch, self._probe)
 
     def note(self, **numbers: float | Tensor) -> None:
-        """Nothing; adds numbers (loss, learning_rate) to the step that is open and due.
+        """Add numbers (loss, learning_rate) to the step that is open and due.
 
         A tensor is read, and so waited for, only where the step is due.
         """
@@ -208,7 +208,7 @@ class Recorder:
                 opened.note(numbers)
 
     def describe(self, **about: Any) -> None:  # noqa: ANN401 (each checked as it is used)
-        """Nothing; tells the step that is open and due of its items, before any layer is called.
+        """Tell the step that is open and due of its items, before any layer is called.
 
         `about` is what `step` takes of them: `names`, `flow_time`, `residue_index`, …. For loops
         that enter a step before they have its batch.
@@ -228,11 +228,11 @@ class Recorder:
         return self._recording.scalars()
 
     def flush(self) -> None:
-        """Nothing; waits until all that was recorded so far is on disk."""
+        """Wait until all that was recorded so far is on disk."""
         self._recording.flush()
 
     def close(self) -> None:
-        """Nothing; ends the recording and says so in `run.json`. No step is due from here on.
+        """End the recording and say so in `run.json`. No step is due from here on.
 
         What is recorded so far is on disk when it returns. A step that is still open is dropped,
         and compiled code runs compiled again.

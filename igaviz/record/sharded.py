@@ -98,7 +98,7 @@ def forwards_alone(models: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def _check_root(module: Any) -> None:  # noqa: ANN401 (an FSDPModule of any torch)
-    """Nothing; raises where a failure in this first module of a forward could not be mended."""
+    """Raise where a failure in this first module of a forward could not be mended."""
     if not hasattr(module, "reset_iter_state"):
         raise _refused(f"fully_shard of torch {torch.__version__}")
     if _is_part(module):

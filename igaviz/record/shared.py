@@ -63,7 +63,7 @@ def shared_recorder(folder: str | os.PathLike[str], *, interval: int) -> Recorde
 def count_forward(
     folder: str | os.PathLike[str], *, interval: int, layer: int, training: bool
 ) -> None:
-    """Nothing; for the beginning of a layer's forward, so that its taps have a step to go to.
+    """For the beginning of a layer's forward, so that its taps have a step to go to.
 
     Within `recorder.step(…)` of any recorder that step is theirs, and this does nothing. Without
     one, each training forward of the layer with the lowest number begins a step, counted from 0,

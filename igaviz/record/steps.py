@@ -47,7 +47,7 @@ class Steps:
         self._expects_more = False
 
     def close(self, *, expects_more: bool = False) -> None:
-        """Nothing; drops what is open, and leaves every step. None is due from here on.
+        """Drop what is open, and leave every step. None is due from here on.
 
         The first that comes all the same is said, unless `expects_more`.
         """

@@ -25,7 +25,7 @@ def tap(
     geo_bias_sign: int = 1,
     module: nn.Module | str | None = None,
 ) -> None:
-    """Nothing; hands what attention is made of to the recorder whose step is open and due.
+    """Hand what attention is made of to the recorder whose step is open and due.
 
     Maps (`attention`, `logits_before`, `geo_bias`, `pair_bias`, `logits_after`) are [B, H, N, N]
     with axes query and key, and what is needed is `attention`, or `logits_before` and `geo_bias`.

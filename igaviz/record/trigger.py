@@ -16,7 +16,7 @@ Trigger = Mapping[str, float] | Callable[[Line], bool]
 
 
 def check_trigger(trigger: Trigger | None, scalars_interval: int | None) -> None:
-    """Nothing; raises `RecordingError` for a trigger that could never fire."""
+    """Raise `RecordingError` for a trigger that could never fire."""
     if trigger is None:
         return
     if scalars_interval is None:
