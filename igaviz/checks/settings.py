@@ -62,12 +62,13 @@ class Settings:
         for an unknown check or threshold, `UsageError` for the rest.
         """
         base = cls() if file is None else cls.read(file)
+        named = [*select]
         thresholds = {check: dict(values) for check, values in base.thresholds.items()}
         for text in settings:
             check, threshold, value = parse_setting(text)
             thresholds.setdefault(check, {})[threshold] = value
         return cls(
-            _ids(select) or base.select,
+            _selected(named, given=bool(named)) or base.select,
             _ids(ignore) or base.ignore,
             thresholds,
             base.fail_on if fail_on is None else _fail_on(fail_on),
@@ -108,7 +109,7 @@ class Settings:
                         check, threshold, value, f"{name}.{threshold}"
                     )
         return cls(
-            _ids(_names(words, "select")) or None,
+            _selected(_names(words, "select"), given="select" in words),
             _ids(_names(words, "ignore")),
             thresholds,
             _fail_on(words.get("fail-on", "warning")),
@@ -172,6 +173,14 @@ def _names(words: Mapping[str, object], key: str) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError(f"{key} is no list of checks", hint=f'write {key} = ["D101"]')
     return names
+
+
+def _selected(names: Iterable[str], *, given: bool) -> frozenset[str] | None:
+    """The ids of the checks that are selected; None, which is all, where no selection is given."""
+    ids = _ids(names)
+    if given and not ids:
+        raise UsageError("the selection names no check", hint="leave select out to run them all")
+    return ids or None
 
 
 def _ids(names: Iterable[str]) -> frozenset[str]:

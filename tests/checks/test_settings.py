@@ -60,6 +60,13 @@ def test_select_and_ignore_by_id_and_name(layer):
     assert _ids(sick, select=["D202"], ignore=["diagonal-collapse"]) == set()
 
 
+@pytest.mark.parametrize("typed", ["", " , "])
+def test_a_selection_of_nothing_is_not_one_of_all(typed):
+    with pytest.raises(UsageError, match="names no check"):
+        Settings.of(select=[typed])
+    assert Settings.of(ignore=[typed]) == Settings()
+
+
 def test_a_threshold_moves(layer):
     maps = layer(range(8), self_mass=0.4)
     assert _ids(maps) == set()
@@ -111,6 +118,7 @@ def test_a_file_says_all_of_it(tmp_path):
         ('fail-on = "death"', "no severity 'death'", "never"),
         ("fail-on = 3", "no severity 3", "never"),
         ("D101 = 3", "no setting 'D101'", "per check"),
+        ("select = []", "the selection names no check", "run them all"),
         ("select = ", "no TOML", None),
         (b"\xff\xfe", "no TOML", None),
         (None, "no such file", None),
