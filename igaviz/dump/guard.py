@@ -162,14 +162,33 @@ def text(parent: h5py.Group, name: str) -> str | None:
 
 
 def dtype_of(found: h5py.h5d.DatasetID | h5py.h5a.AttrID) -> np.dtype[Any]:
-    """The type of a data set or attribute as numpy's; h5py works it out anew for each."""
+    """The type of a data set or attribute as numpy's; h5py works it out anew for each.
+
+    Raises `TypeError`, `ValueError` or `RuntimeError` for one that numpy doesn't have, or that is
+    damaged.
+    """
     return _numpys(found.get_type().encode())
 
 
 @lru_cache(maxsize=64)
 def _numpys(encoded: bytes) -> np.dtype[Any]:
-    dtype: np.dtype[Any] = h5py.h5t.decode(encoded).dtype
+    found = h5py.h5t.decode(encoded)
+    _check_bits(found.get_super() if isinstance(found, h5py.h5t.TypeEnumID) else found)
+    dtype: np.dtype[Any] = found.dtype
     return dtype
+
+
+def _check_bits(found: h5py.h5t.TypeID) -> None:
+    """Of numbers whose bits are outside of them HDF5 reads, and writes, what is beside them."""
+    if not isinstance(found, h5py.h5t.TypeIntegerID | h5py.h5t.TypeFloatID):
+        return
+    bits = found.get_precision()
+    fits = 0 < bits <= 8 * found.get_size() - found.get_offset()
+    if isinstance(found, h5py.h5t.TypeFloatID):
+        sign, exponent, exponent_bits, mantissa, mantissa_bits = found.get_fields()
+        fits = fits and max(sign + 1, exponent + exponent_bits, mantissa + mantissa_bits) <= bits
+    if not fits:
+        raise ValueError("damaged: bits of its numbers are outside of them")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Self
 
 import h5py
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump import guard
+from igaviz.dump.unpacking import Bytes, Filter, applied, stored_sizes, unpack
 from igaviz.errors import DumpError
 
 MAX_BYTES = 2**30
@@ -29,14 +31,14 @@ _FILTERS = {
     h5py.h5z.FILTER_SHUFFLE: "shuffle",
     h5py.h5z.FILTER_FLETCHER32: "fletcher32",
 }
-_COMPRESSING = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Stored:
     """A numeric data set, checked and not read: `name` in `parent`.
 
-    `shape` and `dtype` are as it is stored; `chunks` is None where it is stored in one piece.
+    `shape` and `dtype` are as it is stored; `chunks` is None where it is stored in one piece, and
+    `filters` are what each chunk went through, but for those that it says it didn't.
     """
 
     parent: h5py.Group
@@ -45,6 +47,7 @@ class Stored:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunks: tuple[int, ...] | None
+    filters: tuple[Filter, ...]
 
     @classmethod
     def of(cls, parent: h5py.Group, name: str) -> Self | None:
@@ -63,7 +66,13 @@ class Stored:
             properties = found.get_create_plist()
             chunked = properties.get_layout() == h5py.h5d.CHUNKED
             chunks = properties.get_chunk() if chunked else None
-            stored = cls(parent, name, found, shape, dtype, chunks)
+            filters = tuple(
+                Filter(code, values)
+                for code, _, values, _ in map(
+                    properties.get_filter, range(properties.get_nfilters())
+                )
+            )
+            stored = cls(parent, name, found, shape, dtype, chunks, filters)
             stored._check_storage(properties)
         except (RuntimeError, OSError, ValueError, TypeError) as error:
             raise guard.refuse(f"damaged storage ({error})", parent, name) from error
@@ -82,6 +91,8 @@ class Stored:
         """All of a small data set. Raises `DumpError` above the cap."""
         if self.n_bytes > MAX_BYTES:
             raise self.refuse(f"shape {self.shape} is over the cap of 1 GiB")
+        if self._is_compressed:
+            return self._unpacked(0, self.shape[0])
         values = np.empty(self.shape, self.dtype)
         if values.size:
             with guard.reading(self.parent, self.name):
@@ -90,6 +101,8 @@ class Stored:
 
     def rows(self, start: int, count: int) -> npt.NDArray[Any]:
         """So many rows (first axis) from `start` on; a failed read raises `DumpError`."""
+        if self._is_compressed:
+            return self._unpacked(start, count)
         shape = (count, *self.shape[1:])
         with guard.reading(self.parent, self.name):
             values = np.empty(shape, self.dtype)
@@ -106,14 +119,45 @@ class Stored:
             raise self.refuse(f"chunk {offset} can't be read ({error})") from error
         return int(mask), bytes(stored)
 
+    @property
+    def _is_compressed(self) -> bool:
+        return any(one.compresses for one in self.filters)
+
+    def _unpacked(self, start: int, count: int) -> npt.NDArray[Any]:
+        """So many rows from `start` on, of chunks that HDF5 is not asked to unpack."""
+        chunks = self.chunks or self.shape
+        with guard.reading(self.parent, self.name):
+            values = np.empty((count, *self.shape[1:]), self.dtype)
+            as_stored, wanted = self.id.get_type(), h5py.h5t.py_create(self.dtype)
+        first = range(start - start % chunks[0], start + count, chunks[0])
+        others = [range(0, n, c) for n, c in zip(self.shape[1:], chunks[1:], strict=True)]
+        for offset in product(first, *others):
+            content = self._chunk(offset, math.prod(chunks) * as_stored.get_size())
+            with guard.reading(self.parent, self.name):
+                numbers = _numbers(content, as_stored, wanted, self.dtype).reshape(chunks)
+            begin = (offset[0] - start, *offset[1:])
+            into = values[
+                tuple(slice(max(k, 0), k + c) for k, c in zip(begin, chunks, strict=True))
+            ]
+            into[...] = numbers[max(-begin[0], 0) :][tuple(map(slice, into.shape))]
+        return values
+
+    def _chunk(self, offset: tuple[int, ...], n_bytes: int) -> Bytes:
+        """The `n_bytes` of the chunk at `offset`, also of what of it is beyond an edge."""
+        mask, stored = self.raw_chunk(offset)
+        try:
+            return unpack(stored, applied(self.filters, mask), n_bytes)
+        except (ValueError, MemoryError) as error:
+            reason = str(error) or "it takes too much memory"
+            raise self.refuse(f"chunk {offset} can't be read ({reason})") from error
+
     def _check_storage(self, properties: h5py.h5p.PropDCID) -> None:
         """Refuse what is stored elsewhere or not at all, or unpacks to more than it can."""
         if properties.get_layout() == h5py.h5d.VIRTUAL:
             raise self.refuse("a virtual data set is refused")
         if properties.get_external_count() > 0:
             raise self.refuse("external storage is refused")
-        filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-        for code in filters:
+        for code, _ in self.filters:
             if code not in _FILTERS:
                 known = ", ".join(_FILTERS.values())
                 raise self.refuse(f"filter {code} is refused: {known} are known")
@@ -125,23 +169,46 @@ class Stored:
             raise self.refuse("nothing is stored: it would read as zeros")
         if self.chunks is not None:
             self._check_chunks(self.chunks)
-        if not filters and stored < declared:
+        if (self.chunks is None or not self.filters) and stored < declared:
             raise self.refuse(f"{declared:,} bytes are declared, {stored:,} are stored")
-        compressing = any(code in _COMPRESSING for code in filters)
-        if compressing and declared > MAX_INFLATION * stored + INFLATION_SLACK:
+        if self._is_compressed and declared > MAX_INFLATION * stored + INFLATION_SLACK:
             raise self.refuse(f"{stored:,} stored bytes can't unpack to the declared {declared:,}")
 
     def _check_chunks(self, chunks: tuple[int, ...]) -> None:
-        if math.prod(chunks) * self.dtype.itemsize > MAX_BYTES:
+        """Refuse those that are too large, not there, or not of as many bytes as one has."""
+        n = math.prod(chunks)
+        n_bytes = n * self.id.get_type().get_size()
+        if max(n_bytes, n * self.dtype.itemsize) > MAX_BYTES:
             raise self.refuse(f"a chunk of {chunks} is over the cap of 1 GiB")
         expected = math.prod(
             -(-length // chunk) for length, chunk in zip(self.shape, chunks, strict=True)
         )
-        there = self.id.get_num_chunks()
-        if there != expected:
+        sizes: dict[int, list[int]] = {}
+        there = 0
+
+        def look(chunk: h5py.h5d.StoreInfo) -> bool | None:
+            nonlocal there
+            there += 1
+            sizes.setdefault(chunk.filter_mask, []).append(chunk.size)
+            return True if there > expected else None  # anything but None ends it
+
+        self.id.chunk_iter(look)
+        if there < expected:
             raise self.refuse(
                 f"{expected - there} of {expected} chunks are not stored: they would read as zeros"
             )
+        if there > expected:
+            raise self.refuse(f"more than {expected} chunks are stored")
+        for mask, found in sizes.items():
+            allowed = stored_sizes(applied(self.filters, mask), n_bytes)
+            for size in (min(found), max(found)):
+                if size not in allowed:
+                    raise self.refuse(f"{size:,} stored bytes are no chunk of {n_bytes:,}")
+
+
+def _filters(properties: h5py.h5p.PropDCID) -> tuple[Filter, ...]:
+    filters = map(properties.get_filter, range(properties.get_nfilters()))
+    return tuple(Filter(code, values) for code, _, values, _ in filters)
 
 
 def _shape_and_type(
@@ -158,6 +225,19 @@ def _shape_and_type(
     if shape is None:
         raise guard.refuse("holds nothing (null data space)", parent, name)
     return shape, dtype
+
+
+def _numbers(
+    content: Bytes, as_stored: h5py.h5t.TypeID, wanted: h5py.h5t.TypeID, dtype: np.dtype[Any]
+) -> npt.NDArray[Any]:
+    """The numbers that `content` is of; those of a type that numpy doesn't have are converted."""
+    if as_stored == wanted:
+        return np.frombuffer(content, dtype)
+    n = len(content) // as_stored.get_size()
+    numbers = np.zeros(n * max(as_stored.get_size(), wanted.get_size()), np.uint8)
+    numbers[: len(content)] = np.frombuffer(content, np.uint8)
+    h5py.h5t.convert(as_stored, wanted, n, numbers)
+    return numbers[: n * wanted.get_size()].view(dtype)
 
 
 def expect_shape(data: Stored | None, shape: tuple[int, ...]) -> None:
