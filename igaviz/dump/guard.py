@@ -164,15 +164,31 @@ def text(parent: h5py.Group, name: str) -> str | None:
 def dtype_of(found: h5py.h5d.DatasetID | h5py.h5a.AttrID) -> np.dtype[Any]:
     """The type of a data set or attribute as numpy's; h5py works it out anew for each.
 
+    Of what is neither numbers nor text only the kind is said: "O" or "V".
+
     Raises `TypeError`, `ValueError` or `RuntimeError` for one that numpy doesn't have, or that is
     damaged.
     """
     return _numpys(found.get_type().encode())
 
 
+_NEITHER_NUMBERS_NOR_TEXT: dict[str, Any] = {
+    "V": h5py.h5t.TypeCompoundID | h5py.h5t.TypeArrayID | h5py.h5t.TypeOpaqueID,
+    "O": h5py.h5t.TypeVlenID | h5py.h5t.TypeReferenceID,
+}
+"""Nobody asks for more than their kind, and h5py would have numpy read what a file says of them.
+
+An opaque type may be tagged as any of numpy's: h5py takes it for numbers, and numpy divides by
+zero for some. Others go deeper than a stack does.
+"""
+
+
 @lru_cache(maxsize=64)
 def _numpys(encoded: bytes) -> np.dtype[Any]:
     found = h5py.h5t.decode(encoded)
+    for kind, types in _NEITHER_NUMBERS_NOR_TEXT.items():
+        if isinstance(found, types):
+            return np.dtype(kind)
     _check_bits(found.get_super() if isinstance(found, h5py.h5t.TypeEnumID) else found)
     dtype: np.dtype[Any] = found.dtype
     return dtype

@@ -33,6 +33,10 @@ _FILTERS = {
 }
 
 
+_NO_NUMBERS = {"O": "variable-length or reference", "V": "compound, array or opaque"}
+"""By numpy's kind."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Stored:
     """A numeric data set, checked and not read: `name` in `parent`.
@@ -91,8 +95,8 @@ class Stored:
         """All of a small data set. Raises `DumpError` above the cap."""
         if self.n_bytes > MAX_BYTES:
             raise self.refuse(f"shape {self.shape} is over the cap of 1 GiB")
-        if self._is_compressed:
-            return self._unpacked(0, self.shape[0])
+        if self._packed is not None:
+            return self._unpacked(self._packed, 0, self.shape[0])
         values = np.empty(self.shape, self.dtype)
         if values.size:
             with guard.reading(self.parent, self.name):
@@ -101,8 +105,8 @@ class Stored:
 
     def rows(self, start: int, count: int) -> npt.NDArray[Any]:
         """So many rows (first axis) from `start` on; a failed read raises `DumpError`."""
-        if self._is_compressed:
-            return self._unpacked(start, count)
+        if self._packed is not None:
+            return self._unpacked(self._packed, start, count)
         shape = (count, *self.shape[1:])
         with guard.reading(self.parent, self.name):
             values = np.empty(shape, self.dtype)
@@ -120,12 +124,12 @@ class Stored:
         return int(mask), bytes(stored)
 
     @property
-    def _is_compressed(self) -> bool:
-        return any(one.compresses for one in self.filters)
+    def _packed(self) -> tuple[int, ...] | None:
+        """The chunks, where they are compressed."""
+        return self.chunks if any(one.compresses for one in self.filters) else None
 
-    def _unpacked(self, start: int, count: int) -> npt.NDArray[Any]:
+    def _unpacked(self, chunks: tuple[int, ...], start: int, count: int) -> npt.NDArray[Any]:
         """So many rows from `start` on, of chunks that HDF5 is not asked to unpack."""
-        chunks = self.chunks or self.shape
         with guard.reading(self.parent, self.name):
             values = np.empty((count, *self.shape[1:]), self.dtype)
             as_stored, wanted = self.id.get_type(), h5py.h5t.py_create(self.dtype)
@@ -171,7 +175,7 @@ class Stored:
             self._check_chunks(self.chunks)
         if (self.chunks is None or not self.filters) and stored < declared:
             raise self.refuse(f"{declared:,} bytes are declared, {stored:,} are stored")
-        if self._is_compressed and declared > MAX_INFLATION * stored + INFLATION_SLACK:
+        if self._packed is not None and declared > MAX_INFLATION * stored + INFLATION_SLACK:
             raise self.refuse(f"{stored:,} stored bytes can't unpack to the declared {declared:,}")
 
     def _check_chunks(self, chunks: tuple[int, ...]) -> None:
@@ -180,25 +184,26 @@ class Stored:
         n_bytes = n * self.id.get_type().get_size()
         if max(n_bytes, n * self.dtype.itemsize) > MAX_BYTES:
             raise self.refuse(f"a chunk of {chunks} is over the cap of 1 GiB")
+        steps = [range(0, n, chunk) for n, chunk in zip(self.shape, chunks, strict=True)]
         expected = math.prod(
             -(-length // chunk) for length, chunk in zip(self.shape, chunks, strict=True)
         )
         sizes: dict[int, list[int]] = {}
-        there = 0
+        there: list[tuple[int, ...]] = []
 
         def look(chunk: h5py.h5d.StoreInfo) -> bool | None:
-            nonlocal there
-            there += 1
+            there.append(chunk.chunk_offset)
             sizes.setdefault(chunk.filter_mask, []).append(chunk.size)
-            return True if there > expected else None  # anything but None ends it
+            return True if len(there) > expected else None  # anything but None ends it
 
         self.id.chunk_iter(look)
-        if there < expected:
+        if len(there) < expected:
             raise self.refuse(
-                f"{expected - there} of {expected} chunks are not stored: they would read as zeros"
+                f"{expected - len(there)} of {expected} chunks are not stored: "
+                "they would read as zeros"
             )
-        if there > expected:
-            raise self.refuse(f"more than {expected} chunks are stored")
+        if set(there) != set(product(*steps)):
+            raise self.refuse("chunks are stored for places that are none: others read as zeros")
         for mask, found in sizes.items():
             allowed = stored_sizes(applied(self.filters, mask), n_bytes)
             for size in (min(found), max(found)):
@@ -219,8 +224,8 @@ def _shape_and_type(
         shape, dtype = found.shape, guard.dtype_of(found)
     except (TypeError, ValueError, RuntimeError) as error:
         raise guard.refuse(f"unknown type ({error})", parent, name) from error
-    if dtype.kind not in "fiu" or dtype.itemsize > 8 or dtype.subdtype is not None:
-        described = "variable-length or reference" if dtype.kind == "O" else f"{dtype}"
+    if dtype.kind not in "fiu" or dtype.itemsize > 8:
+        described = _NO_NUMBERS.get(dtype.kind) or f"{dtype}"
         raise guard.refuse(f"type {described} is refused: numbers belong here", parent, name)
     if shape is None:
         raise guard.refuse("holds nothing (null data space)", parent, name)

@@ -118,3 +118,55 @@ def test_a_type_whose_bits_are_outside_of_it(tmp_path):
     path.write_bytes(content.replace(big_endian, shifted))
     with pytest.raises(NothingReadableError, match=r"layers/0/gamma: unknown type \(damaged: bits"):
         open_dump(path)
+
+
+def test_a_chunk_that_stands_for_another_place(tmp_path):
+    """Nothing is missing but where it is looked for: that place would read as zeros."""
+
+    def change(file):
+        attention = file[ATTENTION][()]
+        del file[ATTENTION]
+        file.create_dataset(ATTENTION, data=attention, chunks=(1, N, N))
+
+    path = bare.write(tmp_path / "x.h5", layers=1, heads=2, n=N, change=change)
+    content = path.read_bytes()
+    second = np.array([WHOLE, 0], "<u4").tobytes() + np.array([1, 0, 0, 0], "<u8").tobytes()
+    assert content.count(second) == 1
+    elsewhere = np.array([WHOLE, 0], "<u4").tobytes() + np.array([5, 0, 0, 0], "<u8").tobytes()
+    path.write_bytes(content.replace(second, elsewhere))
+    with pytest.raises(NothingReadableError, match="layers/0/attention: chunks are stored for"):
+        open_dump(path)
+
+
+def opaque(tag):
+    found = h5py.h5t.create(h5py.h5t.OPAQUE, 8)
+    found.set_tag(tag)
+    return found
+
+
+def compounds(depth):
+    found = h5py.h5t.NATIVE_FLOAT
+    for _ in range(depth):
+        inside, found = found, h5py.h5t.create(h5py.h5t.COMPOUND, 4)
+        found.insert(b"a", 0, inside)
+    return found
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [opaque(b"NUMPY:<f8"), opaque(b"NUMPY:(1,"), opaque(b"NUMPY:M8[1s/0]"), compounds(400)],
+    ids=["tagged as numbers", "tagged as nothing", "tagged as 1 s / 0", "400 compounds deep"],
+)
+def test_types_that_numpy_is_not_asked_for(kind, tmp_path):
+    """Of the second it raises `SyntaxError`; the third ends the process."""
+
+    def change(file):
+        layer = file[ATTENTION].parent
+        del layer["gamma"]
+        h5py.h5d.create(layer.id, b"gamma", kind, h5py.h5s.create_simple((2,)))
+        scalar = h5py.h5s.create(h5py.h5s.SCALAR)
+        h5py.h5a.create(file["steps/000000100"].id, b"other", kind, scalar)
+
+    path = bare.write(tmp_path / "x.h5", layers=1, heads=2, n=N, change=change)
+    with pytest.raises(NothingReadableError, match=r"gamma: type compound, array or opaque is ref"):
+        open_dump(path)
