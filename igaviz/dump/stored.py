@@ -188,27 +188,20 @@ class Stored:
         expected = math.prod(
             -(-length // chunk) for length, chunk in zip(self.shape, chunks, strict=True)
         )
-        sizes: dict[int, list[int]] = {}
-        there: list[tuple[int, ...]] = []
-
-        def look(chunk: h5py.h5d.StoreInfo) -> bool | None:
-            there.append(chunk.chunk_offset)
-            sizes.setdefault(chunk.filter_mask, []).append(chunk.size)
-            return True if len(there) > expected else None  # anything but None ends it
-
-        self.id.chunk_iter(look)
+        there: list[h5py.h5d.StoreInfo] = []
+        self.id.chunk_iter(there.append)
         if len(there) < expected:
             raise self.refuse(
                 f"{expected - len(there)} of {expected} chunks are not stored: "
                 "they would read as zeros"
             )
-        if set(there) != set(product(*steps)):
+        if {chunk.chunk_offset for chunk in there} != set(product(*steps)):
             raise self.refuse("chunks are stored for places that are none: others read as zeros")
-        for mask, found in sizes.items():
+        for mask in {chunk.filter_mask for chunk in there}:
             allowed = stored_sizes(applied(self.filters, mask), n_bytes)
-            for size in (min(found), max(found)):
-                if size not in allowed:
-                    raise self.refuse(f"{size:,} stored bytes are no chunk of {n_bytes:,}")
+            for chunk in there:
+                if chunk.filter_mask == mask and chunk.size not in allowed:
+                    raise self.refuse(f"{chunk.size:,} stored bytes are no chunk of {n_bytes:,}")
 
 
 def _filters(properties: h5py.h5p.PropDCID) -> tuple[Filter, ...]:

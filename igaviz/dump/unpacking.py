@@ -135,15 +135,16 @@ def _checked(stored: Bytes) -> memoryview:
 
 def _fletcher32(content: memoryview) -> int:
     """HDF5's checksum: of 16-bit words, the high byte first; the last one is filled with a zero."""
-    words = np.frombuffer(content, ">u2", count=len(content) // 2)
+    # the low byte first: modulo 65535, to swap the bytes is to multiply by 256
+    words = np.frombuffer(content, "<u2", count=len(content) // 2)
     if len(content) % 2:
-        words = np.append(words, np.uint16(content[-1] << 8))
+        words = np.append(words, np.uint16(content[-1]))
     first = second = 0
     for begin in range(0, len(words), _WORDS):
         part = words[begin : begin + _WORDS].astype(np.float64)
         second += first * len(part) + int(part @ _WEIGHTS[-len(part) :])
         first += int(part.sum())
-    return _folded(second) << 16 | _folded(first)
+    return _folded(256 * second) << 16 | _folded(256 * first)
 
 
 def _folded(total: int) -> int:
