@@ -95,8 +95,8 @@ class Stored:
         """All of a small data set. Raises `DumpError` above the cap."""
         if self.n_bytes > MAX_BYTES:
             raise self.refuse(f"shape {self.shape} is over the cap of 1 GiB")
-        if self._packed is not None:
-            return self._unpacked(self._packed, 0, self.shape[0])
+        if self.chunks is not None:
+            return self._from_chunks(self.chunks, 0, self.shape[0])
         values = np.empty(self.shape, self.dtype)
         if values.size:
             with guard.reading(self.parent, self.name):
@@ -105,8 +105,8 @@ class Stored:
 
     def rows(self, start: int, count: int) -> npt.NDArray[Any]:
         """So many rows (first axis) from `start` on; a failed read raises `DumpError`."""
-        if self._packed is not None:
-            return self._unpacked(self._packed, start, count)
+        if self.chunks is not None:
+            return self._from_chunks(self.chunks, start, count)
         shape = (count, *self.shape[1:])
         with guard.reading(self.parent, self.name):
             values = np.empty(shape, self.dtype)
@@ -123,13 +123,11 @@ class Stored:
             raise self.refuse(f"chunk {offset} can't be read ({error})") from error
         return int(mask), bytes(stored)
 
-    @property
-    def _packed(self) -> tuple[int, ...] | None:
-        """The chunks, where they are compressed."""
-        return self.chunks if any(one.compresses for one in self.filters) else None
+    def _from_chunks(self, chunks: tuple[int, ...], start: int, count: int) -> npt.NDArray[Any]:
+        """So many rows from `start` on; HDF5 is asked for each chunk as it is stored.
 
-    def _unpacked(self, chunks: tuple[int, ...], start: int, count: int) -> npt.NDArray[Any]:
-        """So many rows from `start` on, of chunks that HDF5 is not asked to unpack."""
+        By itself it would put zeros where its index is damaged and a chunk isn't found.
+        """
         with guard.reading(self.parent, self.name):
             values = np.empty((count, *self.shape[1:]), self.dtype)
             as_stored, wanted = self.id.get_type(), h5py.h5t.py_create(self.dtype)
@@ -175,7 +173,8 @@ class Stored:
             self._check_chunks(self.chunks)
         if (self.chunks is None or not self.filters) and stored < declared:
             raise self.refuse(f"{declared:,} bytes are declared, {stored:,} are stored")
-        if self._packed is not None and declared > MAX_INFLATION * stored + INFLATION_SLACK:
+        compressing = any(one.compresses for one in self.filters)
+        if compressing and declared > MAX_INFLATION * stored + INFLATION_SLACK:
             raise self.refuse(f"{stored:,} stored bytes can't unpack to the declared {declared:,}")
 
     def _check_chunks(self, chunks: tuple[int, ...]) -> None:

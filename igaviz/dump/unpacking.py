@@ -1,4 +1,4 @@
-"""Compressed chunks of a file that a stranger wrote: unpacked to as many bytes as belong in one.
+"""Filtered chunks of a file that a stranger wrote: unpacked to as many bytes as belong in one.
 
 HDF5 doesn't look how many bytes a chunk's filters leave. Where they are too few, it reads what
 lies behind them in memory, where they are too many, it unpacks them all.

@@ -120,22 +120,36 @@ def test_a_type_whose_bits_are_outside_of_it(tmp_path):
         open_dump(path)
 
 
-def test_a_chunk_that_stands_for_another_place(tmp_path):
+def elsewhere(content, at):
+    """The chunk under a place that there isn't."""
+    return content[: at + 8] + np.array([5], "<u8").tobytes() + content[at + 16 :]
+
+
+def beside(content, at):
+    """The chunk before it in the middle of a number: it is listed, and not found."""
+    return content[: at - 16] + np.array([4], "<u8").tobytes() + content[at - 8 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"), [(elsewhere, "chunks are stored for places"), (beside, "not allocated")]
+)
+@pytest.mark.parametrize("form", [{}, SUMMED])
+def test_a_chunk_that_is_there_and_not_in_its_place(form, damage, said, tmp_path):
     """Nothing is missing but where it is looked for: that place would read as zeros."""
 
     def change(file):
         attention = file[ATTENTION][()]
         del file[ATTENTION]
-        file.create_dataset(ATTENTION, data=attention, chunks=(1, N, N))
+        file.create_dataset(ATTENTION, data=attention, chunks=(1, N, N), **form)
 
     path = bare.write(tmp_path / "x.h5", layers=1, heads=2, n=N, change=change)
     content = path.read_bytes()
-    second = np.array([WHOLE, 0], "<u4").tobytes() + np.array([1, 0, 0, 0], "<u8").tobytes()
+    size = WHOLE + 4 * len(form)
+    second = np.array([size, 0], "<u4").tobytes() + np.array([1, 0, 0, 0], "<u8").tobytes()
     assert content.count(second) == 1
-    elsewhere = np.array([WHOLE, 0], "<u4").tobytes() + np.array([5, 0, 0, 0], "<u8").tobytes()
-    path.write_bytes(content.replace(second, elsewhere))
-    with pytest.raises(NothingReadableError, match="layers/0/attention: chunks are stored for"):
-        open_dump(path)
+    path.write_bytes(damage(content, content.index(second)))
+    with pytest.raises((DumpError, NothingReadableError), match=rf"layers/0/attention.*{said}"):
+        list(read_maps(open_dump(path).entries[0]))
 
 
 def opaque(tag):
