@@ -62,13 +62,13 @@ def unpack(stored: bytes, filters: Sequence[Filter], n_bytes: int) -> Bytes:
     left: Bytes = stored
     for code, values in reversed(filters):
         if code == h5py.h5z.FILTER_DEFLATE:
-            left = _inflated(left, _largest(n_bytes))
+            left = _inflated(left, values, _largest(n_bytes))
         elif code == h5py.h5z.FILTER_LZF:
             left = _lzf(bytes(left), _largest(n_bytes))
         elif code == h5py.h5z.FILTER_FLETCHER32:
             left = _checked(left)
         elif code == h5py.h5z.FILTER_SHUFFLE:
-            left = _unshuffled(left, values[0] if values else 1)
+            left = _unshuffled(left, values)
         else:
             raise ValueError(f"filter {code} is unknown")
     if len(left) != n_bytes:
@@ -76,7 +76,9 @@ def unpack(stored: bytes, filters: Sequence[Filter], n_bytes: int) -> Bytes:
     return left
 
 
-def _inflated(stored: Bytes, most: int) -> bytes:
+def _inflated(stored: Bytes, level: tuple[int, ...], most: int) -> bytes:
+    if len(level) != 1 or level[0] > 9:  # HDF5 refuses it
+        raise ValueError(f"deflate: no level is {level}")
     stream = zlib.decompressobj()
     try:
         found = stream.decompress(stored, most + 1)
@@ -152,10 +154,11 @@ def _folded(total: int) -> int:
     return (total - 1) % 65535 + 1 if total else 0
 
 
-def _unshuffled(content: Bytes, size: int) -> Bytes:
+def _unshuffled(content: Bytes, sizes: tuple[int, ...]) -> Bytes:
     """Whose first bytes, second bytes… of each number stood together, number by number."""
-    if not 1 <= size <= 8:
-        raise ValueError(f"shuffle: no numbers are of {size:,} bytes")
+    if len(sizes) != 1 or not 1 <= sizes[0] <= 8:
+        raise ValueError(f"shuffle: no number has a size of {sizes}")
+    (size,) = sizes
     count = len(content) // size
     if size == 1 or count < 2:
         return content

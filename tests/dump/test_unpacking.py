@@ -96,9 +96,18 @@ def test_a_chunk_of_other_bytes_than_belong_in_it(kind, tmp_path):
         list(read_maps(open_dump(path).entries[0]))
 
 
-def test_numbers_of_other_sizes_than_numbers_have():
-    with pytest.raises(ValueError, match="no numbers are of 1,000,000 bytes"):
-        unpack(bytes(4), [Filter(h5py.h5z.FILTER_SHUFFLE, (10**6,))], 4)
+@pytest.mark.parametrize(
+    ("code", "values", "said"),
+    [
+        (h5py.h5z.FILTER_SHUFFLE, (10**6,), "no number has a size"),
+        (h5py.h5z.FILTER_SHUFFLE, (), "no number has a size"),
+        (h5py.h5z.FILTER_DEFLATE, (1048580,), "no level"),
+    ],
+)
+def test_filters_whose_parameters_are_damaged(code, values, said):
+    """HDF5 refuses the last two; the first would take a loop over each of its bytes."""
+    with pytest.raises(ValueError, match=said):
+        unpack(zlib.compress(bytes(4)), [Filter(code, values)], 4)
 
 
 def test_a_type_whose_bits_are_outside_of_it(tmp_path):
