@@ -59,7 +59,7 @@ OWN = {
 FRAMEWORKS = {"lightning", "transformers", "accelerate"}
 THIRD_PARTY = {
     "softmax": {"numpy"},
-    "dump": {"numpy", "h5py"},
+    "dump": {"numpy", "h5py", "deflate"},
     "metrics": {"numpy"},
     "checks": {"numpy"},
     "figures": {"numpy", "matplotlib"},

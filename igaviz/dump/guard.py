@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -148,7 +148,7 @@ def text(parent: h5py.Group, name: str) -> str | None:
     if isinstance(found, h5py.h5g.GroupID):
         raise refuse("a group where a string belongs", parent, name)
     try:
-        properties, dtype, shape = found.get_create_plist(), dtype_of(found), found.shape
+        properties, dtype, shape = found.get_create_plist(), type_of(found).dtype, found.shape
         elsewhere = properties.get_external_count() or (properties.get_layout() == h5py.h5d.VIRTUAL)
     except (TypeError, ValueError, RuntimeError) as error:
         raise refuse(f"unknown type ({error})", parent, name) from error
@@ -161,15 +161,22 @@ def text(parent: h5py.Group, name: str) -> str | None:
     return _decode(value.item(), parent, name)
 
 
-def dtype_of(found: h5py.h5d.DatasetID | h5py.h5a.AttrID) -> np.dtype[Any]:
-    """The type of a data set or attribute as numpy's; h5py works it out anew for each.
+class StoredType(NamedTuple):
+    """The type of a data set or attribute: as numpy's, and as HDF5's where that has other bytes."""
+
+    dtype: np.dtype[Any]
+    hdf5: h5py.h5t.TypeID | None
+
+
+def type_of(found: h5py.h5d.DatasetID | h5py.h5a.AttrID) -> StoredType:
+    """The type of a data set or attribute; h5py works it out anew for each.
 
     Of what is neither numbers nor text only the kind is said: "O" or "V".
 
     Raises `TypeError`, `ValueError` or `RuntimeError` for one that numpy doesn't have, or that is
     damaged.
     """
-    return _numpys(found.get_type().encode())
+    return _type(found.get_type().encode())
 
 
 _NEITHER_NUMBERS_NOR_TEXT: dict[str, Any] = {
@@ -184,14 +191,14 @@ zero for some. Others go deeper than a stack does.
 
 
 @lru_cache(maxsize=64)
-def _numpys(encoded: bytes) -> np.dtype[Any]:
+def _type(encoded: bytes) -> StoredType:
     found = h5py.h5t.decode(encoded)
     for kind, types in _NEITHER_NUMBERS_NOR_TEXT.items():
         if isinstance(found, types):
-            return np.dtype(kind)
+            return StoredType(np.dtype(kind), found)
     _check_bits(found.get_super() if isinstance(found, h5py.h5t.TypeEnumID) else found)
     dtype: np.dtype[Any] = found.dtype
-    return dtype
+    return StoredType(dtype, None if found == h5py.h5t.py_create(dtype) else found)
 
 
 def _check_bits(found: h5py.h5t.TypeID) -> None:
@@ -281,7 +288,7 @@ def _attribute(owner: h5py.Group, name: str) -> _Attribute | None:
         if not h5py.h5a.exists(owner.id, name.encode()):
             return None
         found = h5py.h5a.open(owner.id, name.encode())
-        return _Attribute(owner, name, found, dtype_of(found), found.shape)
+        return _Attribute(owner, name, found, type_of(found).dtype, found.shape)
     except (RuntimeError, OSError, KeyError, ValueError, TypeError) as error:
         raise refuse(f"damaged attribute ({error})", owner, f"@{name}") from error
 

@@ -185,7 +185,7 @@ def _visit_step(walk: _Walk, group: h5py.Group, number: int) -> None:
         terms=frozenset(),
         length_unit=walk.length_unit,
         attempt=walk.attempt,
-        epoch=_whole(epoch),
+        epoch=_whole_number(epoch),
         wall_time=None if wall_time is None else float(wall_time),
         numbers=tuple(sorted(guard.numeric_attributes(group, _STEP_ATTRIBUTES).items())),
     )
@@ -196,13 +196,13 @@ def _visit_step(walk: _Walk, group: h5py.Group, number: int) -> None:
 
 
 def _visit_item(walk: _Walk, template: LayerEntry, group: h5py.Group, number: int) -> None:
-    ca = Stored.of(group, "ca")
+    ca = _whole(group, "ca")
     if ca is None:
         raise guard.refuse("no `ca`: an item without coordinates", group)
     n = _check_coordinates(ca)
-    expect_shape(Stored.of(group, "ca_reference"), (n, 3))
+    expect_shape(_whole(group, "ca_reference"), (n, 3))
     for name in ("residue_index", "chain_index"):
-        numbers = Stored.of(group, name)
+        numbers = _whole(group, name)
         expect_shape(numbers, (n,))
         if numbers is not None and numbers.dtype.kind not in "iu":
             raise numbers.refuse(f"type {numbers.dtype}: whole numbers belong here")
@@ -223,6 +223,14 @@ def _visit_item(walk: _Walk, template: LayerEntry, group: h5py.Group, number: in
     walk.each(layers, lambda layer, L: walk.entries.append(_index_layer(template, layer, L)))
 
 
+def _whole(group: h5py.Group, name: str) -> Stored | None:
+    """The data set `name`, of which every chunk is there."""
+    found = Stored.of(group, name)
+    if found is not None:
+        found.check_chunks()
+    return found
+
+
 def _merged(template: LayerEntry, group: h5py.Group, number: int) -> LayerEntry:
     """The template with what an item of a merged file says of where it came from."""
     batch = _natural(group, "source_item", number)
@@ -239,13 +247,13 @@ def _merged(template: LayerEntry, group: h5py.Group, number: int) -> LayerEntry:
     return replace(
         template,
         attempt=_natural(group, "attempt", template.attempt),
-        epoch=_whole(of_step.pop("epoch", template.epoch)),
+        epoch=_whole_number(of_step.pop("epoch", template.epoch)),
         wall_time=of_step.pop("wall_time", template.wall_time),
         numbers=tuple(sorted({**dict(template.numbers), **of_step}.items())),
     )
 
 
-def _whole(number: float | None) -> int | None:
+def _whole_number(number: float | None) -> int | None:
     return None if number is None or not math.isfinite(number) else int(number)
 
 
@@ -260,7 +268,7 @@ def _check_coordinates(ca: Stored) -> int:
 
 def _index_layer(template: LayerEntry, group: h5py.Group, number: int) -> LayerEntry:
     n = template.n_residues
-    found = {name: Stored.of(group, name) for name in (*MAP_TERMS, *HEAD_TERMS, "head")}
+    found = {name: _whole(group, name) for name in (*MAP_TERMS, *HEAD_TERMS, "head")}
     terms = {name: data for name, data in found.items() if data is not None}
     maps = [terms[name] for name in MAP_TERMS if name in terms]
     if (
@@ -279,7 +287,7 @@ def _index_layer(template: LayerEntry, group: h5py.Group, number: int) -> LayerE
         if name in MAP_TERMS and n * n * data.dtype.itemsize > MAX_BYTES:
             raise data.refuse("one map is over the cap of 1 GiB")
     for name in ("ca", "sigma"):
-        expect_shape(Stored.of(group, name), (n, 3))
+        expect_shape(_whole(group, name), (n, 3))
     training = guard.attribute_number(group, "training")
     return replace(
         template,

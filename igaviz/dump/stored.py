@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from igaviz.dump import guard
-from igaviz.dump.unpacking import Bytes, Filter, applied, stored_sizes, unpack
+from igaviz.dump.unpacking import Bytes, Filter, applied, largest, unpack
 from igaviz.errors import DumpError
 
 MAX_BYTES = 2**30
 """The cap on one chunk, one map, and any data set that is read as a whole."""
 
+NOTHING_STORED = "nothing is stored: it would read as zeros"
 MAX_INFLATION = 1100
 INFLATION_SLACK = 64 * 1024
 
@@ -41,7 +42,7 @@ _NO_NUMBERS = {"O": "variable-length or reference", "V": "compound, array or opa
 class Stored:
     """A numeric data set, checked and not read: `name` in `parent`.
 
-    `shape` and `dtype` are as it is stored; `chunks` is None where it is stored in one piece, and
+    `shape` and `type` are as it is stored; `chunks` is None where it is stored in one piece, and
     `filters` are what each chunk went through, but for those that it says it didn't.
     """
 
@@ -49,7 +50,7 @@ class Stored:
     name: str
     id: h5py.h5d.DatasetID
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    type: guard.StoredType
     chunks: tuple[int, ...] | None
     filters: tuple[Filter, ...]
 
@@ -57,30 +58,30 @@ class Stored:
     def of(cls, parent: h5py.Group, name: str) -> Self | None:
         """The data set `name` of `parent`, None where there is no such name.
 
-        Raises `DumpError` for anything but numbers that are all in this file. It may still be too
-        large to be read as a whole: `read` and the shard's reader of maps hold to `MAX_BYTES`.
+        Raises `DumpError` for anything but numbers that are all in this file. Its chunks may still
+        be missing or damaged, which reading them tells, and it may be too large to be read as a
+        whole: `read` and the shard's reader of maps hold to `MAX_BYTES`.
         """
         found = guard.child(parent, name)
         if found is None:
             return None
         if isinstance(found, h5py.h5g.GroupID):
             raise guard.refuse("a group where a data set belongs", parent, name)
-        shape, dtype = _shape_and_type(found, parent, name)
+        shape, kind = _shape_and_type(found, parent, name)
         try:
             properties = found.get_create_plist()
             chunked = properties.get_layout() == h5py.h5d.CHUNKED
             chunks = properties.get_chunk() if chunked else None
-            filters = tuple(
-                Filter(code, values)
-                for code, _, values, _ in map(
-                    properties.get_filter, range(properties.get_nfilters())
-                )
-            )
-            stored = cls(parent, name, found, shape, dtype, chunks, filters)
-            stored._check_storage(properties)
+            stored = cls(parent, name, found, shape, kind, chunks, _filters(properties))
+            stored._check_form(properties)
         except (RuntimeError, OSError, ValueError, TypeError) as error:
             raise guard.refuse(f"damaged storage ({error})", parent, name) from error
         return stored
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its numbers."""
+        return self.type.dtype
 
     @property
     def n_bytes(self) -> int:
@@ -128,33 +129,66 @@ class Stored:
 
         By itself it would put zeros where its index is damaged and a chunk isn't found.
         """
-        with guard.reading(self.parent, self.name):
-            values = np.empty((count, *self.shape[1:]), self.dtype)
-            as_stored, wanted = self.id.get_type(), h5py.h5t.py_create(self.dtype)
         first = range(start - start % chunks[0], start + count, chunks[0])
         others = [range(0, n, c) for n, c in zip(self.shape[1:], chunks[1:], strict=True)]
-        for offset in product(first, *others):
-            content = self._chunk(offset, math.prod(chunks) * as_stored.get_size())
-            with guard.reading(self.parent, self.name):
-                numbers = _numbers(content, as_stored, wanted, self.dtype).reshape(chunks)
-            begin = (offset[0] - start, *offset[1:])
-            into = values[
-                tuple(slice(max(k, 0), k + c) for k, c in zip(begin, chunks, strict=True))
-            ]
-            into[...] = numbers[max(-begin[0], 0) :][tuple(map(slice, into.shape))]
+        with guard.reading(self.parent, self.name):
+            values = np.empty((count, *self.shape[1:]), self.dtype)
+            for offset in product(first, *others):
+                numbers = _numbers(self._chunk(offset, chunks), self.type).reshape(chunks)
+                begin = (offset[0] - start, *offset[1:])
+                into = values[
+                    tuple(slice(max(k, 0), k + c) for k, c in zip(begin, chunks, strict=True))
+                ]
+                into[...] = numbers[max(-begin[0], 0) :][tuple(map(slice, into.shape))]
         return values
 
-    def _chunk(self, offset: tuple[int, ...], n_bytes: int) -> Bytes:
-        """The `n_bytes` of the chunk at `offset`, also of what of it is beyond an edge."""
+    def _chunk(self, offset: tuple[int, ...], chunks: tuple[int, ...]) -> Bytes:
+        """The bytes of the chunk at `offset`, also of what of it is beyond an edge."""
         mask, stored = self.raw_chunk(offset)
         try:
-            return unpack(stored, applied(self.filters, mask), n_bytes)
+            return unpack(stored, applied(self.filters, mask), self._bytes_of(chunks))
         except (ValueError, MemoryError) as error:
             reason = str(error) or "it takes too much memory"
             raise self.refuse(f"chunk {offset} can't be read ({reason})") from error
 
-    def _check_storage(self, properties: h5py.h5p.PropDCID) -> None:
-        """Refuse what is stored elsewhere or not at all, or unpacks to more than it can."""
+    def check_chunks(self) -> None:
+        """Refuse chunks that are missing, too many, or too few bytes for what they unpack to.
+
+        For who only asks whether they are there; reading comes to each, and refuses it then.
+        """
+        if self.chunks is None or self.n_bytes == 0:
+            return
+        try:
+            stored, there = self.id.get_storage_size(), self.id.get_num_chunks()
+        except (RuntimeError, OSError, ValueError) as error:
+            raise self.refuse(f"damaged storage ({error})") from error
+        if stored == 0:
+            raise self.refuse(NOTHING_STORED)
+        expected = math.prod(
+            -(-length // chunk) for length, chunk in zip(self.shape, self.chunks, strict=True)
+        )
+        if there < expected:
+            raise self.refuse(
+                f"{expected - there} of {expected} chunks are not stored: they would read as zeros"
+            )
+        if there > expected or stored > expected * largest(self._bytes_of(self.chunks)):
+            raise self.refuse(
+                f"{there} chunks of {stored:,} bytes are stored: more than {expected} can take"
+            )
+        compressing = any(one.compresses for one in self.filters)
+        if compressing and self.n_bytes > MAX_INFLATION * stored + INFLATION_SLACK:
+            raise self.refuse(
+                f"{stored:,} stored bytes can't unpack to the declared {self.n_bytes:,}"
+            )
+
+    def _bytes_of(self, chunks: tuple[int, ...]) -> int:
+        """How many bytes a chunk of that shape has, before its filters."""
+        _, hdf5 = self.type
+        size: int = self.dtype.itemsize if hdf5 is None else hdf5.get_size()
+        return math.prod(chunks) * size
+
+    def _check_form(self, properties: h5py.h5p.PropDCID) -> None:
+        """Refuse what is stored elsewhere, in a way that nobody here reads, or not as a whole."""
         if properties.get_layout() == h5py.h5d.VIRTUAL:
             raise self.refuse("a virtual data set is refused")
         if properties.get_external_count() > 0:
@@ -163,44 +197,15 @@ class Stored:
             if code not in _FILTERS:
                 known = ", ".join(_FILTERS.values())
                 raise self.refuse(f"filter {code} is refused: {known} are known")
-        declared = self.n_bytes
-        if declared == 0:
-            return
-        stored = self.id.get_storage_size()
-        if stored == 0:
-            raise self.refuse("nothing is stored: it would read as zeros")
-        if self.chunks is not None:
-            self._check_chunks(self.chunks)
-        if (self.chunks is None or not self.filters) and stored < declared:
-            raise self.refuse(f"{declared:,} bytes are declared, {stored:,} are stored")
-        compressing = any(one.compresses for one in self.filters)
-        if compressing and declared > MAX_INFLATION * stored + INFLATION_SLACK:
-            raise self.refuse(f"{stored:,} stored bytes can't unpack to the declared {declared:,}")
-
-    def _check_chunks(self, chunks: tuple[int, ...]) -> None:
-        """Refuse those that are too large, not there, or not of as many bytes as one has."""
-        n = math.prod(chunks)
-        n_bytes = n * self.id.get_type().get_size()
-        if max(n_bytes, n * self.dtype.itemsize) > MAX_BYTES:
-            raise self.refuse(f"a chunk of {chunks} is over the cap of 1 GiB")
-        steps = [range(0, n, chunk) for n, chunk in zip(self.shape, chunks, strict=True)]
-        expected = math.prod(
-            -(-length // chunk) for length, chunk in zip(self.shape, chunks, strict=True)
-        )
-        there: list[h5py.h5d.StoreInfo] = []
-        self.id.chunk_iter(there.append)
-        if len(there) < expected:
-            raise self.refuse(
-                f"{expected - len(there)} of {expected} chunks are not stored: "
-                "they would read as zeros"
-            )
-        if {chunk.chunk_offset for chunk in there} != set(product(*steps)):
-            raise self.refuse("chunks are stored for places that are none: others read as zeros")
-        for mask in {chunk.filter_mask for chunk in there}:
-            allowed = stored_sizes(applied(self.filters, mask), n_bytes)
-            for chunk in there:
-                if chunk.filter_mask == mask and chunk.size not in allowed:
-                    raise self.refuse(f"{chunk.size:,} stored bytes are no chunk of {n_bytes:,}")
+        if self.chunks is None:
+            stored = self.id.get_storage_size()
+            if stored < self.n_bytes:
+                few = f"{self.n_bytes:,} bytes are declared, {stored:,} are stored"
+                raise self.refuse(few if stored else NOTHING_STORED)
+        else:
+            as_numpys = math.prod(self.chunks) * self.dtype.itemsize
+            if max(as_numpys, self._bytes_of(self.chunks)) > MAX_BYTES:
+                raise self.refuse(f"a chunk of {self.chunks} is over the cap of 1 GiB")
 
 
 def _filters(properties: h5py.h5p.PropDCID) -> tuple[Filter, ...]:
@@ -210,31 +215,32 @@ def _filters(properties: h5py.h5p.PropDCID) -> tuple[Filter, ...]:
 
 def _shape_and_type(
     found: h5py.h5d.DatasetID, parent: h5py.Group, name: str
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
+) -> tuple[tuple[int, ...], guard.StoredType]:
     """Those of a data set of numbers; anything else is refused."""
     try:
-        shape, dtype = found.shape, guard.dtype_of(found)
+        shape, kind = found.shape, guard.type_of(found)
     except (TypeError, ValueError, RuntimeError) as error:
         raise guard.refuse(f"unknown type ({error})", parent, name) from error
+    dtype = kind.dtype
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         described = _NO_NUMBERS.get(dtype.kind) or f"{dtype}"
         raise guard.refuse(f"type {described} is refused: numbers belong here", parent, name)
     if shape is None:
         raise guard.refuse("holds nothing (null data space)", parent, name)
-    return shape, dtype
+    return shape, kind
 
 
-def _numbers(
-    content: Bytes, as_stored: h5py.h5t.TypeID, wanted: h5py.h5t.TypeID, dtype: np.dtype[Any]
-) -> npt.NDArray[Any]:
+def _numbers(content: Bytes, kind: guard.StoredType) -> npt.NDArray[Any]:
     """The numbers that `content` is of; those of a type that numpy doesn't have are converted."""
-    if as_stored == wanted:
+    dtype, hdf5 = kind
+    if hdf5 is None:
         return np.frombuffer(content, dtype)
-    n = len(content) // as_stored.get_size()
-    numbers = np.zeros(n * max(as_stored.get_size(), wanted.get_size()), np.uint8)
+    size = hdf5.get_size()
+    n = len(content) // size
+    numbers = np.zeros(n * max(size, dtype.itemsize), np.uint8)
     numbers[: len(content)] = np.frombuffer(content, np.uint8)
-    h5py.h5t.convert(as_stored, wanted, n, numbers)
-    return numbers[: n * wanted.get_size()].view(dtype)
+    h5py.h5t.convert(hdf5, h5py.h5t.py_create(dtype), n, numbers)
+    return numbers[: n * dtype.itemsize].view(dtype)
 
 
 def expect_shape(data: Stored | None, shape: tuple[int, ...]) -> None:

@@ -57,6 +57,15 @@ def test_numbers_are_those_that_hdf5_unpacks(form, kind, tmp_path):
             np.testing.assert_array_equal(data.rows(start, 1), made[start : start + 1])
 
 
+@pytest.mark.parametrize("n", [1, 2, 511, 131_072, 300_001])
+@pytest.mark.parametrize("least", [0, 255])
+def test_checksums_of_many_words_are_hdf5s(n, least, tmp_path):
+    values = np.random.default_rng(n).integers(least, 256, n, dtype="u1")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", data=values, chunks=(n,), **SUMMED)
+        np.testing.assert_array_equal(Stored.of(file, "x").read(), values)
+
+
 def bomb(n_bytes):
     """So many zeros, deflated a thousandfold."""
     return zlib.compress(bytes(n_bytes), 9)
@@ -67,17 +76,17 @@ HOSTILE = {
     # filters of the data set, what is stored of a chunk, its mask, what is said
     "too few": (DEFLATED, zlib.compress(bytes(64)), 0, r"unpacks to 64 bytes: 3,600 belong here"),
     "too many": (DEFLATED, bomb(2**21), 0, r"unpacks to more than 4,849 bytes"),
-    "cut off": (DEFLATED, zlib.compress(bytes(WHOLE))[:-1], 0, "cut off"),
-    "no stream": (DEFLATED, b"x" * 100, 0, "deflate"),
+    "cut off": (DEFLATED, zlib.compress(bytes(WHOLE))[:-1], 0, "damaged"),
+    "no stream": (DEFLATED, b"x" * 100, 0, "damaged"),
     "too few, lzf": (LZF, b"\x1f" + bytes(32), 0, r"unpacks to 32 bytes: 3,600 belong here"),
     "too many, lzf": (LZF, b"\0\0" + b"\xe0\xff\0" * 100, 0, r"unpacks to more than 4,849 bytes"),
     "cut off, lzf": (LZF, b"\x1f", 0, "cut off"),
     "before the beginning, lzf": (LZF, b"\xe0\xff\0", 0, "before the beginning"),
     "checksum": ({**DEFLATED, **SUMMED}, zlib.compress(bytes(WHOLE) + b"abcd"), 0, "checksum"),
-    "too few as they are": (DEFLATED, bytes(64), 1, r"64 stored bytes are no chunk of 3,600"),
-    "too few, shuffled": (SHUFFLED, bytes(64), 0, r"64 stored bytes are no chunk of 3,600"),
-    "too few, unchecked": (SUMMED, bytes(64), 1, r"64 stored bytes are no chunk of 3,600"),
-    "too long": (DEFLATED, bytes(2 * WHOLE), 0, r"7,200 stored bytes are no chunk of 3,600"),
+    "too few as they are": (DEFLATED, bytes(64), 1, r"unpacks to 64 bytes: 3,600 belong here"),
+    "too few, shuffled": (SHUFFLED, bytes(64), 0, r"unpacks to 64 bytes: 3,600 belong here"),
+    "too few, unchecked": (SUMMED, bytes(64), 1, r"unpacks to 64 bytes: 3,600 belong here"),
+    "too long": (DEFLATED, bytes(2 * WHOLE), 0, r"2 chunks of 14,400 bytes are stored"),
 }
 
 
@@ -96,18 +105,10 @@ def test_a_chunk_of_other_bytes_than_belong_in_it(kind, tmp_path):
         list(read_maps(open_dump(path).entries[0]))
 
 
-@pytest.mark.parametrize(
-    ("code", "values", "said"),
-    [
-        (h5py.h5z.FILTER_SHUFFLE, (10**6,), "no number has a size"),
-        (h5py.h5z.FILTER_SHUFFLE, (), "no number has a size"),
-        (h5py.h5z.FILTER_DEFLATE, (1048580,), "no level"),
-    ],
-)
-def test_filters_whose_parameters_are_damaged(code, values, said):
-    """HDF5 refuses the last two; the first would take a loop over each of its bytes."""
-    with pytest.raises(ValueError, match=said):
-        unpack(zlib.compress(bytes(4)), [Filter(code, values)], 4)
+@pytest.mark.parametrize("values", [(10**6,), (3,), (8,), ()])
+def test_a_shuffle_of_no_numbers(values):
+    with pytest.raises(ValueError, match="no numbers"):
+        unpack(bytes(12), [Filter(h5py.h5z.FILTER_SHUFFLE, values)], 12)
 
 
 def test_a_type_whose_bits_are_outside_of_it(tmp_path):
@@ -139,11 +140,9 @@ def beside(content, at):
     return content[: at - 16] + np.array([4], "<u8").tobytes() + content[at - 8 :]
 
 
-@pytest.mark.parametrize(
-    ("damage", "said"), [(elsewhere, "chunks are stored for places"), (beside, "not allocated")]
-)
+@pytest.mark.parametrize("damage", [elsewhere, beside])
 @pytest.mark.parametrize("form", [{}, SUMMED])
-def test_a_chunk_that_is_there_and_not_in_its_place(form, damage, said, tmp_path):
+def test_a_chunk_that_is_there_and_not_in_its_place(form, damage, tmp_path):
     """Nothing is missing but where it is looked for: that place would read as zeros."""
 
     def change(file):
@@ -157,7 +156,7 @@ def test_a_chunk_that_is_there_and_not_in_its_place(form, damage, said, tmp_path
     second = np.array([size, 0], "<u4").tobytes() + np.array([1, 0, 0, 0], "<u8").tobytes()
     assert content.count(second) == 1
     path.write_bytes(damage(content, content.index(second)))
-    with pytest.raises((DumpError, NothingReadableError), match=rf"layers/0/attention.*{said}"):
+    with pytest.raises(DumpError, match=r"layers/0/attention.*not allocated"):
         list(read_maps(open_dump(path).entries[0]))
 
 
