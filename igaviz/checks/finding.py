@@ -170,6 +170,16 @@ class Diagnosis:
     by_map: tuple[Finding, ...] = ()
     by_map_left_out: int = 0
 
+    @property
+    def judged(self) -> bool:
+        """Whether any of `checks` judged anything of the last step of a run and phase, or found it.
+
+        Checks that are a line of information alone are not among them.
+        """
+        silent = {one.id for one in self.silent if one.layers == one.of}
+        able = self.maps > 0 and not silent.issuperset(self.checks)
+        return able or bool(self.findings)
+
     def fails(self, fail_on: Severity | None) -> bool:
         """Whether something that isn't accepted was found at or above `fail_on` (None: never)."""
         return fail_on is not None and any(

@@ -132,7 +132,7 @@ def judge_layer(
         by_map=tuple(_map_findings(of_layer, judgements, settings)),
         judged=frozenset(check for judgement in judgements for check in judgement.outcomes),
         shown=frozenset(case.check.id for case in of_layer),
-        heads=_head_verdicts(of_layer, judgements),
+        heads=_head_verdicts(of_layer, judgements, settings),
         of_maps=verdicts_of(judgements, of_layer, settings),
         skipped=skipped,
         head_means={metric: _head_means(asked, metric) for metric in HEAD_MEANS},
@@ -170,7 +170,7 @@ def head_verdicts(measurements: Sequence[Measurement], settings: Settings) -> di
     `measurements` are those of one (run, phase, step, layer), one at least.
     """
     judgements = judge_maps(measurements, settings)
-    return _head_verdicts(layer_cases(judgements, settings), judgements)
+    return _head_verdicts(layer_cases(judgements, settings), judgements, settings)
 
 
 def map_verdicts(measurements: Sequence[Measurement], settings: Settings) -> dict[MapId, Verdict]:
@@ -202,7 +202,7 @@ def verdicts_of(
                 if check not in _ASIDE
             ]
         )
-        or _health(judgement)
+        or _health(judgement, settings)
         for judgement in judgements
     }
 
@@ -311,7 +311,9 @@ def _map_findings(
     return findings
 
 
-def _head_verdicts(cases: Sequence[Case], judgements: Sequence[Judgement]) -> dict[int, Verdict]:
+def _head_verdicts(
+    cases: Sequence[Case], judgements: Sequence[Judgement], settings: Settings
+) -> dict[int, Verdict]:
     """The worst check that each head shows; what is said of an item leaves its heads alone."""
     by_head: dict[int, list[Judgement]] = defaultdict(list)
     for judgement in judgements:
@@ -321,7 +323,7 @@ def _head_verdicts(cases: Sequence[Case], judgements: Sequence[Judgement]) -> di
     for head, maps in sorted(by_head.items()):
         shown = [c.check for c in cases if c.check.scope != "item" and head in c.heads]
         ranked = standing([(severities[check.id], check) for check in shown])
-        health = min((_health(judgement) for judgement in maps), key=_HEALTHS.index)
+        health = min((_health(judgement, settings) for judgement in maps), key=_HEALTHS.index)
         verdicts[head] = _worst(ranked) or health
     return verdicts
 
@@ -376,8 +378,13 @@ def badness(verdict: Verdict) -> tuple[int, int]:
 _HEALTHS = (HEALTHY, GEOMETRY_NOT_JUDGED, NOT_JUDGED)
 
 
-def _health(judgement: Judgement) -> Verdict:
-    """The verdict on a map on which nothing fired: how much of it could be judged."""
+def _health(judgement: Judgement, settings: Settings) -> Verdict:
+    """The verdict on a map on which nothing fired: how much of it could be judged.
+
+    Whatever the others could: where no selected check judged it, nobody did.
+    """
+    if not any(check.id in judgement.outcomes for check in settings.checks):
+        return NOT_JUDGED
     if _GEOMETRY.id in judgement.outcomes:
         return HEALTHY
     if any(check.id in judgement.outcomes for check in _SICKNESSES):

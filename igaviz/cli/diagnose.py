@@ -129,7 +129,7 @@ def diagnose(
     pieces = (Damage(piece.path, piece.where, piece.reason) for piece in diagnosis.damaged)
     options.report_cache(workers)
     damaged = console.report_damage(pieces, given.dump.warnings)
-    if damaged and not diagnosis.maps:
+    if not diagnosis.judged:
         return options.NOTHING_DONE
     return int(damaged or diagnosis.fails(settings.fail_on))
 

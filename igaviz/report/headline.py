@@ -40,8 +40,10 @@ def _verdict(diagnosis: Diagnosis) -> tuple[str, Severity | None]:
         return f"{begin}{found}: {ids}, of {checks}{rest}.{known}", worst
     if not diagnosis.maps:
         return "No map could be looked at.", None
+    if not diagnosis.judged:
+        return f"Nothing was judged in {maps}: {_why_not(diagnosis)}.", None
     if not accepted and all(v == NOT_JUDGED for row in diagnosis.layers for _, v in row.heads):
-        return f"Nothing could be judged in {maps}.", None
+        return f"No single head could be judged in {maps}; nothing wrong by {checks}{unable}.", None
     comma = "" if unable else ","
     when = " at the last step" if diagnosis.history and not accepted else ""
     what = "new" if accepted else "wrong"
@@ -73,6 +75,13 @@ def _able(diagnosis: Diagnosis) -> tuple[str, str]:
     if not unable:
         return able, ""
     return f"the {able} that could judge", f"; {len(unable)} could not: {_reasons(unable)}"
+
+
+def _why_not(diagnosis: Diagnosis) -> str:
+    """Why no check could judge anything; where none might find anything, that."""
+    if not diagnosis.checks:
+        return "what is selected finds nothing, it is a line of information at most"
+    return _reasons(diagnosis.silent)
 
 
 def _patchy(diagnosis: Diagnosis) -> str:

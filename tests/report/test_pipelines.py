@@ -219,6 +219,23 @@ def test_what_is_too_small_to_judge_is_a_skipped_test(tmp_path, igaviz):
     assert (root.get("tests"), root.get("skipped")) == ("1", "1")
 
 
+@pytest.mark.parametrize(
+    ("check", "why"),
+    [("D106", "a line of information"), ("D205", "σ not recorded"), ("D210", "too few recorded")],
+)
+def test_a_selection_that_judged_nothing_is_not_done_and_no_head_is_well(check, why, write, igaviz):
+    path = write("a")
+    code, text, _ = igaviz(path, "--select", check, "--fail-on", "never")
+    said = " ".join(text.split())
+    assert code == 2
+    assert said.startswith("Nothing was judged in 12 maps: ")
+    assert why in said.split(".")[0]
+    assert "layer 1 ? ? ? ?" in said
+    _, xml, _ = igaviz(path, "--select", check, "--format", "junit")
+    assert ElementTree.fromstring(xml).get("skipped") == "3"
+    assert igaviz(path, "--select", f"{check},D101")[0] == 0
+
+
 def test_settings_of_a_file_and_of_the_command_line(write, igaviz, tmp_path):
     path = write("a", layers=[0])
     file = tmp_path / "checks.toml"

@@ -84,7 +84,8 @@ def test_what_is_printed_is_valid(verb, name, dumps, capsys, monkeypatch, tmp_pa
     for command in COMMANDS[verb]:
         code = main([*command, str(dumps[name]), "--json"])
         printed = capsys.readouterr().out
-        assert code in (0, 1)
+        too_early = "--select" in command and name in ("torn", "tiny", "masked")
+        assert code in ((2,) if too_early else (0, 1))
         jsonschema.validate(json.loads(printed), SCHEMAS[verb])
 
 

@@ -102,7 +102,8 @@ def test_joined_parts_say_what_one_run_says(there, tmp_path, capsys, count, opti
     ):
         alone = said(capsys, *verb, "one", "two", "--no-cache", "--jobs", "1", *options)
         assert said(capsys, *verb, "--from", *files) == alone
-        assert alone[0] == 1
+        # a piece is damaged; where the last steps are too early for what is selected, that is more
+        assert alone[0] == (2 if "--select" in verb and count < 12 else 1)
 
 
 def test_no_shard_is_read_when_parts_are_joined(folder, tmp_path, monkeypatch, capsys):
