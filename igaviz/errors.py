@@ -84,6 +84,10 @@ class OutputError(IgavizError):
         )
 
 
+OVERWRITE = "overwrite with --force (from Python force=True)"
+"""The hint where something is there already."""
+
+
 class RecordingError(IgavizError, ValueError):
     """Wrong arguments to the recorder; with `strict=True` also the first failure of a recording."""
 

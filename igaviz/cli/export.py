@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +17,19 @@ def export(
         typer.Option(help="Layers: 3, 0,2-4, all; needed unless there is one.", show_default=False),
     ] = None,
     head: options.Head = "all",
-    batch: options.Batch = "0",
-    step: options.Step = "last",
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            help="Batch items, by their position in the batch; 0 if left out.", show_default=False
+        ),
+    ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps: 100, first, last, all, 1000:5000:500; last if left out.",
+            show_default=False,
+        ),
+    ] = None,
     phase: options.Phase = None,
     rank: options.Rank = "all",
     format: Annotated[
@@ -55,7 +65,6 @@ def export(
     from igaviz.report.exporting import exported_json, print_exported
     from igaviz.selection import Residues
     from igaviz.survey import export as survey
-    from igaviz.survey.render import only_layer
 
     wanted = survey.Wanted(
         formats=survey.formats_of(format),
@@ -63,12 +72,8 @@ def export(
         pairs=pairs,
         long_range=longrange,
     )
-    choice = options.choose(
-        layer=layer or "all", head=head, batch=batch, step=step, rank=rank, phase=phase
-    )
+    choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
     opened = options.open_paths(dump)
-    if layer is None:
-        choice = replace(choice, layer=only_layer(opened))
     with console.progress("exporting", "maps") as advance:
         exported = survey.export(
             opened,

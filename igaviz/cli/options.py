@@ -136,14 +136,17 @@ def open_paths(paths: list[Path], workers: Workers | None = None) -> Dump:
 
 def choose(
     *,
-    layer: str = "all",
-    head: str = "all",
-    batch: str = "all",
-    step: str = "all",
-    rank: str = "all",
+    layer: str | None = None,
+    head: str | None = None,
+    batch: str | None = None,
+    step: str | None = None,
+    rank: str | None = None,
     phase: str | None = None,
 ) -> Choice:
-    """The selection that the options write. Raises `UsageError` where one isn't of the grammar."""
+    """The selection that the options write; what is None is left open.
+
+    Raises `UsageError` where one isn't of the grammar.
+    """
     from igaviz.survey.plan import Choice
 
     return Choice.of(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)

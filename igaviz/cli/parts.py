@@ -51,7 +51,6 @@ def gather(
     from igaviz.cli.console import progress
     from igaviz.survey.join_parts import Joined, join_parts
     from igaviz.survey.part_file import is_part
-    from igaviz.survey.plan import Choice
 
     if not joined:
         for path in filter(is_part, paths):
@@ -60,7 +59,7 @@ def gather(
                 hint="join parts with --from, all of them at once",
             )
         return Joined(options.open_paths(paths, workers), choice, radius, workers)
-    if choice != Choice() or radius != 8.0:
+    if choice.narrows or radius != 8.0:
         raise UsageError(
             "--from takes what its parts have",
             hint="give the selection and --radius where the parts are measured, with --part",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -123,21 +122,7 @@ def render(
     )
     workers = options.workers(jobs, no_cache, scheduler)
     opened = options.open_paths(dump, workers)
-    named = options.choose(
-        layer=layer or "all",
-        head=head,
-        batch=batch or "all",
-        step=step or "all",
-        rank=rank,
-        phase=phase,
-    )
-    choice = replace(
-        named,
-        batch=named.batch if batch else survey.DEFAULT_CHOICE.batch,
-        step=named.step if step else survey.DEFAULT_CHOICE.step,
-    )
-    if layer is None and pictures.of_scope(chosen.figures, "map", "layer"):
-        choice = replace(choice, layer=survey.only_layer(opened))
+    choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
     with (
         console.progress("measuring", "maps") as measuring,
         console.progress("drawing", "pictures") as advance,
@@ -145,7 +130,6 @@ def render(
         rendering = survey.render(
             opened,
             choice,
-            over_steps=named,
             part=share,
             out=out,
             style=chosen,

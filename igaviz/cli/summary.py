@@ -156,7 +156,7 @@ def _print_rows(given: Joined, format: Format, by: By | None, sort: Sort, *, lin
 
             print_lines(ordered)
         else:
-            every = given.choice.step.text != "all"
+            every = not given.choice.all_steps
             together = sort is Sort.WORST or rows_by is By.RUN
             _print(format, ordered, trends, damaged, (rows_by, together, every))
     options.report_cache(given.jobs)

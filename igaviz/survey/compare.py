@@ -219,7 +219,7 @@ def compare(
 
 def plan_pair(a: Dump, b: Dump | None, choice: Choice) -> Pair:
     """The tasks of the two sides; arguments and errors as of `compare`."""
-    default = choice.step.text == "all"
+    named = None if choice.all_steps else choice.step
     dumps = [a] if b is None else [a, b]
     for name, dump in zip("AB", dumps, strict=False):
         require_maps(dump)
@@ -228,11 +228,11 @@ def plan_pair(a: Dump, b: Dump | None, choice: Choice) -> Pair:
             raise SelectionError(f"{name} holds {len(dump.runs)} runs ({names}): compare one")
     choice = replace(choice, phase=choice.phase or _common_phase(dumps))
     if b is None:
-        step = _FIRST_AND_LAST if default else choice.step
+        step = named or _FIRST_AND_LAST
         tasks = plan(a, replace(choice, step=step))
         first, last = _steps(tasks, a, 2, "two steps of a run are compared")
         return Pair(_at(tasks, first), _at(tasks, last))
-    step = _EACH_LAST if default else choice.step
+    step = named or _EACH_LAST
     sides = [plan(dump, replace(choice, step=step)) for dump in dumps]
     for tasks, dump in zip(sides, dumps, strict=True):
         _steps(tasks, dump, 1, "one step of each run is compared")

@@ -21,7 +21,7 @@ from igaviz.survey.export_trace import Trace, trace_of
 from igaviz.survey.measured import Progress
 from igaviz.survey.pictures import Namer, Style
 from igaviz.survey.plan import Choice, LayerTask, plan
-from igaviz.survey.render import DEFAULT_CHOICE, check_output, check_residues
+from igaviz.survey.render import check_output, check_residues, usual_of_maps
 from igaviz.survey.workers import Jobs, run_tasks
 
 DEFAULT_OUT = Path("attention_export")
@@ -102,7 +102,7 @@ def formats_of(text: str) -> tuple[str, ...]:
 @takes_dumps
 def export(
     dump: Dump,
-    choice: Choice = DEFAULT_CHOICE,
+    choice: Choice = Choice(),  # noqa: B008 (frozen)
     *,
     out: str | Path = DEFAULT_OUT,
     wanted: Wanted = Wanted(),
@@ -113,13 +113,14 @@ def export(
     """Write each chosen map below `out` as structure, scripts and arrays, in its step's folder.
 
     The B-factor of residue j is N × the mean over queries i of A_ij: 1 is what uniform attention
-    gives. Coordinates are in Å. Each file comes to be in one move; of a map that a format can't
-    hold, the others are written. Raises `SelectionError` for an empty selection and for queries
-    that an item doesn't have, `OutputError` where a file exists already and `force` is not set,
-    or where `out` can't be written.
+    gives. Coordinates are in Å. Where `choice` leaves it open, maps are of the last step, item 0
+    and the only layer there is. Each file comes to be in one move; of a map that a format can't
+    hold, the others are written. Raises `SelectionError` for an empty selection, for queries that
+    an item doesn't have, and where no layer is named and there are several, `OutputError` where a
+    file exists already and `force` is not set, or where `out` can't be written.
     """
     out = Path(out)
-    tasks = plan(dump, choice)
+    tasks = plan(dump, usual_of_maps(dump, choice))
     namer = Namer(dump, out, Style())
     paths = [
         path

@@ -57,7 +57,7 @@ def history_lines(
     dump: Dump, choice: Choice, *, radius: float = LOCAL_RADIUS
 ) -> tuple[TimeLine, ...]:
     """The runs and phases that `histories` takes, and what of them; no map is read."""
-    scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
+    scalars = choice.all_items and radius == LOCAL_RADIUS
     if choice.phase is None:
         dump = replace(dump, runs=tuple(_probe_first(run, scalars) for run in dump.runs))
     lines = plan_time_lines(dump, choice, scalars=scalars)

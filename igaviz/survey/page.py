@@ -131,7 +131,7 @@ def page(
     Raises `SelectionError` for an empty selection.
     """
     folder, settings = Path(folder), Settings()
-    scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
+    scalars = choice.all_items and radius == LOCAL_RADIUS
     lines = [line for line in plan_time_lines(dump, choice, scalars=scalars) if _there(line)]
     runs = [_Growing(line, steps) for line, steps in zip(lines, _kept(lines), strict=True)]
     damaged: list[Damage] = []

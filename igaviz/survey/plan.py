@@ -16,49 +16,88 @@ _ALL = Numbers.parse("all")
 
 @dataclass(frozen=True)
 class Choice:
-    """A selection of maps. `phase` None takes `train` where a run has any, else all phases."""
+    """A selection of maps. What is None is left open, and stands for all where a verb has no usual.
+
+    `phase` None takes `train` where a run has any, else all phases.
+    """
 
     phase: str | None = None
-    step: Numbers = _ALL
-    rank: Numbers = _ALL
-    batch: Numbers = _ALL
-    layer: Numbers = _ALL
-    head: Numbers = _ALL
+    step: Numbers | None = None
+    rank: Numbers | None = None
+    batch: Numbers | None = None
+    layer: Numbers | None = None
+    head: Numbers | None = None
 
     @classmethod
     def of(
         cls,
         *,
-        layer: Selected = "all",
-        head: Selected = "all",
-        batch: Selected = "all",
-        step: Selected = "all",
-        rank: Selected = "all",
+        layer: Selected | None = None,
+        head: Selected | None = None,
+        batch: Selected | None = None,
+        step: Selected | None = None,
+        rank: Selected | None = None,
         phase: str | None = None,
     ) -> Choice:
         """The selection that is written as the command line's options are: `"0,2-4"`, `"last"`.
 
-        A number or several, `3` or `[0, 3]`, will do. Raises `UsageError` where one isn't of the
-        grammar.
+        A number or several, `3` or `[0, 3]`, will do; None leaves it open. Raises `UsageError`
+        where one isn't of the grammar.
         """
+
+        def numbers(selected: Selected | None, what: str) -> Numbers | None:
+            return None if selected is None else Numbers.of(selected, what)
+
         return cls(
             phase=phase,
-            step=Numbers.of(step, "step"),
-            rank=Numbers.of(rank, "rank"),
-            batch=Numbers.of(batch, "batch item"),
-            layer=Numbers.of(layer, "layer"),
-            head=Numbers.of(head, "head"),
+            step=numbers(step, "step"),
+            rank=numbers(rank, "rank"),
+            batch=numbers(batch, "batch item"),
+            layer=numbers(layer, "layer"),
+            head=numbers(head, "head"),
         )
+
+    def or_else(self, usual: Choice) -> Choice:
+        """This selection, and what `usual` has of the numbers that it leaves open."""
+        return Choice(
+            self.phase,
+            self.step or usual.step,
+            self.rank or usual.rank,
+            self.batch or usual.batch,
+            self.layer or usual.layer,
+            self.head or usual.head,
+        )
+
+    @property
+    def narrows(self) -> bool:
+        """Whether a phase is chosen, or anything of all numbers there are."""
+        numbers = (self.step, self.rank, self.batch, self.layer, self.head)
+        return self.phase is not None or any(n not in (None, _ALL) for n in numbers)
+
+    @property
+    def all_steps(self) -> bool:
+        """Whether no step is named or left out."""
+        return self.step in (None, _ALL)
+
+    @property
+    def all_items(self) -> bool:
+        """Whether no batch item is left out: lines of scalars are of no item."""
+        return self.batch in (None, _ALL)
 
     @property
     def texts(self) -> dict[str, str | None]:
         """What `of` makes the same selection of."""
         return {
-            "layer": self.layer.text,
-            "head": self.head.text,
-            "batch": self.batch.text,
-            "step": self.step.text,
-            "rank": self.rank.text,
+            **{
+                name: None if numbers is None else numbers.text
+                for name, numbers in (
+                    ("layer", self.layer),
+                    ("head", self.head),
+                    ("batch", self.batch),
+                    ("step", self.step),
+                    ("rank", self.rank),
+                )
+            },
             "phase": self.phase,
         }
 
@@ -71,9 +110,11 @@ class Choice:
             (self.batch, place.batch),
             (self.layer, place.layer),
         )
-        if phase not in (ALL_PHASES, place.phase) or not all(n.possible({x}) for n, x in numbers):
+        if phase not in (ALL_PHASES, place.phase) or not all(
+            n is None or n.possible({x}) for n, x in numbers
+        ):
             return ()
-        return tuple(sorted(self.head.among(sorted(entry.heads))))
+        return tuple(sorted((self.head or _ALL).among(sorted(entry.heads))))
 
 
 EVERYTHING = Choice(phase=ALL_PHASES)
@@ -143,13 +184,13 @@ def plan_time_lines(dump: Dump, choice: Choice, *, scalars: bool = True) -> tupl
     saying what there is.
     """
     tracks = _in_phase(dump, choice.phase, scalars)
-    tracks = _in_rank(tracks, choice.rank)
-    tracks = _in_step(tracks, choice.step)
-    tracks = _in_layer(tracks, choice.layer)
-    tracks = _in_batch(tracks, choice.batch)
+    tracks = _in_rank(tracks, choice.rank or _ALL)
+    tracks = _in_step(tracks, choice.step or _ALL)
+    tracks = _in_layer(tracks, choice.layer or _ALL)
+    tracks = tracks if choice.all_items else _in_batch(tracks, choice.batch or _ALL)
     entries = {entry.id: entry.heads for track in tracks for entry in track.entries}
     lines = {(t.name, layer): heads for t in tracks for layer, heads in t.layers.items()}
-    heads = choice.head.choose({**entries, **lines}, "head")
+    heads = (choice.head or _ALL).choose({**entries, **lines}, "head")
     return tuple(_time_line(track, heads) for track in tracks)
 
 
@@ -303,9 +344,7 @@ def _in_layer(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
 
 
 def _in_batch(tracks: Sequence[_Track], numbers: Numbers) -> list[_Track]:
-    """Lines are of no item: they stay where all are chosen."""
-    if numbers == _ALL:
-        return list(tracks)
+    """Of maps only: lines are of no item."""
     there = {entry.id.batch for track in tracks for entry in track.entries}
     chosen = _chosen(numbers, there, "batch item")
     return [

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from igaviz.dump import Damage, Dump, read_maps
-from igaviz.errors import OutputError, SelectionError, UsageError
+from igaviz.errors import OVERWRITE, OutputError, SelectionError, UsageError
 from igaviz.figures import FIGURES
 from igaviz.figures.painter import unfinished
 from igaviz.metrics.heads import metric_names
@@ -34,8 +34,8 @@ from igaviz.survey.plan import Choice, LayerTask
 from igaviz.survey.workers import Jobs, Workers, run_tasks
 
 DEFAULT_OUT = Path("attention_vis")
-DEFAULT_CHOICE = Choice(step=Numbers.parse("last"), batch=Numbers.parse("0"))
-EVERY_STEP = Choice()
+USUAL = Choice(step=Numbers.parse("last"), batch=Numbers.parse("0"))
+"""What pictures and files of maps are of where a choice leaves it open."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def _meant(name: str) -> str:
 @takes_dumps
 def render(
     dump: Dump,
-    choice: Choice = DEFAULT_CHOICE,
+    choice: Choice = Choice(),  # noqa: B008 (frozen)
     *,
-    over_steps: Choice = EVERY_STEP,
+    over_steps: Choice | None = None,
     part: Part | None = None,
     out: str | Path = DEFAULT_OUT,
     style: Style = Style(),  # noqa: B008 (frozen)
@@ -100,18 +100,21 @@ def render(
 ) -> Rendering:
     """Draw the figures of what is chosen below `out`, what is of one step in that step's folder.
 
-    `choice` selects for pictures of maps, layers and steps, `over_steps` for those of runs. Every
-    recorded head of a drawn layer is measured, because a map's verdict carries the layer's
-    severity: `measuring` hears of that, `progress` of the pictures. The parts of `part.of` draw
-    each picture once between them, and each measures what its own need. Raises `SelectionError`
-    for an empty selection, `OutputError` where a picture exists already and `force` is not set, or
-    where `out` can't be written, `UsageError` for a metric that there is not, or that no chosen
-    figure shows.
+    `choice` selects for pictures of maps, layers and steps, `over_steps` for those of runs, None
+    the same. Where `choice` leaves it open, the former are of the last step and item 0, and of the
+    only layer there is; the latter of all. Every recorded head of a drawn layer is measured,
+    because a map's verdict carries the layer's severity: `measuring` hears of that, `progress` of
+    the pictures. The parts of `part.of` draw each picture once between them, and each measures what
+    its own need. Raises `SelectionError` for an empty selection and where no layer is named and
+    there are several, `OutputError` where a picture exists already and `force` is not set, or where
+    `out` can't be written, `UsageError` for a metric that there is not, or that no chosen figure
+    shows.
     """
     out = Path(out)
     _check_metric(style)
     namer = Namer(dump, out, style)
-    wanted = asked(dump, choice, over_steps, style, part)
+    of_maps = usual_of_maps(dump, choice) if of_scope(style.figures, "map", "layer") else choice
+    wanted = asked(dump, of_maps.or_else(USUAL), over_steps or choice, style, part)
     check_residues(wanted.tasks, style)
     check_output(out, wanted.paths(namer), force)
     damaged: list[Damage] = []
@@ -175,7 +178,7 @@ def check_output(out: Path, paths: Sequence[Path], force: bool) -> None:
     existing = [path for path in paths if path.exists()]
     if existing and not force:
         others = f" and {len(existing) - 1:,} more" if len(existing) > 1 else ""
-        raise OutputError(f"{existing[0]}{others}: already there", hint="overwrite with --force")
+        raise OutputError(f"{existing[0]}{others}: already there", hint=OVERWRITE)
     try:
         for folder in sorted({path.parent for path in paths}):
             folder.mkdir(parents=True, exist_ok=True)
@@ -195,15 +198,16 @@ def check_residues(tasks: Sequence[LayerTask], style: Style) -> None:
             resolve(found.structure.residue_index, found.structure.chain_index, style)
 
 
-def only_layer(dump: Dump) -> Numbers:
-    """The layer to draw where none was named: the only one there is.
+def usual_of_maps(dump: Dump, choice: Choice) -> Choice:
+    """`choice`, with what is usual for pictures and files of maps where it leaves something open.
 
-    Raises `SelectionError` where there are several.
+    Of layers that is the only one there is: raises `SelectionError` where there are several.
     """
     layers = dump.layers
-    if len(layers) > 1:
+    if choice.layer is None and len(layers) > 1:
         raise SelectionError(
             "which layer? there are several",
-            hint=f"add --layer {layers[0]}, or any of {', '.join(map(str, layers[:12]))}, or all",
+            hint=f"add --layer {layers[0]} (from Python layer={layers[0]}), or any of "
+            f"{', '.join(map(str, layers[:12]))}, or all",
         )
-    return Numbers.parse("all")
+    return choice.or_else(USUAL)

@@ -69,7 +69,7 @@ def summary_rows(
     if by not in _SUMS:
         raise UsageError(f"no rows by {by!r}", hint=f"by is one of {', '.join(_SUMS)}")
     tell = report or _ignore
-    scalars = choice.batch.text == "all" and radius == LOCAL_RADIUS
+    scalars = choice.all_items and radius == LOCAL_RADIUS
     time_lines = plan_time_lines(dump, choice, scalars=scalars)
     for piece in chain(dump.damaged, *(run.scalar_damage for run in dump.runs)):
         tell(piece)

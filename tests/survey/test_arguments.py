@@ -5,9 +5,11 @@ from __future__ import annotations
 import bare
 import numpy as np
 import pytest
+from folders import files
 
 import igaviz
-from igaviz.errors import OutputError, UsageError
+from igaviz.cli.main import main
+from igaviz.errors import OutputError, SelectionError, UsageError
 from igaviz.survey.page import page
 
 
@@ -64,9 +66,41 @@ def test_numbers_are_selections(path):
     assert of(layer=3, head=[0, 2], step=np.int64(100)) == of(layer="3", head="0,2", step="100")
     rows = list(igaviz.summary_rows(igaviz.open_dump(path), of(layer=1, step=range(100, 101))))
     assert [(row.step, row.layer) for row in rows] == [(100, 1)] * 2
-    for wrong in (1.5, None, ["x"], -1, []):
+    for wrong in (1.5, ["x"], -1, []):
         with pytest.raises(UsageError, match="is no selection of layers"):
             of(layer=wrong)
+
+
+def _twice(file):
+    for step in file["steps"].values():
+        file.copy(step["batch/0"], step["batch"], "1")
+
+
+def test_what_a_choice_leaves_open_is_what_the_command_line_does(tmp_path, monkeypatch):
+    """The last step, item 0, and no guess at a layer: from Python as from the command line."""
+    monkeypatch.chdir(tmp_path)
+    path = bare.write(tmp_path / "a.h5", steps=(100, 200), heads=2, change=_twice)
+    dump = igaviz.open_dump(path)
+    style = igaviz.Style(figures=("contacts",), dpi=20)
+    for head in (0, "all"):
+        choice = igaviz.Choice.of(layer=0, head=head)
+        options = ["a.h5", "--layer", "0", "--head", f"{head}", "--force"]
+        drawn = igaviz.render(dump, choice, out="python", style=style, force=True)
+        assert main(["render", *options, "--figure", "contacts", "--dpi", "20", "--out", "c"]) == 0
+        assert files(tmp_path / "python") == files(tmp_path / "c")
+        assert {picture.shown.step for picture in drawn.pictures} == {200}
+        made = igaviz.export(dump, choice, out="e", force=True)
+        assert main(["export", *options, "--out", "x"]) == 0
+        assert files(tmp_path / "e") == files(tmp_path / "x")
+        assert {found.id.step for found in made.maps} == {200}
+    everything = igaviz.Choice.of(layer=0, step="all", batch="all")
+    assert len(igaviz.export(dump, everything, out="all").maps) == 2 * 2 * len(made.maps) == 8
+    for verb in (igaviz.render, igaviz.export):
+        with pytest.raises(SelectionError, match="which layer"):
+            verb(dump, igaviz.Choice.of(head=0), out="none")
+    with pytest.raises(OutputError, match="already there") as caught:
+        igaviz.export(dump, choice, out="e")
+    assert caught.value.hint == "overwrite with --force (from Python force=True)"
 
 
 def test_paths_are_texts_too(path, tmp_path):

@@ -438,6 +438,7 @@ def test_processes_write_the_same_files(tmp_path):
     for jobs in (1, 2):
         exported = export(
             dump,
+            Choice.of(layer="all"),
             out=tmp_path / str(jobs),
             wanted=Wanted(pairs=5),
             jobs=jobs,

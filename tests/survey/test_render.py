@@ -124,7 +124,7 @@ def test_one_picture_for_each_map_layer_step_and_run(tmp_path):
 def test_runs_ranks_and_phases_show_where_there_are_several(runs, tmp_path):
     out = tmp_path / "out"
     style = Style(figures=("grid", "heads", "trajectory"), **SMALL)
-    choice = Choice(phase="all", step=Numbers.parse("last"), batch=Numbers.parse("1"))
+    choice = Choice.of(phase="all", step="last", batch=1, layer="all")
     drawn = render(runs, choice, over_steps=Choice(phase="all"), out=out, style=style)
     # run one has no item 1
     assert names(drawn, out) == [

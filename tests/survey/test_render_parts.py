@@ -101,7 +101,7 @@ def test_parts_share_out_the_measuring(dump, tmp_path):
     for number in (1, 2, 3):
         render(
             dump,
-            Choice.of(step="last", head="1"),
+            Choice.of(step="last", layer="all", head="1"),
             part=Part(number, 3),
             out=tmp_path,
             style=style,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from igaviz.errors import OutputError, UsageError
+from igaviz.errors import OVERWRITE, OutputError, UsageError
 from igaviz.report.html.content import content
 from igaviz.report.html.data import numbers_base64, page_data, script_json, verdicts_base64
 from igaviz.survey.page import Page
@@ -58,7 +58,7 @@ def check_output(path: Path, *, force: bool) -> None:
         raise OutputError(f"{path}: is a folder", hint="name a file, such as report.html")
     for there in (path, _beside(path)):
         if there.exists() and not force:
-            raise OutputError(f"{there}: already there", hint="overwrite with --force")
+            raise OutputError(f"{there}: already there", hint=OVERWRITE)
     try:
         os.stat(f"{path.parent}/.")  # noqa: PTH116 (Path drops the dot, which asks for a folder)
         if not os.access(path.parent, os.W_OK | os.X_OK):
