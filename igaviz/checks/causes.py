@@ -8,6 +8,7 @@ have. A dump doesn't tell an overlap of Gaussians from distances of points: the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from igaviz.checks.wording import capital, number, percent
 from igaviz.metrics.data import Measurement
@@ -38,7 +39,7 @@ _STEEP = (
 )
 
 _FIRST = {
-    "γ": "start γ smaller, or give it a smaller learning rate",
+    "γ": "start γ smaller",
     "spread": _STEEP,
     "both": f"{_STEEP}, then look at γ",
     "content": "look at Q and K: their scale, their gradients",
@@ -113,6 +114,13 @@ def too_steep(m: Measurement, factor: float, *, weak_content: bool = False) -> s
         f"{capital(said)} (γ {number(gamma)}, "
         f"spread of the bias before γ {number(per_gamma)} nats){shrink}. What to do first: "
         f"{_FIRST[culprit]}."
+    )
+
+
+def grew_large(first: Sequence[float], last: Sequence[float]) -> bool:
+    """Whether γ of some heads is large now that wasn't before: learned so, not started so."""
+    return any(
+        abs(before) <= LARGE_GAMMA < abs(now) for before, now in zip(first, last, strict=True)
     )
 
 

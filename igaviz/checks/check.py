@@ -23,9 +23,10 @@ class Check:
     share of heads on (its threshold `heads`), one of scope `item` is said once per batch item,
     one of scope `trend` is judged over the steps of a layer (`igaviz.checks.trends`), one of scope
     `run` is a line of information and never a finding; these two have no `rule`.
-    `invariant`: it holds on every map of every sound recording, so one map that breaks it counts
-    in full. `silences` are keys of `silence.SILENCES`. It doesn't fire on a map where one of
-    `unless` does, and is told under a check of `consequence_of` that explains it.
+    `bound` says what its first threshold is. `invariant`: it holds on every map of every sound
+    recording, so one map that breaks it counts in full. `silences` are keys of `silence.SILENCES`.
+    It doesn't fire on a map where one of `unless` does, and is told under a check of
+    `consequence_of` that explains it.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Check:
     say: Say | None = None
     silences: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    bound: str = "threshold"
     consequence_of: tuple[str, ...] = ()
     invariant: bool = False
 

@@ -36,6 +36,9 @@ MAX_BY_MAP = 1000
 """Maps that fired are listed up to here, the worst first."""
 
 _GAMMA = find_check("gamma-too-small")
+_STEEP = ("D104", "D107", "D204")
+"""The ids of the checks that find geometry too steep, which γ may be the cause of."""
+
 _TRENDS = frozenset(check.id for check in CHECKS if check.scope == "trend")
 _TABLE_ORDER = {check.id: position for position, check in enumerate(CHECKS)}
 
@@ -118,12 +121,14 @@ class _Timeline:
 
     def _with_gamma(self, finding: Finding, layer: LayerVerdict, settings: Settings) -> Finding:
         earlier = self.earlier_gamma(finding.layer)
-        if finding.id != _GAMMA.id or earlier is None:
+        if finding.id not in (_GAMMA.id, *_STEEP) or earlier is None:
             return finding
-        first_step, first = earlier
-        t = settings.thresholds_of(FROZEN)
-        steps = first_step, layer.step
-        said = messages.gamma_moved(steps, first, layer.head_means["gamma"], t)
+        (first_step, first), last = earlier, layer.head_means["gamma"]
+        if finding.id in _STEEP:
+            said = messages.gamma_grew(first_step, first, last, finding.heads)
+        else:
+            t = settings.thresholds_of(FROZEN)
+            said = messages.gamma_moved((first_step, layer.step), first, last, t)
         return replace(finding, message=f"{finding.message} {said}".rstrip())
 
     def unjudged(self, settings: Settings) -> Iterator[tuple[int, dict[str, set[str]]]]:

@@ -44,6 +44,7 @@ LAYER_MEANS = ("saturation", "self_mass")
 """Metrics of which it keeps the mean over all heads: trends need them."""
 
 _GEOMETRY = find_check("gamma-too-small")
+_UNIT = find_check("unit-suspect")
 _ASIDE = (find_check("mask-in-logits"), find_check("coordinates-missing"))
 """Said of an item, and of no map: its numbers are right."""
 _SICKNESSES = tuple(
@@ -223,20 +224,29 @@ def _findings(
     findings = []
     for case in cases:
         if case.check.id not in consequences:
-            sentences = [_say(case, settings)]
+            sentences = [_say(case, settings, cases)]
             for below in told[case.check.id]:
                 sentences.append(
-                    f"With it comes {below.check}: {_say(below, settings, brief=True)}"
+                    f"With it comes {below.check}: {_say(below, settings, cases, brief=True)}"
                 )
             sentences.append(_where(case, judgements, of_maps))
             findings.append(_finding(case, " ".join(filter(None, sentences)), settings))
     return findings
 
 
-def _say(case: Case, settings: Settings, *, brief: bool = False) -> str:
+def _say(case: Case, settings: Settings, cases: Sequence[Case], *, brief: bool = False) -> str:
+    """What `case` says, of a layer that shows `cases`."""
     if case.check.say is None:
         raise TypeError(f"{case.check} has a rule but no words")
-    return case.check.say(Evidence(case.fired, settings.thresholds_of(case.check), brief))
+    thresholds = settings.thresholds_of(case.check)
+    return case.check.say(Evidence(case.fired, thresholds, brief, _wrong_unit(case, cases)))
+
+
+def _wrong_unit(case: Case, cases: Sequence[Case]) -> bool:
+    """Whether the unit of length is suspect on the item of the worst map of `case`."""
+    worst = case.fired[0][0].id
+    items = [other.fired[0][0].id for other in cases if other.check == _UNIT]
+    return (worst.rank, worst.batch) in {(item.rank, item.batch) for item in items}
 
 
 def _where(case: Case, judgements: Sequence[Judgement], of_maps: int) -> str:
@@ -307,7 +317,7 @@ def _map_findings(
             if check.scope != "item":  # said once per item, in `findings`
                 fired = ((m, judgement.outcomes[check.id]),)
                 case = Case(check, severity, (m.id.head,), fired, of=1)
-                findings.append(_finding(case, _say(case, settings), settings))
+                findings.append(_finding(case, _say(case, settings, cases), settings))
     return findings
 
 

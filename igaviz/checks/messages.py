@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from igaviz.checks import causes
@@ -31,12 +31,14 @@ FITS = {
 class Evidence:
     """The maps on which one check fired, the worst first, and the thresholds it went by.
 
-    `brief` where it is told under another finding, which names the cause.
+    `brief` where it is told under another finding, which names the cause. `wrong_unit` where D004
+    was found on the item of the worst map: then that is the cause of what goes by distance.
     """
 
     fired: tuple[tuple[Measurement, Outcome], ...]
     thresholds: Thresholds
     brief: bool = False
+    wrong_unit: bool = False
 
     @property
     def worst(self) -> Measurement:
@@ -49,11 +51,18 @@ class Evidence:
         return span((value for value in values if value is not None), say)
 
     def with_cause(self, said: str, cause: str) -> str:
-        """What is said, and the cause that the numbers point to."""
+        """What is said, and the cause that the numbers point to; a wrong unit before all others."""
+        if self.wrong_unit:
+            cause = _WRONG_UNIT
         return said if self.brief or not cause else f"{said} {cause}"
 
 
 Say = Callable[[Evidence], str]
+
+_WRONG_UNIT = (
+    "Distances of this item are off by a factor of ten (D004 unit-suspect), and this may follow "
+    "from it. What to do first: mend the unit."
+)
 
 
 def non_finite(e: Evidence) -> str:
@@ -157,13 +166,12 @@ def residues_on_one_point(e: Evidence) -> str:
 
 def gamma_too_small(e: Evidence) -> str:
     """What geometry moves; whether γ or the spread is what is small, and how far γ is off."""
-    start = (
-        f"Geometry moves only {e.span('geometry_effect', percent)} of attention, its bias differs "
-        f"by {e.span('geo_bias_std_near')} nats among residues within 15 Å: "
-    )
     t = e.thresholds
-    return start + causes.too_small(
-        e.worst, effect=t["effect"], spread=t["spread"], least=t["young_spread"]
+    return e.with_cause(
+        f"Geometry moves only {e.span('geometry_effect', percent)} of attention, its bias differs "
+        f"by {e.span('geo_bias_std_near')} nats among residues within 15 Å"
+        f"{'.' if e.wrong_unit or e.brief else ':'}",
+        causes.too_small(e.worst, effect=t["effect"], spread=t["spread"], least=t["young_spread"]),
     )
 
 
@@ -187,6 +195,23 @@ def gamma_moved(
     return f"γ went from {before} at step {first_step:,} to {now}."
 
 
+def gamma_grew(
+    first_step: int, first: Mapping[int, float], last: Mapping[int, float], heads: Sequence[int]
+) -> str:
+    """That γ of `heads` grew large since `first_step`, and what helps; empty where it didn't.
+
+    `first` and `last` hold it by head number.
+    """
+    known = [head for head in heads if head in first and head in last]
+    before, now = [first[head] for head in known], [last[head] for head in known]
+    if not causes.grew_large(before, now):
+        return ""
+    return (
+        f"γ grew from {span(before)} at step {first_step:,} to {span(now)}: a smaller learning "
+        "rate for it may be enough."
+    )
+
+
 def frozen(first: Mapping[int, float], last: Mapping[int, float], change: float) -> bool:
     """Whether there are heads with γ at both times, and none moved by over `change` of its size."""
     heads = first.keys() & last.keys()
@@ -197,9 +222,10 @@ def frozen(first: Mapping[int, float], last: Mapping[int, float], change: float)
 
 def bias_flat(e: Evidence) -> str:
     """How little the bias differs."""
-    return (
+    return e.with_cause(
         f"The bias differs by only {e.span('geo_bias_std_near')} nats among residues within 15 Å: "
-        "it doesn't tell pairs apart."
+        "it doesn't tell pairs apart.",
+        "",
     )
 
 
@@ -216,7 +242,7 @@ def geometry_dominates(e: Evidence) -> str:
 
 
 def geometry_inverted(e: Evidence) -> str:
-    """How much lower the bias is at neighbours, and how it rises."""
+    """How much lower the bias is at neighbours, and how it rises: in whatever unit."""
     return (
         f"The bias is lower at neighbours than elsewhere (by {_magnitudes(e, 'neighbour_shift')} "
         f"nats) and rises with distance (rank correlation {e.span('bias_trend')})."
@@ -297,9 +323,10 @@ def sigma_collapse(e: Evidence) -> str:
 
 def no_locality(e: Evidence) -> str:
     """What neighbours get."""
-    return (
+    return e.with_cause(
         f"Neighbours in space get {e.span('local_enrichment')} times the attention that blind "
-        "attention gives them."
+        "attention gives them.",
+        "",
     )
 
 

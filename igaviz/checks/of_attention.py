@@ -107,6 +107,7 @@ OF_ATTENTION: tuple[Check, ...] = (
         rule=rules.no_locality,
         say=messages.no_locality,
         silences=(*_GEOMETRY, "early"),
+        consequence_of=("D105",),
     ),
     Check(
         id="D207",

@@ -81,6 +81,7 @@ OF_RECORDING: tuple[Check, ...] = (
         rule=rules.unit_suspect,
         say=messages.unit_suspect,
         silences=("noised",),
+        bound="a mix-up of units gives",
     ),
     Check(
         id="D005",

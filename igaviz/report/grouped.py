@@ -132,7 +132,8 @@ def _number(check: str, pairs: Sequence[tuple[float | None, float]], metric: str
     thresholds = span(threshold for _, threshold in pairs)
     # Each finding holds its worst map's value: several are no range over all maps.
     each = " in the worst map of each" if len(known) > 1 else ""
-    return f"{metric or find_check(check).metrics[0]} {values}{each} (threshold {thresholds})"
+    bound = "threshold" if metric else find_check(check).bound
+    return f"{metric or find_check(check).metrics[0]} {values}{each} ({bound} {thresholds})"
 
 
 def _heads(finding: Finding, heads: Heads) -> str:

@@ -124,6 +124,19 @@ def test_whether_gamma_moved(layer, first, says):
     assert diagnosis.findings[0].message.endswith(says)
 
 
+@pytest.mark.parametrize(("first", "learned"), [(20.0, False), (12.0, False), (0.05, True)])
+def test_a_learning_rate_is_advice_where_gamma_grew_large(layer, first, learned):
+    steep = {"geo_range": 3.5, "geo_bias_std_near": 700.0, "geometry_ratio_near": 900.0}
+    start = layer(range(8), step=0, gamma=first)
+    findings = diagnose(start, layer(range(8), step=1000, gamma=20.0, **steep)).findings
+    assert {f.id for f in findings} == {"D104", "D107", "D204"}
+    for finding in findings:
+        assert "What to do first: start γ smaller." in finding.message
+        assert ("learning rate" in finding.message) == learned
+        if learned:
+            assert "γ grew from 0.05 at step 0 to 20: a smaller" in finding.message
+
+
 def test_gamma_that_did_not_move_in_a_few_steps_is_no_news(layer):
     """Of a healthy network either: γ has hardly moved after 50 steps."""
     for first in (950, 801):

@@ -173,6 +173,26 @@ def test_what_puts_attention_on_the_diagonal(layer, geometry, content, first):
     assert f"What to do first: {first}" in said
 
 
+def test_what_may_follow_from_a_mistaken_unit_points_to_it(layer, measure):
+    short = {"geo_range": 3.94, "gamma": 0.5, "geo_bias_std_near": 1.0}
+    maps = layer(range(8), ca_step=0.38, length_unit="angstrom", **short)
+    for of_maps in (judge_layer(maps, Settings()).findings, judge_layer(maps, Settings()).by_map):
+        said = next(found.message for found in of_maps if found.id == "D107")
+        assert "(D004 unit-suspect)" in said
+        assert "mend the unit" in said
+        assert "start γ smaller" not in said
+    assert "start γ smaller" in message(maps, ignore=["D004"])
+    worse = [measure(head, batch=1, **{**short, "geo_range": 3.6}) for head in range(8)]
+    found = {f.id: f.message for f in judge_layer([*maps, *worse], Settings()).findings}
+    assert "start γ smaller" in found["D107"]  # the worst map is of an item whose unit is sound
+
+
+def test_attention_that_geometry_drives_from_neighbours_is_told_with_geometry(layer):
+    said = message(layer(range(8), neighbour_shift=-1.8, bias_trend=1.0, local_enrichment=0.05))
+    assert said.startswith("The bias is lower at neighbours")
+    assert "With it comes D206 no-locality: Neighbours in space get 0.05 times" in said
+
+
 def test_a_consequence_does_not_name_the_cause_again(layer):
     steep = {"geo_bias_std_near": 90.0, "gamma": 5.0, "content_saturation": 0.0}
     said = message(

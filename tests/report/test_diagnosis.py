@@ -217,6 +217,13 @@ def test_broken_invariants_come_first_and_say_why():
     assert "While it stands, the other numbers there can't be trusted. 2. D101" in said
 
 
+def test_what_a_number_is_held_against_has_a_name():
+    text = " ".join(
+        printed(diagnose(layer(range(8), ca_step=0.381, length_unit="angstrom"))).split()
+    )
+    assert "ca_step 0.381 (a mix-up of units gives 0.38)" in text
+
+
 def test_notes_ask_for_nothing():
     assert "Nothing to do" in printed(diagnose(layer([1], self_mass=0.9)))
 

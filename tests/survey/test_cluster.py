@@ -144,7 +144,7 @@ def test_a_killed_worker_costs_no_picture_and_one_that_kills_itself_only(run, cl
 
     def drawn(out, jobs, heard=None):
         style = Style(figures=("effect", "grid"), dpi=20)
-        choice = Choice.of(step="3")
+        choice = Choice.of(step="3", batch="all", layer="all")
         found = render(open_dump(run), choice, out=out, style=style, jobs=jobs, progress=heard)
         return found, files(out)
 
