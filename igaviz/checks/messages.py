@@ -19,6 +19,10 @@ FITS = {
     "applied, and before the softmax?)",
     "geometry subtracted": "softmax(S − G) gives it: the term is subtracted, or `geo_bias_sign` "
     "is wrong",
+    "geometry without γ": "softmax(S + γ·G) gives it: `geo_bias` was recorded before γ was "
+    "multiplied in: record the term as it enters the logits, γ included",
+    "attention transposed": "the attention with its axes swapped is what they give: record it as "
+    "[query, key], each row a softmax over keys",
     "geometry alone": "softmax(G) alone gives it: the scalar logits were not added",
     "later keys masked": "it fits with a mask that hides later residues from a query (causal, or "
     "by blocks) and is in none of the terms: add it to `logits_before`, as −∞",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -29,7 +30,15 @@ FAILING_SHARE = 0.05
 """A reading with more failing rows than this doesn't fit."""
 
 WITHOUT_PAIR_BIAS = "without pair bias"
-READINGS = ("without geometry", "geometry subtracted", "geometry alone", WITHOUT_PAIR_BIAS)
+TRANSPOSED = "attention transposed"
+READINGS = (
+    "without geometry",
+    "geometry subtracted",
+    "geometry without γ",
+    "geometry alone",
+    WITHOUT_PAIR_BIAS,
+    TRANSPOSED,
+)
 """Other ways to read the terms, the likeliest mistake first."""
 
 KEYS_MASKED = "keys masked"
@@ -86,15 +95,8 @@ def replay(map: AttentionMap, pairs: Pairs, rows: ReplayRows) -> Replay:
     n_judged, n_failed = int(judged.sum()), int(failed.sum())
     fits, n_keys = None, 0
     if n_failed > FAILING_SHARE * n_judged:
-        for name in READINGS:
-            other = _read(map, pairs, name)
-            if other is None:
-                continue
-            off = judged & ~(other.deviation <= np.minimum(other.tolerance, COARSE))
-            if off.sum() <= FAILING_SHARE * n_judged:
-                fits = name
-                break
-        else:
+        fits = _reading_that_fits(map, pairs, judged)
+        if fits is None:
             fits, n_keys = _mask_that_fits(map, pairs, judged, failed)
     return Replay(
         error=float(rows.deviation.max(where=judged, initial=0)),
@@ -106,6 +108,25 @@ def replay(map: AttentionMap, pairs: Pairs, rows: ReplayRows) -> Replay:
         coarse_rows=len(judged) - n_judged,
         error_of_all=float(rows.deviation.max()),
     )
+
+
+def _reading_that_fits(map: AttentionMap, pairs: Pairs, judged: Booleans) -> str | None:
+    """Which of `READINGS` gives the attention of the `judged` rows; None if none does.
+
+    Of several that is the nearest: where γ is small, that geometry was left out fits nearly as
+    well as that γ was.
+    """
+    fitting: dict[str, float] = {}
+    for name in READINGS:
+        other = _read(map, pairs, name)
+        if other is None:
+            continue
+        # Rows of a transposed map are keys, and may be others.
+        compared = other.tolerance <= COARSE if name == TRANSPOSED else judged
+        off = compared & ~(other.deviation <= np.minimum(other.tolerance, COARSE))
+        if compared.any() and off.sum() <= FAILING_SHARE * compared.sum():
+            fitting[name] = float(other.deviation.mean(where=compared))
+    return min(fitting, key=lambda name: fitting[name], default=None)
 
 
 def asks_for_pair_bias(found: Replay | None) -> bool:
@@ -248,14 +269,16 @@ def _largest(logits: Floats, bias: Floats, counted: Booleans) -> Doubles:
 
 def _read(map: AttentionMap, pairs: Pairs, reading: str) -> ReplayRows | None:
     """How far another reading of the terms is off, None where it takes what isn't there."""
+    if reading == TRANSPOSED and map.attention is not None:
+        map = replace(map, attention=map.attention.T)
     blocks = []
     for queries, terms in _finite_blocks(map, pairs):
         pair = None if map.pair_bias is None else map.pair_bias[queries]
-        weights = _weights(terms, reading, pair)
+        weights = _weights(terms, reading, pair, map.gamma)
         if weights is None:
             return None
         blocks.append(_compare(terms, weights, map.compute_dtype))
-    return _of_blocks(blocks)
+    return _of_blocks(blocks) if blocks else None
 
 
 def _of_blocks(blocks: Sequence[ReplayRows]) -> ReplayRows:
@@ -263,8 +286,10 @@ def _of_blocks(blocks: Sequence[ReplayRows]) -> ReplayRows:
     return of_all_queries(blocks).of_head(0)
 
 
-def _weights(terms: Terms, reading: str, pair_bias: Floats | None) -> Floats | None:
-    """The attention [H, Q, N] that a reading of the terms would give."""
+def _weights(
+    terms: Terms, reading: str, pair_bias: Floats | None, gamma: float | None
+) -> Floats | None:
+    """The attention [H, Q, N] that a reading of the terms would give; None if one is missing."""
     assert terms.logits is not None
     assert terms.bias is not None
     S, masked = terms.logits.values, terms.logits.masked
@@ -277,4 +302,9 @@ def _weights(terms: Terms, reading: str, pair_bias: Floats | None) -> Floats | N
     with np.errstate(over="ignore", invalid="ignore"):
         if reading == "geometry subtracted":
             return softmax(S - G)
+        if reading == "geometry without γ":
+            known = gamma is not None and math.isfinite(gamma)
+            return softmax(S + np.float32(gamma) * G) if known else None
+        if reading == TRANSPOSED:
+            return softmax(S + G)
         return None if pair_bias is None else softmax(S - pair_bias + G)

@@ -84,6 +84,8 @@ def test_how_many_numbers_are_not_finite(layer, count, says):
         ("without geometry", "softmax(S) alone gives it"),
         ("geometry subtracted", "softmax(S − G) gives it"),
         ("geometry alone", "softmax(G) alone gives it"),
+        ("geometry without γ", "γ included"),
+        ("attention transposed", "record it as [query, key]"),
         ("without pair bias", "without the pair bias"),
         (None, "no other reading"),
     ],

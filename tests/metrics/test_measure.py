@@ -45,7 +45,7 @@ def structure(ca, chain=None, reference=None):
 def measured(where, S, G, A, **more):
     given = {"logits_before": S, "geo_bias": G, "attention": A}
     terms = {k: None if v is None else np.asarray(v, np.float32) for k, v in given.items()}
-    return measure(AttentionMap(ID, where, gamma=1.0, **terms, **more), Pairs.of(where))
+    return measure(AttentionMap(ID, where, **{"gamma": 1.0, **terms, **more}), Pairs.of(where))
 
 
 # --- the slow implementation ---------------------------------------------------------------------
@@ -375,10 +375,12 @@ def without_later_blocks(S, G):
     return np.where(block > block[:, None], -np.inf, S + G)
 
 
+GAMMA = 0.2
 READINGS = {
     None: lambda S, G: S + G,
     "without geometry": lambda S, G: S,
     "geometry subtracted": lambda S, G: S - G,
+    "geometry without γ": lambda S, G: S + GAMMA * G,
     "geometry alone": lambda S, G: G,
     "later keys masked": without_later_blocks,
     "keys masked": without_some_keys,
@@ -388,11 +390,26 @@ READINGS = {
 @pytest.mark.parametrize("fits", READINGS)
 def test_replay_says_which_reading_fits(fits):
     ca, S, G, _ = example()
-    replay = measured(structure(ca), S, G, bare.softmax(READINGS[fits](S, G))).replay
+    A = bare.softmax(READINGS[fits](S, G))
+    replay = measured(structure(ca), S, G, A, gamma=GAMMA).replay
     assert replay.judged_rows == 40
     assert replay.fits == fits
     assert (replay.failed_rows > 2) == (fits is not None)
     assert replay.masked_keys == (9 if fits == "keys masked" else 0)
+
+
+def test_attention_with_swapped_axes_and_a_small_gamma_that_was_left_out_are_seen():
+    """γ so small that the map would pass for one without geometry, had it no better reading."""
+    ca, S, G, A = example()
+    turned = measured(structure(ca), S, G, np.ascontiguousarray(A.T)).replay
+    assert turned.failed_rows > 2
+    assert turned.fits == "attention transposed"
+    A = bare.softmax(S + 0.001 * G)
+    assert np.abs(A - bare.softmax(S)).max() < 5e-3
+    assert measured(structure(ca), S, G, A, gamma=0.001).replay.fits == "geometry without γ"
+    for unknown in (None, np.nan):
+        replay = measured(structure(ca), S, G, A, gamma=unknown).replay
+        assert replay.fits == "without geometry"
 
 
 def test_that_one_residue_sees_itself_alone_proves_no_padding():
