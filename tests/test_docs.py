@@ -232,7 +232,12 @@ def test_each_command_on_the_sample_data_runs(command, beside):
 
 @pytest.mark.parametrize(
     ("name", "prints"),
-    [("reading", r"1500 \w+ 0\.\d+\n"), ("export", r"\(.*\.pml.*\) \(\) \(\)\n")],
+    [
+        ("reading", r"1500 \w+ 0\.\d+\n"),
+        ("export", r"\(.*\.pml.*\) \(\) \(\)\n"),
+        ("figures", ""),
+        ("report", r"report\.html \d+ \(\)\n"),
+    ],
 )
 def test_the_python_of_a_page_runs_after_its_commands(name, prints, beside):
     page = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")

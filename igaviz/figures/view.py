@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -50,9 +52,9 @@ class View:
         if not (math.isfinite(self.radius) and self.radius > 0):
             raise UsageError(f"the radius must be a positive length in Å, not {self.radius:g}")
         for name in ("residues", "queries"):
-            chosen = getattr(self, name)  # any sequence of numbers, an array too
+            chosen = getattr(self, name)
             if chosen is not None:
-                object.__setattr__(self, name, tuple(int(position) for position in chosen))
+                object.__setattr__(self, name, _positions(name, chosen))
         if self.residues == ():
             raise UsageError("no residue is chosen", hint="leave residues out to see all")
         if self.queries is not None and not 1 <= len(self.queries) <= MAX_QUERIES:
@@ -60,6 +62,20 @@ class View:
                 f"{len(self.queries)} queries are chosen, one figure holds 1 to {MAX_QUERIES}",
                 hint="choose fewer, and draw the others in a second figure",
             )
+
+
+def _positions(name: str, chosen: object) -> tuple[int, ...]:
+    """`chosen` as numbers: any sequence of them, an array too. Raises `UsageError` for others."""
+    try:
+        if isinstance(chosen, Iterable):
+            return tuple(operator.index(position) for position in chosen)
+    except TypeError:  # texts, masks: what isn't whole numbers
+        pass
+    raise UsageError(
+        f"{name} of a view are positions from 0 in the item, not {chosen!r}",
+        hint="give whole numbers, such as range(9, 50); igaviz.selection.Residues.parse('10-50')"
+        ".positions(structure.residue_index, structure.chain_index) makes them of residue numbers",
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,15 @@ def window(make_map, numbers, chains=None, **view):
     return Window.of(structure, View(**view))
 
 
+@pytest.mark.parametrize("wrong", ["10-50", ["3"], [1.5], 7, np.ones(5, dtype=bool)])
+@pytest.mark.parametrize("which", ["residues", "queries"])
+def test_residues_of_a_view_are_positions(which, wrong):
+    assert getattr(View(**{which: np.arange(3)}), which) == (0, 1, 2)
+    with pytest.raises(UsageError, match=f"{which} of a view are positions") as caught:
+        View(**{which: wrong})
+    assert "Residues.parse" in caught.value.hint
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=300), st.integers(2, 10))
 def test_ticks_are_few_and_carry_the_residues_own_numbers(make_map, numbers, most):
