@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,6 @@ def write(given: Joined, path: Path, *, figures: int) -> int:
             gathered,
             path,
             command=shlex.join(["igaviz", *console.Invoked.arguments]),
-            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         )
     print(f"{written.path} ({written.n_bytes / 1e6:.1f} MB)")
     for linked in written.linked:

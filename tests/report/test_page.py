@@ -383,7 +383,7 @@ def of_size(runs, steps, layers, heads):
 
 
 def test_ten_runs_of_two_hundred_steps_stay_below_30_mb(tmp_path):
-    written = write_page(of_size(10, 200, 8, 16), tmp_path / "x.html", command="", made="")
+    written = write_page(of_size(10, 200, 8, 16), tmp_path / "x.html")
     assert 20e6 < written.n_bytes < 30e6
 
 
@@ -456,7 +456,7 @@ for (const o of s.options) { s.value = o.value; s.dispatchEvent(new Event('chang
 def test_odd_runs_have_a_page_without_an_error(tmp_path, browser, runs):
     dump = open_dump(*odd_dumps(tmp_path)[:runs])
     gathered = page(dump, folder=tmp_path / "drawn", pictured=1)
-    written = write_page(gathered, tmp_path / "x.html", command="", made="")
+    written = write_page(gathered, tmp_path / "x.html")
     opened = browser.new_page(viewport={"width": 400, "height": 800})
     said = []
     opened.on("console", lambda message: said.append(message.text))
@@ -495,7 +495,7 @@ def crowd(tmp_path_factory, browser):
     """The page of more runs than lines can be told apart."""
     gathered = page(many_runs(tmp_path_factory.mktemp("dumps")), folder="unused", pictured=0)
     target = tmp_path_factory.mktemp("page") / "x.html"
-    written = write_page(gathered, target, command="", made="")
+    written = write_page(gathered, target)
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, bypass_csp=True)
     opened = context.new_page()
     opened.goto(written.path.as_uri())

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import import_module, metadata, resources
 from pathlib import Path
 from typing import Any
@@ -68,14 +69,21 @@ def check_output(path: Path, *, force: bool) -> None:
 
 
 def write_page(
-    page: Page, path: Path, *, command: str, made: str, max_bytes: int = MAX_BYTES
+    page: Page,
+    path: str | Path,
+    *,
+    command: str = "igaviz.page",
+    made: str | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> PageFile:
     """Write `page` to `path`, which is overwritten, and say what was written.
 
     Pictures go inside, in their order, as long as the page stays below `max_bytes`; the others
-    into a folder beside it. `command` is what made it, `made` when. Raises `OutputError` where it
-    can't be written.
+    into a folder beside it. The foot of the page says by which `command` it was made and when
+    (`made`, now where None). Raises `OutputError` where it can't be written.
     """
+    path = Path(path)
+    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if made is None else made
     numbers = [numbers_base64(run, page) for run in page.runs]
     around = sum(map(len, _html(page, numbers, {}, command=command, made=made)))
     pictures, linked = _placed(page.rendering.pictures, path, max_bytes - around)
