@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from igaviz.checks.finding import NOT_JUDGED, Diagnosis, Finding, Severity, Silent
-from igaviz.checks.table import find_check
 from igaviz.checks.wording import counted, listed
 from igaviz.report.grouped import grouped
 
@@ -68,10 +67,12 @@ def _where(findings: Sequence[Finding], diagnosis: Diagnosis) -> str:
 
 
 def _able(diagnosis: Diagnosis) -> tuple[str, str]:
-    """The checks that could judge; and how many of single steps could in no layer, and why not."""
-    silent = [one for one in diagnosis.silent if one.layers == one.of]
-    able = counted(len(diagnosis.checks) - len(silent), "check")
-    unable = _of_a_step(silent)
+    """The checks that could judge; and how many could in no layer, and why not.
+
+    Together they are all that were asked: those listed as not judged are among them.
+    """
+    unable = [one for one in diagnosis.silent if one.layers == one.of]
+    able = counted(len(diagnosis.checks) - len(unable), "check")
     if not unable:
         return able, ""
     return f"the {able} that could judge", f"; {len(unable)} could not: {_reasons(unable)}"
@@ -86,15 +87,10 @@ def _why_not(diagnosis: Diagnosis) -> str:
 
 def _patchy(diagnosis: Diagnosis) -> str:
     """How many checks judged some layers only, and why."""
-    patchy = _of_a_step([one for one in diagnosis.silent if one.layers < one.of])
+    patchy = [one for one in diagnosis.silent if one.layers < one.of]
     if not patchy:
         return ""
     return f"; {len(patchy)} could in some of the {patchy[0].of:,} layers only: {_reasons(patchy)}"
-
-
-def _of_a_step(silent: Sequence[Silent]) -> list[Silent]:
-    """Those that judge a single step: that there are few steps is no news at the first of them."""
-    return [one for one in silent if find_check(one.id).scope != "trend"]
 
 
 def _reasons(silent: Sequence[Silent]) -> str:

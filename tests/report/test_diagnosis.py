@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import re
 import runpy
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,8 +144,10 @@ def test_what_could_not_be_judged_is_in_the_first_line_and_has_a_sign():
     first = " ".join(text.split("\n\n")[0].split())
     assert first == (
         "Nothing wrong in 8 maps by the 8 checks that could judge; "
-        "12 could not: coordinates are noise, too early to tell."
+        "14 could not: coordinates are noise, too early to tell."
     )
+    listed = re.findall(r"D\d{3}", text.split("Not judged\n")[1])
+    assert len(set(listed)) == len(listed) == 14 == len(noise.checks) - 8
     assert "  layer 1  – – – –\n" in text
     assert "– healthy, geometry not judged" in text
     assert "fine" not in text
