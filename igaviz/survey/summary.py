@@ -174,16 +174,15 @@ def _map_layers(layers: Iterable[WholeLayer], report: Callable[[Damage], None]) 
 def _measured_layer(layer: WholeLayer) -> _Layer:
     verdict = judge_layer(layer.group.measurements, _SETTINGS, layer.told)
     judged = {head: found for head, found in verdict.heads.items() if found != NOT_JUDGED}
-    worst_head = verdict.verdict
-    heads = [head for head, found in judged.items() if found == worst_head]
+    said = verdict.verdict
     sick = [head for head, found in judged.items() if found.severity >= Severity.WARNING]
     row = Row(
         *(verdict.run, verdict.phase, verdict.step, None, None, verdict.layer, None),
         values=combine([measurement.values for measurement in layer.chosen]),
-        verdict=_word(worst_head),
-        words=worst_head.words,
-        worst_head=min(heads) if worst_head.check else None,
-        worst_id=worst_head.check,
+        verdict=_word(said),
+        words=said.words,
+        worst_head=_worst_head(verdict),
+        worst_id=said.check,
         sick=len(sick) if judged else None,
         judged=len(judged) or None,
         shown=tuple(sorted(verdict.shown)),
@@ -191,6 +190,19 @@ def _measured_layer(layer: WholeLayer) -> _Layer:
     for finding in verdict.of_items:
         row = _with_finding(row, finding)
     return _Layer(row, [_head_row(m, verdict.of_maps[m.id]) for m in layer.chosen], verdict)
+
+
+def _worst_head(verdict: LayerVerdict) -> int | None:
+    """The head that shows the check of the layer's verdict worst, as its finding names it.
+
+    Where that is told under another check, the first head whose verdict it is; None for no check.
+    """
+    said = verdict.verdict
+    if said.check is None:
+        return None
+    first = min(head for head, found in verdict.heads.items() if found == said)
+    told = (found.worst_head for found in verdict.findings if found.id == said.check)
+    return next((head for head in told if head is not None), first)
 
 
 def _with_trends(line: TimeLine, layers: Iterable[_Layer]) -> Iterator[_Layer]:

@@ -52,6 +52,15 @@ def chosen(run, **texts):
     return {row.step: [r.layer for r in rows if r.step == row.step] for row in rows}, rows
 
 
+def test_a_layer_names_the_head_that_its_finding_calls_the_worst(sample_data):
+    dump, last = open_dump(sample_data / "healthy"), Choice.of(step="last")
+    findings = diagnose(dump, last).findings
+    worst = {(f.layer, f.id): (f.worst_head, min(f.heads)) for f in findings}
+    rows = [row for row in summary_rows(dump, last, by="layer") if row.worst_id]
+    assert all(row.worst_head == worst[row.layer, row.worst_id][0] for row in rows)
+    assert any(row.worst_head != worst[row.layer, row.worst_id][1] for row in rows)
+
+
 def test_progress_is_told_within_a_layer(tmp_path):
     ca = bare.helix(12)
 
