@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from igaviz.checks import messages
@@ -131,17 +131,20 @@ class _Timeline:
             said = messages.gamma_moved((first_step, layer.step), first, last, t)
         return replace(finding, message=f"{finding.message} {said}".rstrip())
 
-    def unjudged(self, settings: Settings) -> Iterator[tuple[int, dict[str, set[str]]]]:
+    def unjudged(
+        self, settings: Settings, probed: Collection[str]
+    ) -> Iterator[tuple[int, dict[str, set[str]]]]:
         """The maps of each layer at the last step, and the checks that judged none, with reasons.
 
-        Checks on trends are among them.
+        Checks on trends are among them. Runs of the names `probed` have a probe.
         """
         for layer in self.layers:
             why: dict[str, set[str]] = defaultdict(set)
             for check, reason in layer.skipped:
                 if check not in layer.judged:
                     why[check].add(reason)
-            for check, reason in unjudged_trends(self.courses[layer.layer], layer, settings):
+            course, has_probe = self.courses[layer.layer], layer.run in probed
+            for check, reason in unjudged_trends(course, layer, settings, probed=has_probe):
                 why[check].add(reason)
             yield layer.maps, why
 
@@ -177,11 +180,14 @@ def conclude(
     verdicts: Iterable[LayerVerdict],
     settings: Settings,
     damaged: Iterable[DamagedPiece] = (),
+    *,
+    probed: Collection[str] = (),
 ) -> Diagnosis:
     """The diagnosis that `verdicts`, streamed in any order, come to.
 
     Findings and verdict come from the last step of each run and phase. `damaged` is read when
-    `verdicts` are through, so it may grow while they are computed.
+    `verdicts` are through, so it may grow while they are computed. `probed` are the names of runs
+    that have a probe, whichever phases were chosen.
     """
     timelines: dict[tuple[str, str], _Timeline] = defaultdict(_Timeline)
     skipped: Counter[tuple[str, str]] = Counter()
@@ -195,7 +201,7 @@ def conclude(
     )
     by_map = [f for t in timelines.values() for layer in t.layers for f in layer.by_map]
     by_map += [finding for finding in findings if finding.layer is None]
-    unjudged = [layer for t in timelines.values() for layer in t.unjudged(settings)]
+    unjudged = [layer for t in timelines.values() for layer in t.unjudged(settings, probed)]
     for layer_maps, why in unjudged:
         for check in _TRENDS & why.keys():
             skipped.update({(check, reason): layer_maps for reason in why[check]})

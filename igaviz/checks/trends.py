@@ -31,6 +31,7 @@ MAX_STEPS = 256
 GETTING_SICK = find_check("getting-sick")
 NOTHING_MOVES = find_check("nothing-moves")
 _FEW_STEPS = "too few recorded steps"
+_PROBE = "the probe has the same at each step, see --phase probe"
 _SATURATED = {"saturation": "softmax-saturated", "self_mass": "diagonal-collapse"}
 _SICK_ALREADY = frozenset(find_check(name).id for name in _SATURATED.values())
 
@@ -92,10 +93,16 @@ def trend_findings(course: Course, layer: LayerVerdict, settings: Settings) -> I
 
 
 def unjudged_trends(
-    course: Course, layer: LayerVerdict, settings: Settings
+    course: Course, layer: LayerVerdict, settings: Settings, *, probed: bool
 ) -> Iterator[tuple[str, str]]:
-    """The selected checks on trends that can't judge `layer` (as above), by id, and why."""
-    why = SILENCES["early"].reason if layer.step < MIN_STEP else _unlike(course)
+    """The selected checks on trends that can't judge `layer` (as above), by id, and why.
+
+    `probed` says that its run has a probe, which they could judge where items are what differs.
+    """
+    unlike = _unlike(course)
+    if unlike and probed and layer.phase != PROBE_PHASE:
+        unlike = f"{unlike}: {_PROBE}"
+    why = SILENCES["early"].reason if layer.step < MIN_STEP else unlike
     if settings.runs(GETTING_SICK):
         few = len(course.means) < _least_points(settings)
         if reason := why or (_FEW_STEPS if few else ""):

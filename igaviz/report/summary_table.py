@@ -109,7 +109,7 @@ def print_table(
         for line in _told(title, trends):
             print_paragraph(console, _uncounted(line, layout, trends), style="dim")
             if layout.by in _WITH_TRENDS:
-                print_trends(trends.found(*line), console)
+                print_trends(trends.found(*line), trends.items_differ(*line), console)
             print_fired(trends.fired(*line), console)
             trends.forget(*line)
         print_line(console)

@@ -24,10 +24,18 @@ _STEEPEST = 6
 """Of more layers than that a table has so many of each metric."""
 
 
-def print_trends(found: Sequence[Trend], console: Console) -> None:
+_ITEMS = {
+    True: "The items differ from step to step: slopes may be theirs",
+    None: "The items may differ from step to step (no names tell): slopes may be theirs",
+}
+_PROBE = "Where a probe was recorded, --phase probe has the same at each step."
+
+
+def print_trends(found: Sequence[Trend], items_differ: bool | None, console: Console) -> None:
     """Print a table of the trends that have a slope; nothing where there are none.
 
-    Of many layers it holds the steepest of each metric, and says so.
+    Of many layers it holds the steepest of each metric, and says so. Where the steps are of other
+    items, or that can't be told (`items_differ` None), a line below says that too.
     """
     found = [trend for trend in found if trend.slope is not None]
     n_layers = len({trend.layer for trend in found})
@@ -47,6 +55,8 @@ def print_trends(found: Sequence[Trend], console: Console) -> None:
                 f"metric; of up to {_MANY_LAYERS}, chosen with --layer, all are told."
             )
             print_paragraph(console, text, style="dim")
+        if items_differ is not False:
+            print_paragraph(console, f"{_ITEMS[items_differ]}. {_PROBE}", style="yellow")
 
 
 def print_fired(fired: Sequence[Fired], console: Console) -> None:

@@ -10,7 +10,7 @@ from igaviz.dump import Damage, Dump
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measured import Progress
-from igaviz.survey.plan import Choice, plan
+from igaviz.survey.plan import Choice, plan, probed
 from igaviz.survey.whole import measure_whole_layers
 from igaviz.survey.workers import Jobs
 
@@ -44,5 +44,6 @@ def diagnose(
                 yield judge_layer(layer.group.measurements, settings, layer.told)
 
     # `damaged` fills while the verdicts stream, and is read after them.
-    diagnosis = conclude(verdicts(), settings, damaged=chain(dump.damaged, damaged))
+    pieces = chain(dump.damaged, damaged)
+    diagnosis = conclude(verdicts(), settings, pieces, probed=probed(dump))
     return diagnosis if baseline is None else baseline.accept(diagnosis)

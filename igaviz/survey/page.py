@@ -31,7 +31,7 @@ from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.lines import as_measurements, assumed, thinned
 from igaviz.survey.measured import LayerGroup, Progress
 from igaviz.survey.page_pictures import Known, draw_worst
-from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
+from igaviz.survey.plan import Choice, TimeLine, plan_time_lines, probed
 from igaviz.survey.render import Rendering
 from igaviz.survey.whole import WholeLayer, measure_whole_layers
 from igaviz.survey.workers import Jobs, Workers
@@ -147,7 +147,7 @@ def page(
                 yield verdict
 
     before = chain(dump.damaged, *(run.scalar_damage for run in dump.runs))
-    diagnosis = conclude(verdicts(), settings, damaged=chain(before, damaged))
+    diagnosis = conclude(verdicts(), settings, chain(before, damaged), probed=probed(dump))
     of_lines = _add_lines(runs, settings, reading)
     finished = tuple(run.finished() for run in runs)
     known = [run.known for run in runs]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from igaviz.dump import Dump, LayerEntry, Run, ScalarTrack, describe
 from igaviz.errors import NothingReadableError, SelectionError
-from igaviz.format import DEFAULT_PHASE
+from igaviz.format import DEFAULT_PHASE, PROBE_PHASE
 from igaviz.selection import Numbers, Selected, format_numbers, format_time_line
 
 ALL_PHASES = "all"
@@ -151,6 +151,13 @@ class TimeLine:
     steps: frozenset[int]
     ranks: frozenset[int]
     heads: Mapping[int, tuple[int, ...]]
+
+
+def probed(dump: Dump) -> frozenset[str]:
+    """The names of the runs that have maps of a probe."""
+    return frozenset(
+        run.name for run in dump.runs if any(e.id.phase == PROBE_PHASE for e in run.entries)
+    )
 
 
 def require_maps(dump: Dump) -> None:

@@ -27,7 +27,9 @@ class Row:
 
     A run's row has the numbers of its last step with maps, or of its last step where it has none:
     `steps` counts its steps of either kind, `since` is the first of them at which the check of
-    the verdict fired on that layer. `shown` are the checks that a layer shows.
+    the verdict fired on that layer. `shown` are the checks that a layer shows. `items_differ` says
+    of a layer's row whether its maps up to that step are of other batch items, None where that
+    can't be told.
     """
 
     run: str
@@ -49,6 +51,7 @@ class Row:
     since: int | None = None
     from_maps: bool = True
     shown: tuple[str, ...] | None = None
+    items_differ: bool | None = False
 
     @property
     def severity(self) -> Severity | None:

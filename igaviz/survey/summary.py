@@ -206,7 +206,10 @@ def _worst_head(verdict: LayerVerdict) -> int | None:
 
 
 def _with_trends(line: TimeLine, layers: Iterable[_Layer]) -> Iterator[_Layer]:
-    """The layers with maps of one time line: at the last step, by what trends say as well."""
+    """The layers with maps of one time line: at the last step, by what trends say as well.
+
+    Each is told whether its items have differed so far.
+    """
     last = max((task.entry.id.step for task in line.tasks), default=None)
     courses: dict[int, Course] = defaultdict(Course)
     for layer in layers:
@@ -214,6 +217,7 @@ def _with_trends(line: TimeLine, layers: Iterable[_Layer]) -> Iterator[_Layer]:
         if verdict is not None:
             course = courses[verdict.layer]
             course.add(verdict)
+            row = replace(row, items_differ=course.items.alike.differ)
             if verdict.step == last:
                 for finding in trend_findings(course, verdict, _SETTINGS):
                     row = _with_finding(row, finding)

@@ -110,8 +110,11 @@ class _Layer:
     courses: dict[str, _Course] = field(default_factory=dict)
     fired: dict[str, _Firing] = field(default_factory=dict)
     judged: int = 0
+    items_differ: bool | None = False
 
     def add(self, row: Row) -> None:
+        if row.from_maps:
+            self.items_differ = row.items_differ
         for name in TREND_METRICS:
             value = row.values.get(name)
             if value is not None and not isinstance(value, str) and math.isfinite(value):
@@ -175,6 +178,15 @@ class Trends:
         """How many steps of a run and phase have numbers alone."""
         line = self._lines.get((run, phase))
         return 0 if line is None else line.without_maps
+
+    def items_differ(self, run: str, phase: str) -> bool | None:
+        """Whether maps of a run and phase are of other batch items at other steps.
+
+        None where that can't be told. What scalars files alone know doesn't count.
+        """
+        line = self._lines.get((run, phase))
+        said = set() if line is None else {layer.items_differ for layer in line.layers.values()}
+        return True if True in said else None if None in said else False
 
     def found(self, run: str | None = None, phase: str | None = None) -> tuple[Trend, ...]:
         """The trends so far, of what has two steps at least, by layer and metric."""

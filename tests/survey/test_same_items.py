@@ -11,6 +11,7 @@ import pytest
 import igaviz
 from igaviz.cli.main import main
 from igaviz.metrics.inputs import UNNAMED
+from igaviz.survey.trends import Trends
 
 STEPS = (0, 300, 600)
 SAME, OTHER = bare.helix(30).astype("float32"), bare.helix(30, seed=1).astype("float32")
@@ -57,6 +58,9 @@ def test_every_verb_says_the_same(tmp_path, last, differ, why):
     (history,) = igaviz.histories(dump)
     skipped = {s.reason for s in igaviz.diagnose(dump).skipped if s.id == "D211"}
     assert (comparison.items_differ, history.items_differ) == (differ, differ)
+    trends = Trends()
+    assert list(igaviz.summary_rows(dump, by="layer", each_layer=trends.add))
+    assert trends.items_differ(*trends.time_lines()[0]) is differ
     assert set(comparison.unlike.values()) == ({why} if why else set())
     assert skipped == ({"items differ between steps" if differ else why} if why else set())
 
@@ -74,6 +78,31 @@ def test_a_step_without_a_name_does_not_make_two_names_one(tmp_path, order):
     (history,) = igaviz.histories(dump)
     skipped = {s.reason for s in igaviz.diagnose(dump).skipped if s.id == "D211"}
     assert (history.items_differ, skipped) == (True, {"items differ between steps"})
+
+
+def test_where_items_differ_the_probe_is_named(tmp_path, capsys):
+    steps = tuple(range(0, 701, 100))
+
+    def change(file):
+        for k, step in enumerate(steps):
+            group = file[f"steps/{step:09d}"]
+            group.attrs["phase"] = "train"
+            file.copy(group, f"steps/{step:09d}.probe")
+            file[f"steps/{step:09d}.probe"].attrs["phase"] = "probe"
+            group["batch/0"].attrs["name"] = f"of step {k}"
+
+    path = bare.write(tmp_path / "a.h5", steps=steps, layers=1, heads=2, n=20, change=change)
+    main(["diagnose", str(path), "--jobs", "1"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "2 could not: items differ between steps" in said or "items differ between steps," in said
+    )
+    assert "items differ between steps: the probe has the same at each step, see --phase" in said
+    for phase, warned in (("train", True), ("probe", False)):
+        main(["summary", str(path), "--phase", phase, "--by", "layer", "--jobs", "1"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert "slope per 1,000 steps" in said
+        assert ("The items differ from step to step: slopes may be theirs" in said) is warned
 
 
 def test_what_can_not_be_told_is_said_with_what_to_do(tmp_path, capsys):
