@@ -170,6 +170,11 @@ class Diagnosis:
     by_map: tuple[Finding, ...] = ()
     by_map_left_out: int = 0
 
+    def __repr__(self) -> str:
+        """The verdict and how much it is of, in a line: all of it is pages long."""
+        found = f"{len(self.findings)} findings" if self.judged else "nothing judged"
+        return f"<Diagnosis: {self.verdict}, {found} in {self.maps} maps>"
+
     @property
     def judged(self) -> bool:
         """Whether any of `checks` judged anything of the last step of a run and phase, or found it.

@@ -53,6 +53,8 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
+            "--out",
+            "-o",
             metavar="FOLDER",
             help="Draw a difference map of each chosen head into this folder.",
             show_default=False,

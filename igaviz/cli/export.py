@@ -55,7 +55,9 @@ def export(
             help="Draw pairs of different chains, or at least 6 apart in sequence, alone.",
         ),
     ] = False,
-    out: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("attention_export"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the files.")] = Path(
+        "attention_export"
+    ),
     jobs: options.Jobs = None,
     force: options.Force = False,
     json: options.Json = False,

@@ -93,7 +93,9 @@ def render(
         Style, typer.Option(help="The colours: light for print, dark for slides.")
     ] = Style.LIGHT,
     dpi: Annotated[int, typer.Option(min=20, max=600, help="Dots per inch.")] = 150,
-    out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("attention_vis"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the pictures.")] = Path(
+        "attention_vis"
+    ),
     jobs: options.Jobs = None,
     no_cache: options.NoCache = False,
     scheduler: options.Scheduler = None,

@@ -24,6 +24,10 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) while shards are opened."""
 
 
+_NAMED = 4
+"""Runs that the text of a dump names."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One training run as one clean time line.
@@ -47,6 +51,12 @@ class Run:
     creator: str | None
     ended: tuple[Ended, ...] = ()
     path: Path = Path()
+
+    def __repr__(self) -> str:
+        """Its name and how much is in it: all of it is pages long."""
+        steps = len({entry.id.step for entry in self.entries})
+        maps = sum(len(entry.heads) for entry in self.entries)
+        return f"<Run {self.name}: {maps} maps at {steps} steps>"
 
     def called(self, name: str) -> Run:
         """The run under another name."""
@@ -81,6 +91,13 @@ class Dump:
     runs: tuple[Run, ...]
     damaged: tuple[Damage, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Its first runs, and how many pieces are damaged."""
+        more = len(self.runs) - _NAMED
+        runs = [*map(repr, self.runs[:_NAMED]), *([f"and {more} more"] if more > 0 else [])]
+        damaged = f"; {len(self.damaged)} damaged pieces" if self.damaged else ""
+        return f"<Dump: {', '.join(runs) or 'no run'}{damaged}>"
 
     @property
     def entries(self) -> tuple[LayerEntry, ...]:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rich.console import Console
 
-from igaviz.checks.wording import counted
+from igaviz.checks.wording import counted, span
 from igaviz.report.terminal import print_line
 from igaviz.selection import format_numbers, format_time_line
 from igaviz.survey.info import DumpInfo, ItemInfo, LayerInfo, PhaseInfo, RunInfo
@@ -99,10 +99,13 @@ def _layer_rows(layers: tuple[LayerInfo, ...]) -> list[tuple[str, str]]:
 
 
 def _item(item: ItemInfo) -> str:
-    sizes = f"{format_numbers(item.n_residues, apart=', ')} residues"
-    if not item.names:
-        return sizes
-    return f"{_few(item.names, 4)}: {sizes}"
+    """Its names and sizes; of several names the range of sizes, which have another order."""
+    sizes, names = item.n_residues, item.names
+    if len(names) < 2:
+        told = f"{format_numbers(sizes, apart=', ')} residues"
+        return f"{names[0]}: {told}" if names else told
+    told = f"{span(sizes, lambda n: f'{n:,.0f}')} residues"
+    return f"{_few(names, 4)} at different steps, of {told}"
 
 
 def _few(names: tuple[str, ...], most: int) -> str:

@@ -138,6 +138,12 @@ class Comparison:
     damaged: tuple[Damage, ...]
     pair: Pair
 
+    def __repr__(self) -> str:
+        """What it is of and what came out, in a line: all of it is pages long."""
+        found = f"{len(self.sick)} got sick, {len(self.well)} got well, {len(self.still)} as before"
+        a, b = (f"{side.run}, {side.phase}, step {side.step}" for side in (self.a, self.b))
+        return f"<Comparison: A {a}; B {b}; {found}>"
+
     @property
     def items_differ(self) -> bool | None:
         """Whether the two were not recorded on the same items; None where that can't be told."""

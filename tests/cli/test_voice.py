@@ -13,10 +13,11 @@ from pathlib import Path
 
 import bare
 import pytest
+import typer.main
 from rich.console import Console
 
 from igaviz.cli import console
-from igaviz.cli.main import main
+from igaviz.cli.main import app, main
 from igaviz.report.rendering import print_rendering
 from igaviz.survey.pictures import Shown
 from igaviz.survey.render import Picture, Rendering
@@ -57,6 +58,13 @@ def test_ascii_without_colours(verb, dump, tmp_path):
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", said)  # NO_COLOR is about colours: bold may stay
     assert "?" not in said.replace("run ?", "").replace("? not judged", "")
     assert len(said) > 50
+
+
+def test_out_has_a_short_form_in_every_verb_that_has_it():
+    verbs = typer.main.get_command(app).commands.values()
+    outs = [option.opts for verb in verbs for option in verb.params if "--out" in option.opts]
+    assert len(outs) == 4
+    assert all("-o" in names for names in outs)
 
 
 def test_a_folder_of_runs_names_the_runs(dump, tmp_path, capsys):

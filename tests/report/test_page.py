@@ -382,6 +382,21 @@ def of_size(runs, steps, layers, heads):
     return Page(tuple(found), nothing, scales, Rendering((), (), ()), 0)
 
 
+def test_what_is_code_in_a_finding_is_code_on_the_page(tmp_path):
+    def invert(file):
+        layer = file["steps/000000100/batch/0/layers/0"]
+        layer["geo_bias"][...] *= -1
+        logits = layer["logits_before"][...] + layer["geo_bias"][...]
+        layer["attention"][...] = bare.softmax(logits)
+
+    source = bare.write(tmp_path / "x.h5", layers=1, change=invert)
+    gathered = page(open_dump(source), folder=tmp_path / "drawn", pictured=0)
+    made = write_page(gathered, tmp_path / "x.html").path.read_text("utf-8")
+    (article,) = re.findall(r'<article class="finding.*?</article>', made, flags=re.S)
+    assert "record <code>geo_bias_sign = -1</code>." in article
+    assert "`" not in article
+
+
 def test_ten_runs_of_two_hundred_steps_stay_below_30_mb(tmp_path):
     written = write_page(of_size(10, 200, 8, 16), tmp_path / "x.html")
     assert 20e6 < written.n_bytes < 30e6

@@ -31,6 +31,16 @@ def test_every_name_is_there_and_documented():
         igaviz.nonsense  # noqa: B018
 
 
+def test_what_a_notebook_shows_of_a_result_is_a_line(dump):
+    opened = open_dump(dump)
+    assert repr(opened) == "<Dump: <Run x.h5: 16 maps at 2 steps>>"
+    assert repr(igaviz.compare(opened)) == (
+        "<Comparison: A x.h5, train, step 100; B x.h5, train, step 200; "
+        "0 got sick, 0 got well, 0 as before>"
+    )
+    assert repr(igaviz.diagnose(opened)) == "<Diagnosis: healthy, 0 findings in 16 maps>"
+
+
 def test_every_verb_has_its_function():
     for verb in VERBS:
         assert callable(getattr(igaviz, FUNCTIONS.get(verb.__name__, verb.__name__)))

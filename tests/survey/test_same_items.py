@@ -92,6 +92,9 @@ def test_where_items_differ_the_probe_is_named(tmp_path, capsys):
             group["batch/0"].attrs["name"] = f"of step {k}"
 
     path = bare.write(tmp_path / "a.h5", steps=steps, layers=1, heads=2, n=20, change=change)
+    main(["info", str(path)])
+    (named,) = (line for line in capsys.readouterr().out.splitlines() if "item 0" in line)
+    assert "1abc_A, of step 0, of step 1, of step 2 and 5 others at different steps, of 20" in named
     main(["diagnose", str(path), "--jobs", "1"])
     said = " ".join(capsys.readouterr().out.split())
     assert (
