@@ -17,6 +17,9 @@ ANGSTROM_PER_UNIT = {"angstrom": 1.0, "nanometer": 10.0}
 LN_ANGSTROM6_PER_NM6 = 6 * math.log(10.0)
 """ln(Å⁶ in one nm⁶): subtract it from a log-determinant in ln Å⁶ to have it in ln nm⁶."""
 
+NUMBERS_END = 10**15
+"""Steps, epochs, layers, ranks and attempts are whole numbers from 0 on, below this."""
+
 PHASES = ("train", "val", "sample", "probe")
 DEFAULT_PHASE = "train"
 PROBE_PHASE = "probe"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from igaviz.format import NUMBERS_END
+
 MAX_LINE = 2**20
 _MAX_NAME = 64
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -148,7 +150,7 @@ def _is_number(value: Any) -> bool:  # noqa: ANN401
 
 
 def _is_natural(value: Any) -> bool:  # noqa: ANN401 (anything JSON holds)
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < NUMBERS_END
 
 
 def _natural_or(value: Any, default: int) -> int:  # noqa: ANN401

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from igaviz._version import __version__
 from igaviz.dump.data import Floats, Integers
+from igaviz.dump.guard import MAX_TEXT
 from igaviz.errors import OutputError, RecordingError
 from igaviz.format import (
     DEFAULT_PHASE,
@@ -146,17 +147,18 @@ def shard_image(
     """
     # No libver: with HDF5 < 2.0 an image written with one can't be opened again.
     with h5py.File.in_memory(block_size=_BLOCK_BYTES) as file:
-        file.attrs.update(
-            format=FORMAT_NAME,
-            format_version=".".join(map(str, FORMAT_VERSION)),
-            length_unit=length_unit,
-            creator=f"igaviz {__version__}",
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            run_id=run_id,
-            rank=rank,
-            world_size=world_size,
-            attempt=attempt,
-        )
+        about = {
+            "format": FORMAT_NAME,
+            "format_version": ".".join(map(str, FORMAT_VERSION)),
+            "length_unit": length_unit,
+            "creator": f"igaviz {__version__}",
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "run_id": run_id,
+            "rank": rank,
+            "world_size": world_size,
+            "attempt": attempt,
+        }
+        set_attributes(file, about)
         group = file.create_group("steps")
         for step in steps:
             _write_step(group.create_group(step_group(step.step)), step, compression)
@@ -260,7 +262,7 @@ def _write_item(group: h5py.Group, item: ItemRecord, compression: Compression) -
             raise RecordingError(
                 f"{group.name}/sequence: {len(item.sequence)} letters for {n} residues"
             )
-        group["sequence"] = item.sequence
+        group["sequence"] = _storable(item.sequence)
     for layer in item.layers:
         _write_layer(group.create_group(f"layers/{layer.layer}"), layer, sizes, scales, compression)
 
@@ -337,7 +339,13 @@ def create_scale(group: h5py.Group, name: str, values: npt.NDArray[Any]) -> None
 
 
 def set_attributes(group: h5py.Group, attributes: Mapping[str, Any]) -> None:
-    """Set the attributes that have a value."""
+    """Set the attributes that have a value; of text what HDF5 can hold and readers take."""
     for name, value in attributes.items():
         if value is not None:
-            group.attrs[name] = value
+            group.attrs[name] = _storable(value) if isinstance(value, str) else value
+
+
+def _storable(text: str) -> str:
+    """`text` with "?" for characters that HDF5 can't hold, and no longer than readers take."""
+    encoded = text.replace("\0", "?").encode("utf-8", "replace")
+    return encoded[:MAX_TEXT].decode("utf-8", "ignore")

@@ -14,7 +14,7 @@ from igaviz.record.active import TapCall
 from igaviz.record.calls_tap import calls_tap
 from igaviz.record.capture import LayerName
 from igaviz.record.families import FAMILIES, Family, family_of
-from igaviz.record.settings import whole_number
+from igaviz.record.settings import format_number
 from igaviz.record.sharded import class_name
 
 _log = logging.getLogger(__name__)
@@ -135,8 +135,13 @@ class Layers:
 
     def name(self, call: TapCall) -> LayerName:
         """What the layer behind a call is called: as attached, else as the call says."""
-        number = whole_number("tap's layer", call.layer, least=0)
+        number = format_number("tap's layer", call.layer)
         if not isinstance(call.module, nn.Module):
+            if not isinstance(call.module, str | None):
+                raise RecordingError(
+                    f"tap, layer {number}: module is {call.module!r}",
+                    hint="module=self, or the layer's name as a string",
+                )
             return LayerName(number, call.module or "", call=call.call)
         own, module = self._names.get(call.module, (number, class_name(call.module)))
         return LayerName(
@@ -243,7 +248,7 @@ def _qualified(name: str, module: nn.Module) -> str:
 
 def _index(name: str, module: nn.Module) -> int:
     try:
-        return whole_number(f"layer_idx of {name}", getattr(module, "layer_idx", None), least=0)
+        return format_number(f"layer_idx of {name}", getattr(module, "layer_idx", None))
     except RecordingError as error:
         raise RecordingError(
             str(error),

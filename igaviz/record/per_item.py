@@ -15,6 +15,8 @@ from igaviz.errors import RecordingError
 Arrays = Tensor | npt.NDArray[Any] | Sequence[Any]
 """One array per item: stacked and padded, or a sequence of them."""
 
+_INT32 = np.iinfo(np.int32)
+
 
 class ItemFields(TypedDict):
     """The fields of an `ItemRecord` that a step gives."""
@@ -45,13 +47,16 @@ class PerItem:
     def pick(self, item: int, residues: npt.NDArray[np.int64]) -> ItemFields:
         """The values of one item, cut to its valid `residues`; raises `RecordingError`."""
         name = self._of("names", item)
+        name = name.decode(errors="replace") if isinstance(name, bytes) else name
         sequence = self._of("sequence", item)
         if sequence is not None and not isinstance(sequence, str):
             raise RecordingError(
                 f"sequence of item {item} is no string: {type(sequence)}",
                 hint="one string of one-letter codes per item",
             )
-        letters = None if sequence is None else _cut("sequence", np.array([*sequence]), residues)
+        letters = None
+        if sequence is not None:  # as objects: numpy's own strings lose a NUL
+            letters = _cut("sequence", np.array([*sequence], object), residues)
         return ItemFields(
             name=None if name is None else str(name),
             flow_time=self._flow_time(item),
@@ -76,13 +81,23 @@ class PerItem:
         if self.flow_time is None:
             return None
         values = _to_array(self.flow_time)
-        return float(values if values.ndim == 0 else _to_array(self._of("flow_time", item)).item())
+        own = values if values.ndim == 0 else _to_array(self._of("flow_time", item))
+        if own.dtype.kind not in "fiu" or own.size != 1:
+            raise RecordingError(
+                f"flow_time of item {item} is no number",
+                hint="flow_time takes one number, or one for every item of the batch",
+            )
+        return float(own.item())
 
     def _per_residue(
         self, field: str, item: int, residues: npt.NDArray[np.int64]
     ) -> npt.NDArray[Any] | None:
         value = self._of(field, item)
-        return None if value is None else _cut(field, _to_array(value), residues)
+        if value is None:
+            return None
+        cut = _cut(field, _to_array(value), residues)
+        _check_numbers(f"{field} of item {item}", cut, whole=field.endswith("_index"))
+        return cut
 
 
 def _to_array(value: Any) -> npt.NDArray[Any]:  # noqa: ANN401
@@ -92,6 +107,19 @@ def _to_array(value: Any) -> npt.NDArray[Any]:  # noqa: ANN401
     # numpy has no bfloat16.
     array: npt.NDArray[Any] = (value.float() if value.is_floating_point() else value).numpy()
     return array
+
+
+def _check_numbers(what: str, values: npt.NDArray[Any], *, whole: bool) -> None:
+    """Raise `RecordingError` where they are no whole numbers [N], or no coordinates [N, 3]."""
+    expected = (len(values),) if whole else (len(values), 3)
+    if values.dtype.kind not in "biuf" or values.shape != expected:
+        raise RecordingError(
+            f"{what} is of type {values.dtype} and shape {values.shape}: numbers of shape "
+            f"{expected} belong there",
+            hint="chains, too, are given by number: 0 for the first" if whole else None,
+        )
+    if whole and not ((values >= _INT32.min) & (values <= _INT32.max)).all():
+        raise RecordingError(f"{what} holds what is no whole number of 32 bits")
 
 
 def _cut(field: str, values: npt.NDArray[Any], residues: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from igaviz.errors import RecordingError
-from igaviz.format import ANGSTROM_PER_UNIT, MAP_TERMS
+from igaviz.format import ANGSTROM_PER_UNIT, MAP_TERMS, NUMBERS_END
 from igaviz.record.trigger import Trigger, check_trigger
 
 LengthUnit = Literal["angstrom", "nanometer"]
@@ -150,6 +150,17 @@ def whole_number(name: str, value: object, least: int) -> int:
         raise RecordingError(
             f"{name} is {shown}, not a whole number of at least {least}", hint=hint
         )
+    return number
+
+
+def format_number(name: str, value: object) -> int:
+    """`value` as an int, where it is one that readers take for a step, an epoch or a layer.
+
+    Of whatever integer type, as in `whole_number`; raises `RecordingError` for what is none.
+    """
+    number = whole_number(name, value, least=0)
+    if number >= NUMBERS_END:
+        raise RecordingError(f"{name} is {number}, and readers take numbers below {NUMBERS_END}")
     return number
 
 

@@ -18,7 +18,7 @@ from igaviz.record.probe import Probe, beside_training
 from igaviz.record.provenance import is_distributed
 from igaviz.record.recording import Recording
 from igaviz.record.schedule import Schedule
-from igaviz.record.settings import Settings, whole_number
+from igaviz.record.settings import Settings, format_number
 
 
 class Steps:
@@ -85,7 +85,9 @@ class Steps:
             self._recording.start()
         # Where that failed on this rank, the step is due still, as on all others.
         with self._recording.guard(step):
-            step = whole_number("step", step, least=0)
+            step = format_number("step", step)
+            phase = _known_phase(phase)
+            epoch = None if epoch is None else format_number("epoch", epoch)
             maps, scalars = self._what_is_due(step, phase, always=always)
             due = maps or scalars
             if due and self._recording.live:
@@ -188,11 +190,16 @@ class Steps:
 
     def _what_is_due(self, step: int, phase: str, *, always: bool) -> tuple[bool, bool]:
         """Whether full maps are due, and whether scalars are: equal on all ranks."""
-        if phase not in PHASES:
-            raise RecordingError(f"no phase {phase!r}", hint=f"one of {', '.join(PHASES)}")
         maps, scalars = self._kinds if always else (self._maps_due(step), self._scalars_due(step))
         if maps or scalars:
             if (step, phase) in self._entered:
                 return False, False
             self._entered.add((step, phase))
         return maps, scalars
+
+
+def _known_phase(phase: str) -> str:
+    """The phase as the format names it: it may come as numpy's string, or in an enumeration."""
+    if phase not in PHASES:
+        raise RecordingError(f"no phase {phase!r}", hint=f"one of {', '.join(PHASES)}")
+    return PHASES[PHASES.index(phase)]

@@ -69,6 +69,8 @@ def check_call(call: TapCall) -> Sizes:
             hint=_hint_for_a_map(shape),
         )
     sizes = Sizes(*given[first].shape[:3])
+    if not sizes.heads:
+        raise RecordingError(f"tap, layer {call.layer}: {first} has shape {shape}: no head")
     size_of = {"B": sizes.items, "H": sizes.heads, "N": sizes.residues, "3": 3}
     for name, value in given.items():
         expected = tuple(size_of[axis] for axis in _AXES[name])

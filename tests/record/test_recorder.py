@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.checkpoint import checkpoint
 
+from igaviz.dump import open_dump, read_maps
 from igaviz.errors import RecordingError
 from igaviz.record import Recorder, recording, tap
 
@@ -399,6 +400,9 @@ def test_a_due_step_without_a_tap_is_said_once(tmp_path, shards, caplog):
         ({"geo_bias_sign": 0}, "geo_bias_sign"),
         ({"attention": torch.zeros(1, 2, 5, 5, dtype=torch.int64)}, "int64"),
         ({"layer": -1}, "layer is -1"),
+        ({"layer": 10**15}, "layer is 10{15}, and readers take numbers below"),
+        ({"module": 3}, "layer 0: module is 3"),
+        ({"logits_before": torch.zeros(1, 0, 5, 5)}, "no head"),
     ],
 )
 def test_a_tap_that_makes_no_sense_is_refused_with_its_layer(tmp_path, changes, said):
@@ -416,12 +420,38 @@ def test_a_tap_that_makes_no_sense_is_refused_with_its_layer(tmp_path, changes, 
         ({"residue_index": [np.arange(3)] * 2}, "residue_index has 3 values"),
         ({"sequence": [[1, 2, 3, 4, 5]] * 2}, "no string"),
         ({"phase": "test"}, "no phase 'test'"),
+        ({"epoch": "3"}, "epoch is '3', not a whole number"),
+        ({"epoch": float("nan")}, "epoch is nan, not"),
+        ({"epoch": torch.ones(2, dtype=torch.int64)}, r"epoch is a tensor .* shape \(2,\), not"),
+        ({"step": 10**15}, "step is 10{15}, and readers take numbers below"),
+        ({"flow_time": ["low", 0.5]}, "flow_time of item 0 is no number"),
+        ({"flow_time": [0.5, None]}, "flow_time of item 1 is no number"),
+        ({"chain_index": [list("AAABB")] * 2}, "chain_index of item 0 is of type <U1"),
+        ({"residue_index": np.full((2, 5), np.nan)}, "no whole number of 32 bits"),
+        ({"residue_index": np.full((2, 5), 2**31)}, "no whole number of 32 bits"),
+        ({"ca_reference": np.zeros((2, 5, 4))}, r"numbers of shape \(5, 3\) belong there"),
     ],
 )
 def test_a_step_that_makes_no_sense_is_refused(tmp_path, given, said):
     recorder = Recorder(tmp_path, interval=1, **UNIT)
-    with pytest.raises(RecordingError, match=said), recorder.step(0, **given):
+    with pytest.raises(RecordingError, match=said), recorder.step(**{"step": 0} | given):
         tap_random(shape=(2, 2, 5, 5))
+    assert not list(tmp_path.glob("*.h5"))
+
+
+@pytest.mark.parametrize("epoch", [3, np.uint8(3), np.array([3]), torch.tensor(3)])
+def test_odd_texts_and_integers_of_any_type_make_no_shard_that_is_refused(tmp_path, epoch):
+    about = {"phase": np.str_("val"), "names": ["a\0b\udc80c\x1b", "b" * 2**21]}
+    with Recorder(tmp_path, interval=1, **UNIT) as recorder:
+        with recorder.step(0, epoch=epoch, sequence=["GAV\0\ud800", "GAVLI"], **about):
+            tap_random(shape=(2, 2, 5, 5), module="\0" * 2**21)
+    dump = open_dump(tmp_path)
+    assert not dump.damaged
+    first, second = dump.entries
+    assert (first.id.phase, first.epoch, first.item) == ("val", 3, "a?b?c\N{REPLACEMENT CHARACTER}")
+    assert len(second.item) == len(second.module) == 2**20
+    structures = [next(read_maps(entry)).structure for entry in dump.entries]
+    assert [structure.sequence for structure in structures] == ["GAV??", "GAVLI"]
 
 
 def test_layers_that_see_other_residues_are_refused(tmp_path):
