@@ -141,8 +141,13 @@ def _own_numbers(found: Any) -> dict[str, float | None]:  # noqa: ANN401 (anythi
     return {
         name: _number(value)
         for name, value in found.items()
-        if 0 < len(name) <= _MAX_NAME and name.isprintable() and _is_number(value)
+        if is_name_of_number(name) and _is_number(value)
     }
+
+
+def is_name_of_number(name: str) -> bool:
+    """Whether a number of a step may be called that: 1 to 64 letters that can be printed."""
+    return 0 < len(name) <= _MAX_NAME and name.isprintable()
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401

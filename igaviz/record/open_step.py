@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, SupportsFloat, cast
 
 import torch
 from torch import Tensor, nn
 
+from igaviz.dump.scalars import is_name_of_number
 from igaviz.dump.write import ATTRIBUTES_OF_A_STEP
 from igaviz.errors import RecordingError
 from igaviz.record import active
@@ -131,16 +133,18 @@ class OpenStep:
         self._batch = BatchItems(self._per_item)
 
     def note(self, numbers: Mapping[str, float | Tensor]) -> None:
-        """Add numbers of the step."""
-        taken = sorted({*numbers} & {*ATTRIBUTES_OF_A_STEP})
-        if taken:
-            raise RecordingError(f"note: {taken[0]!r} is a name that every step has already")
+        """Add numbers of the step; what is none, or can't have its name, is left out and said."""
         for name, number in numbers.items():
-            if isinstance(number, Tensor) and number.numel() == 1:
-                own = on_this_rank(f"note: {name}", number.detach())
-                self._numbers[name] = HostCopy(own.reshape(()), dtype=torch.float64)
+            if name in ATTRIBUTES_OF_A_STEP:
+                why = "every step has this name already"
+            elif not is_name_of_number(name):
+                why = "its name is empty, of over 64 letters, or can't be printed"
+            elif (kept := _as_number(name, number)) is None:
+                why = f"a number belongs there, or a tensor of one, and not {_described(number)}"
             else:
-                self._numbers[name] = float(number)
+                self._numbers[name] = kept
+                continue
+            self._recording.tally.number_left_out(name, why, self.moment.step)
 
     def finish(self) -> None:
         """Hand what was seen over to be written."""
@@ -219,6 +223,30 @@ def _on_this_rank(call: TapCall) -> TapCall:
         if isinstance(given := getattr(call, name), Tensor)
     }
     return replace(call, **own)
+
+
+def _as_number(name: str, given: object) -> HostCopy | float | None:
+    """What is kept of a number that a loop noted; None where it is none.
+
+    Raises `RecordingError` for a tensor of which this rank has a part.
+    """
+    if isinstance(given, Tensor):
+        if given.numel() != 1 or given.is_complex():
+            return None
+        own = on_this_rank(f"note: {name}", given.detach())
+        return HostCopy(own.reshape(()), dtype=torch.float64)
+    if isinstance(given, str | bytes):  # float("3") is one
+        return None
+    try:
+        return float(cast("SupportsFloat", given))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _described(given: object) -> str:
+    if isinstance(given, Tensor):
+        return f"a tensor of {given.dtype}, shape {tuple(given.shape)}"
+    return reprlib.repr(given)
 
 
 @contextmanager

@@ -200,7 +200,8 @@ class Recorder:
     def note(self, **numbers: float | Tensor) -> None:
         """Add numbers (loss, learning_rate) to the step that is open and due.
 
-        A tensor is read, and so waited for, only where the step is due.
+        A tensor is read, and so waited for, only where the step is due. What is no single number,
+        or can't have its name, is left out, and a warning says so once for each name.
         """
         if self.steps.open:
             opened = self.steps.open[-1]

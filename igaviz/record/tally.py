@@ -74,6 +74,13 @@ class Tally:
             )
         self._empty_steps += 1
 
+    def number_left_out(self, name: str, why: str, step: int) -> None:
+        """Say that a number of a step isn't kept, the first time of its name; strict raises it."""
+        said = f"step {step}: {name!r} of recorder.note is left out: {why}"
+        if self._settings.strict:
+            raise RecordingError(said)
+        self.warn_once(("note", name), "%s; recording goes on", said)
+
     def probe_failed(self, error: Exception, call: str, step: int) -> None:
         """Count a probe whose `call` raised, and say so the first time; raises it where strict."""
         own_hint = error.hint if isinstance(error, RecordingError) else None

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from igaviz.dump import open_dump
+from igaviz.errors import RecordingError
 from igaviz.metrics.table import METRICS
 from igaviz.record import Recorder, tap
 
@@ -71,6 +72,25 @@ def test_what_a_loop_notes_and_the_gradient_of_gamma_are_read_again(tmp_path, ei
         if line.step:  # the layers tap or have a parameter that γ is made of
             assert line.gamma_gradient_norm > 0
     assert found[-1].numbers["loss"] == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_what_is_noted_and_is_no_number_is_left_out_and_named_once(tmp_path, caplog):
+    bad = {"a": None, "b": [0.1, 0.2], "c": "0.5", "d": torch.ones(2), "e": 1j, "f": 10**400}
+    names = {"": 1.0, "x\0y": 1.0, "z" * 65: 1.0, "epoch": 1.0}
+    with Recorder(tmp_path, interval=1, scalars_interval=1, length_unit="nanometer") as recorder:
+        for step in range(2):
+            with recorder.step(step):
+                recorder.note(**bad, **names, loss=0.25)
+                tap_item()
+    dump = open_dump(tmp_path)
+    assert [line.numbers for line in dump.runs[0].scalar_lines("train")] == [{"loss": 0.25}] * 2
+    assert [dict(entry.numbers) for entry in dump.entries] == [{"loss": 0.25}] * 2
+    assert len(caplog.messages) == len(bad) + len(names)
+    assert "'a' of recorder.note is left out: a number belongs there" in caplog.messages[0]
+    assert caplog.messages[3].endswith("float32, shape (2,); recording goes on")
+    strict = Recorder(tmp_path, interval=1, **UNIT)
+    with pytest.raises(RecordingError, match=r"'b' .* and not \[0.1, 0.2\]"), strict.step(0):
+        strict.note(b=[0.1, 0.2])
 
 
 def test_numbers_are_over_valid_residues_of_the_whole_batch(tmp_path):
