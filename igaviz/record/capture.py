@@ -82,6 +82,9 @@ class MapCapture:
         self.empty: set[int] = set()
         """Positions of items without a valid residue."""
 
+        self.batch_size = 0
+        """Items of the batch, as the layers showed it; the most, where they show it differently."""
+
         self.too_large: set[int] = set()
         """Positions of items of more than `max_residues`."""
 
@@ -90,6 +93,7 @@ class MapCapture:
     ) -> None:
         """Copy what the settings ask for; raises `RecordingError` for what can't be recorded."""
         settings = self._settings
+        self.batch_size = max(self.batch_size, sizes.items)
         if self.dropped or (settings.layers is not None and name.number not in settings.layers):
             return
         if settings.heads is not None and settings.heads[-1] >= sizes.heads:

@@ -146,8 +146,8 @@ class OpenStep:
                 continue
             self._recording.tally.number_left_out(name, why, self.moment.step)
 
-    def finish(self) -> None:
-        """Hand what was seen over to be written."""
+    def finish(self, *, interrupted: bool) -> None:
+        """Hand what was seen over to be written; `interrupted` where training failed in it."""
         step = self.moment.step
         norms = {number: gradient.norm() for number, gradient in self._gradients.items()}
         if not self.seen:
@@ -155,6 +155,10 @@ class OpenStep:
             return
         if self._maps is not None:
             self._recording.tally.count_skipped(self._maps.empty, self._maps.too_large, step)
+            if not interrupted:
+                self._recording.tally.look_for_chosen(
+                    self.moment, sorted(self.seen), self._maps.batch_size
+                )
             if self._maps.dropped:
                 self._let_go()
         held, self._held = self._held, 0

@@ -118,7 +118,7 @@ class Steps:
         self._leave(opened)
         if self._recording.live and (opened.seen or not quiet):
             with self._recording.guard(opened.moment.step, quiet=quiet):
-                opened.finish()
+                opened.finish(interrupted=quiet)
         opened.drop()
         if self._settings.strict:
             self._recording.flush(quiet=quiet)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from igaviz.dump.write import StepRecord
 from igaviz.errors import RecordingError, named
+from igaviz.record.capture import Moment
 from igaviz.record.padding import padding_said
 from igaviz.record.probe import PROBE_HINT
 from igaviz.record.settings import Settings
@@ -23,6 +24,7 @@ class Tally:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._said: set[Hashable] = set()
+        self._phases: set[str] = set()
         self.recorded_steps = 0
         self._skipped_items = 0
         self._dropped_steps = 0
@@ -62,6 +64,42 @@ class Tally:
                     reason,
                 )
         self._skipped_items += len(empty) + len(too_large)
+
+    def look_for_chosen(self, moment: Moment, layers: Sequence[int], batch_size: int) -> None:
+        """Say which chosen layers and items the first step of a phase didn't have.
+
+        Later steps may: a last batch is smaller, and a layer may be left out at random. What two
+        phases lack alike is said once.
+        """
+        if moment.phase in self._phases:
+            return
+        self._phases.add(moment.phase)
+        chosen = self._settings
+        absent = [number for number in chosen.layers or () if number not in layers]
+        if absent:
+            self.warn_once(
+                ("absent layers", *absent),
+                "%s step %d: nothing is recorded of layers %s, which layers=%s names: those that "
+                "were called are %s",
+                moment.phase,
+                moment.step,
+                absent,
+                [*(chosen.layers or ())],
+                [*layers],
+            )
+        positions = () if isinstance(chosen.items, int) else chosen.items
+        absent = [position for position in positions if position >= batch_size]
+        if absent:
+            self.warn_once(
+                ("absent items", *absent),
+                "%s step %d: nothing is recorded of items %s, which items=%s names: the batch has "
+                "%d, counted from 0",
+                moment.phase,
+                moment.step,
+                absent,
+                [*positions],
+                batch_size,
+            )
 
     def count_empty(self, step: int) -> None:
         """Count a due step in which nothing was recorded, and say so the first time."""

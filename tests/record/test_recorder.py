@@ -555,3 +555,31 @@ def test_a_head_that_is_not_there_is_named_with_what_is(tmp_path):
     with pytest.raises(RecordingError, match=r"no head 5 in layer 0: it has heads 0-1"):
         with recorder.step(0):
             tap_random()
+
+
+def test_chosen_layers_and_items_that_are_not_there_are_said_once(tmp_path, caplog):
+    """Of the first step of a phase: a later batch may be smaller, and a failing step short."""
+    chosen = {"layers": [1, 9], "items": [0, 2], "heads": [0]}
+
+    def train(recorder, step, batch=3, layers=(0, 1), phase="train"):
+        with recorder.step(step, phase=phase):
+            for layer in layers:
+                tap_random(layer, shape=(batch, 2, 5, 5))
+
+    with Recorder(tmp_path, interval=1, **chosen, **UNIT) as recorder:
+        with pytest.raises(ZeroDivisionError), recorder.step(0):
+            tap_random(1)
+            1 / 0  # noqa: B018
+        assert caplog.messages == []
+        train(recorder, 1)
+        train(recorder, 2, batch=1, layers=[0])
+        assert caplog.messages == [
+            "igaviz: train step 1: nothing is recorded of layers [9], which layers=[1, 9] names: "
+            "those that were called are [0, 1]"
+        ]
+        train(recorder, 1, batch=1, phase="probe")
+        train(recorder, 2, batch=1, phase="probe")
+        assert caplog.messages[1:] == [
+            "igaviz: probe step 1: nothing is recorded of items [2], which items=[0, 2] names: "
+            "the batch has 1, counted from 0"
+        ]
