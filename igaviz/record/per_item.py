@@ -15,6 +15,11 @@ from igaviz.errors import RecordingError
 Arrays = Tensor | npt.NDArray[Any] | Sequence[Any]
 """One array per item: stacked and padded, or a sequence of them."""
 
+_MASK_HINT = (
+    "are the other residues padding? Then tap needs mask=[B, N], true for valid residues, in each "
+    "layer: without it all of them are valid"
+)
+_LENGTH_HINT = "give one value for each residue of the padded item, or for its valid residues alone"
 _INT32 = np.iinfo(np.int32)
 
 
@@ -129,5 +134,6 @@ def _cut(field: str, values: npt.NDArray[Any], residues: npt.NDArray[np.int64]) 
         return values[residues]
     raise RecordingError(
         f"{field} has {len(values)} values for an item of {len(residues)} valid residues, "
-        f"the last at position {residues[-1]}"
+        f"the last at position {residues[-1]}",
+        hint=_MASK_HINT if len(values) < len(residues) else _LENGTH_HINT,
     )

@@ -454,6 +454,17 @@ def test_odd_texts_and_integers_of_any_type_make_no_shard_that_is_refused(tmp_pa
     assert [structure.sequence for structure in structures] == ["GAV??", "GAVLI"]
 
 
+@pytest.mark.parametrize(
+    ("mask", "hint"), [(None, "are the other residues padding?"), ([1, 0, 0, 0, 1], "one value")]
+)
+def test_labels_that_do_not_fit_ask_for_the_mask_where_it_may_be_missing(tmp_path, mask, hint):
+    recorder = Recorder(tmp_path, interval=1, **UNIT)
+    with pytest.raises(RecordingError, match="sequence has 3 values") as caught:
+        with recorder.step(0, sequence=["GAV"]):
+            tap_random(mask=None if mask is None else torch.tensor([mask]))
+    assert hint in caught.value.hint
+
+
 def test_layers_that_see_other_residues_are_refused(tmp_path):
     recorder = Recorder(tmp_path, interval=1, **UNIT)
     mask = torch.ones(1, 5, dtype=torch.bool)
