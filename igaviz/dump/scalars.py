@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from igaviz.format import NUMBERS_END
+from igaviz.format import GAMMA_GRADIENT, NUMBERS_END
 
 MAX_LINE = 2**20
 _MAX_NAME = 64
@@ -31,6 +31,7 @@ class ScalarLine:
     `values[name][k]` belongs to `heads[k]`, None for a number that is not finite. `numbers` are the
     step's own (loss, learning rate, …), as its training noted them. `gamma_gradient_norm` is the
     Euclidean norm over heads of the gradient that reached the layer's γ, None where there was none.
+    `unread` says what of the line doesn't fit, and is left out; "" where all of it does.
     """
 
     step: int
@@ -43,6 +44,7 @@ class ScalarLine:
     values: Mapping[str, tuple[float | None, ...]]
     numbers: Mapping[str, float | None]
     gamma_gradient_norm: float | None
+    unread: str = ""
 
 
 class LineHead(NamedTuple):
@@ -108,14 +110,8 @@ def parse_line(raw: bytes, rank: int) -> ScalarLine | str:
     phase = fields.get("phase", "train")
     if not isinstance(phase, str) or not phase.isidentifier():
         return "`phase` is no name"
-    values = {
-        name: tuple(map(_number, listed))
-        for name, listed in fields.items()
-        if _NAME.fullmatch(name)
-        and name != "heads"
-        and isinstance(listed, list)
-        and len(listed) == len(heads)
-    }
+    values, unread = _metrics(fields, len(heads))
+    unread += [said for name, fits, said in _OTHERS if name in fields and not fits(fields[name])]
     line = ScalarLine(
         step=fields["step"],
         phase=phase,
@@ -127,11 +123,32 @@ def parse_line(raw: bytes, rank: int) -> ScalarLine | str:
         values=values,
         numbers=_own_numbers(fields.get("numbers")),
         gamma_gradient_norm=_number(fields.get("gamma_gradient_norm")),
+        unread="; ".join(unread),
     )
     head = _quick_head(raw)
     if head is not None and head != (line.step, phase, line.attempt, line.layer, line.heads):
         return "says twice what it is about"
     return line
+
+
+def _metrics(
+    fields: Mapping[str, Any], n_heads: int
+) -> tuple[dict[str, tuple[float | None, ...]], list[str]]:
+    """The metrics of a line, and which of its lists are none, in words."""
+    values: dict[str, tuple[float | None, ...]] = {}
+    unread = []
+    for name, listed in fields.items():
+        if not isinstance(listed, list) or not _NAME.fullmatch(name) or name in _NO_METRICS:
+            continue
+        if len(listed) != n_heads:
+            unread.append(f"`{name}` has {len(listed)} values for {n_heads} heads")
+            continue
+        numbers = tuple(map(_number, listed))
+        if None in numbers and not all(map(_is_number, listed)):
+            unread.append(f"`{name}` holds what is no number")
+        else:
+            values[name] = numbers
+    return values, unread
 
 
 def _own_numbers(found: Any) -> dict[str, float | None]:  # noqa: ANN401 (anything JSON holds)
@@ -172,3 +189,18 @@ def _number(value: Any) -> float | None:  # noqa: ANN401
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+_OTHERS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("maps", _is_natural, "`maps` is no whole number"),
+    ("attempt", _is_natural, "`attempt` is no whole number"),
+    (GAMMA_GRADIENT, _is_number, "`gamma_gradient_norm` is no number"),
+    (
+        "numbers",
+        lambda found: isinstance(found, dict) and len(_own_numbers(found)) == len(found),
+        "`numbers` is no object of names and numbers",
+    ),
+)
+"""What else a line may hold: its name, whether a value fits, what is said of one that doesn't."""
+
+_NO_METRICS = frozenset({"heads", *(name for name, _, _ in _OTHERS)})

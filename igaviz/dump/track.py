@@ -58,7 +58,7 @@ class ScalarTrack:
         """The lines of `steps` (None: of all) in time order, streamed.
 
         Lines that don't fit, and a second one of the same step and layer, are skipped and handed
-        to `report`: ten of each file, and how many more there are.
+        to `report`, and so is what is left out of a line: ten of each file, and how many more.
         """
         tell = _Tally(report)
         seen: set[int] = set()
@@ -78,6 +78,8 @@ class ScalarTrack:
                 reason = "the same step and layer as a line before it"
             else:
                 seen.add(line.layer)
+                if line.unread:
+                    tell.add(path, number, f"{line.unread}; the rest of the line is read")
                 yield line
                 continue
             tell.add(path, number, reason)
@@ -109,14 +111,14 @@ class ScalarTrack:
 
 
 class _Tally:
-    """Lines that are skipped: of each file some are named, and the others counted."""
+    """Lines that are skipped, all or in part: of each file some are named, the others counted."""
 
     def __init__(self, report: Report | None) -> None:
         self.report = report
         self.counts: Counter[str] = Counter()
 
     def add(self, path: str, number: int, reason: str) -> None:
-        """Line `number` of the file at `path` is skipped."""
+        """Line `number` of the file at `path` is skipped, or a part of it."""
         self.counts[path] += 1
         if self.report is not None and self.counts[path] <= MAX_NAMED:
             self.report(Damage(path, f"line {number}", reason))

@@ -88,6 +88,36 @@ def test_what_is_damaged_is_said_once_and_costs_its_line_only(tmp_path):
     ]
 
 
+def test_what_of_a_line_does_not_fit_is_left_out_and_said(tmp_path):
+    lines = [
+        line(1, gamma=[None, float("nan")], sink=[True, 0.5]),
+        line(2, gamma=[1.0, 2.0, 3.0], sink=["x", 1.0], maps="three"),
+        line(3, attempt=-1, numbers={"loss": "low", "rate": 0.5}, gamma_gradient_norm=[1.0]),
+        line(4, numbers={"loss": None}, gamma_gradient_norm=None, note="ours", of={"a": 1}),
+    ]
+    pieces: list = []
+    run = only_run(write(tmp_path / "run", *lines))
+    first, second, third, fourth = run.scalar_lines("train", report=pieces.append)
+    assert first.values == {"gamma": (None, None)}
+    assert (second.values, second.maps) == ({}, 1)
+    assert (third.attempt, third.numbers, third.gamma_gradient_norm) == (0, {"rate": 0.5}, None)
+    assert fourth.unread == ""
+    rest = "; the rest of the line is read"
+    assert [(piece.where, piece.reason) for piece in pieces] == [
+        ("line 1", f"`sink` holds what is no number{rest}"),
+        (
+            "line 2",
+            "`gamma` has 3 values for 2 heads; `sink` holds what is no number; "
+            f"`maps` is no whole number{rest}",
+        ),
+        (
+            "line 3",
+            "`attempt` is no whole number; `gamma_gradient_norm` is no number; "
+            f"`numbers` is no object of names and numbers{rest}",
+        ),
+    ]
+
+
 def test_many_damaged_lines_are_counted(tmp_path):
     write(tmp_path / "run", *["nonsense\n"] * 500, line(1))
     damage = only_run(tmp_path / "run").scalar_damage

@@ -62,3 +62,7 @@ def test_of_numbers_alone_nothing_is_claimed(tmp_path, sample_data, capsys):
     shutil.copy(sample_data / "healthy" / "scalars.rank-00000.jsonl", tmp_path)
     assert main(["verify", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "whole: 0 shards, 0 maps, 300 scalars lines read\n"
+    path = tmp_path / "scalars.rank-00000.jsonl"
+    path.write_text(path.read_text().replace('"gamma":[', '"gamma":["x",', 1))
+    assert main(["verify", str(tmp_path)]) == 1
+    assert "line 1: `gamma` has 9 values for 8 heads; the rest" in capsys.readouterr().out
