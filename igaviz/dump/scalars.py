@@ -101,7 +101,8 @@ def parse_line(raw: bytes, rank: int) -> ScalarLine | str:
     try:
         fields = json.loads(raw)
     except (ValueError, RecursionError):
-        return "not a line of JSON"
+        whole = raw.rstrip().endswith(b"}") or not raw.startswith(b"{")
+        return "not a line of JSON" if whole else "torn: its writer was stopped within it"
     if not isinstance(fields, dict) or not all(_is_natural(fields.get(name)) for name in _NATURAL):
         return "not an object with `step` and `layer`"
     heads = fields.get("heads")

@@ -80,7 +80,8 @@ def test_what_is_damaged_is_said_once_and_costs_its_line_only(tmp_path):
     run = only_run(tmp_path / "run")
     later = []
     assert [x.step for x in run.scalar_lines("train", report=later.append)] == [10, 50]
-    assert [piece.where for piece in run.scalar_damage] == ["line 2"]
+    (piece,) = run.scalar_damage
+    assert (piece.where, piece.reason) == ("line 2", "torn: its writer was stopped within it")
     assert [(piece.where, piece.reason) for piece in later] == [
         ("line 3", "says twice what it is about"),
         ("line 4", "not a line of JSON"),
