@@ -86,7 +86,7 @@ class MapCapture:
         """Items of the batch, as the layers showed it; the most, where they show it differently."""
 
         self.too_large: set[int] = set()
-        """Positions of items of more than `max_residues`."""
+        """Positions of items of more residues than may be recorded."""
 
     def take(
         self, call: TapCall, sizes: Sizes, name: LayerName, items: Mapping[int, BatchItem]
@@ -103,11 +103,10 @@ class MapCapture:
             )
         for position in settings.chosen_items(sizes.items):
             item = items.get(position)
-            limit = settings.max_residues
             if item is None:
                 self.empty.add(position)
                 continue
-            if limit is not None and len(item.residues) > limit:
+            if len(item.residues) > settings.most_residues:
                 self.too_large.add(position)
                 continue
             arrays = self._copy(call, name, item)

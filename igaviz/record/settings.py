@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from igaviz.dump.stored import MAX_BYTES
 from igaviz.errors import RecordingError
 from igaviz.format import ANGSTROM_PER_UNIT, MAP_TERMS, NUMBERS_END
 from igaviz.record.trigger import Trigger, check_trigger
@@ -27,6 +29,9 @@ _UNITS_MEANT = {
     **dict.fromkeys(("a", "å", "ang", "angstroms", "ångström", "ångstrom"), "angstrom"),
 }
 """What people write for a unit, in lower case, and its name here."""
+
+READABLE_RESIDUES = math.isqrt(MAX_BYTES // 4)
+"""Readers refuse a larger item: one map of it takes more than they hold at once."""
 
 DEFAULT_STORE = ("logits_before", "geo_bias", "attention", "pair_bias")
 """The maps that are kept where a layer gives them."""
@@ -79,6 +84,11 @@ class Settings:
         if isinstance(self.items, int):
             return list(range(min(self.items, batch_size)))
         return [position for position in self.items if position < batch_size]
+
+    @property
+    def most_residues(self) -> int:
+        """The most valid residues of an item that goes into shards."""
+        return min(READABLE_RESIDUES, self.max_residues or READABLE_RESIDUES)
 
     def records_rank(self, rank: int) -> bool:
         """Whether the process of this rank writes."""

@@ -10,7 +10,7 @@ from igaviz.errors import RecordingError, named
 from igaviz.record.capture import Moment
 from igaviz.record.padding import padding_said
 from igaviz.record.probe import PROBE_HINT
-from igaviz.record.settings import Settings
+from igaviz.record.settings import READABLE_RESIDUES, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,9 @@ class Tally:
             "none of their residues is valid by mask, which is true for valid residues: is it "
             "inverted?"
         )
-        many = f"they have more valid residues than max_residues={self._settings.max_residues}"
+        most = self._settings.most_residues
+        limit = "readers take, " if most == READABLE_RESIDUES else "max_residues="
+        many = f"they have more valid residues than {limit}{most}"
         for positions, reason in ((empty, none), (too_large, many)):
             if positions:
                 self.warn_once(

@@ -183,6 +183,14 @@ def test_large_items_are_skipped_and_counted(tmp_path, toy, batch, shards, caplo
     assert "max_residues=8" in said
 
 
+def test_an_item_that_is_too_large_for_readers_is_skipped(tmp_path, shards, caplog):
+    n = 2**14 + 1
+    with Recorder(tmp_path, interval=1, **UNIT) as recorder, recorder.step(0):
+        tap(layer=0, attention=torch.zeros(()).expand(1, 1, n, n), ca=torch.zeros(1, n, 3))
+    assert shards(tmp_path) == []
+    assert "more valid residues than readers take, 16384" in caplog.text
+
+
 def test_an_inverted_mask_is_said_to_be_perhaps_that(tmp_path, toy, batch, caplog):
     x, ca, mask = batch((9, 12, 7))
     mask[1] = True
