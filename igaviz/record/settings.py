@@ -152,7 +152,7 @@ def whole_number(name: str, value: object, least: int) -> int:
     if isinstance(value, Tensor):
         whole = value.device.type == "cpu" and value.dtype != torch.bool
         shown = f"a tensor of {value.dtype} on {value.device}, shape {tuple(value.shape)}"
-        hint = f"{name} takes a number that Python has already: count steps there, not on a device"
+        hint = f"{name} takes a number that Python has already: count there, not on a device"
     else:
         whole, shown, hint = not isinstance(value, bool), repr(value), None
     number = _index(value) if whole else None
