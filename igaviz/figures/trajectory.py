@@ -272,7 +272,7 @@ def words(history: History) -> tuple[str, str]:
 
 
 def _spread(history: History) -> bool:
-    """Whether a layer has more than one number at a step: one head of one item has no band."""
+    """Whether a layer has more than one number at a step: one head has no band."""
     return any(
         not np.array_equal(track.low[name], track.high[name], equal_nan=True)
         for track in history.tracks

@@ -24,8 +24,9 @@ SICK: Final = ("warning", "error")
 class Moment:
     """One layer at one step: the numbers of its heads, and what the checks say of it.
 
-    `values` holds one mapping per head and batch item. `from_maps` says whether maps were
-    measured for it or it comes from a scalars file. `severity` is None where they can't judge it.
+    `values` holds one mapping per head, which speaks of all its batch items: maps and scalars
+    files say the same then. `from_maps` says whether maps were measured for it or it comes from a
+    scalars file. `severity` is None where they can't judge it.
     """
 
     layer: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -12,7 +13,8 @@ from igaviz.checks.finding import NOT_JUDGED
 from igaviz.checks.judge import layer_severity
 from igaviz.dump import Damage, Dump, LayerEntry, Run
 from igaviz.format import PROBE_PHASE
-from igaviz.metrics import Measurement
+from igaviz.metrics import Measurement, Value
+from igaviz.metrics.combine import combine
 from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.inputs import UNKNOWN, Alike, Inputs, Sameness, inputs_of, least_alike
 from igaviz.metrics.table import LOCAL_RADIUS
@@ -188,8 +190,15 @@ def _of_scalars(
 def _moment(
     shown: Sequence[Measurement], measurements: Sequence[Measurement], *, from_maps: bool
 ) -> Moment:
-    """A layer at a step: the numbers of the heads `shown`, and how bad all of its heads are."""
+    """A layer at a step: the numbers of the heads `shown`, and how bad all of its heads are.
+
+    A scalars file has one number per head, over its items: so the items of maps are one as well.
+    """
     severity = layer_severity(measurements, Settings())
     first = shown[0].id
     said = None if severity is None else str(severity)
-    return Moment(first.layer, first.step, [m.values for m in shown], from_maps, said)
+    by_head: dict[int, list[Mapping[str, Value]]] = defaultdict(list)
+    for m in shown:
+        by_head[m.id.head].append(m.values)
+    heads = [combine(found) for found in by_head.values()]
+    return Moment(first.layer, first.step, heads, from_maps, said)

@@ -23,6 +23,7 @@ from igaviz.survey.history import histories
 from igaviz.survey.pictures import Namer, Style, draw
 from igaviz.survey.plan import Choice
 from igaviz.survey.render import check_output, figure_names, render
+from igaviz.survey.summary import summary_rows
 
 ALL = Choice()
 SMALL = {"dpi": 20}
@@ -148,6 +149,16 @@ def test_histories_take_steps_whose_heads_differ(runs):
     assert np.isfinite(track.median["saturation"]).all()
     assert np.isnan(track.median["gamma"]).all()
     assert not two.items_differ  # without names, but of the same structures
+    # a head's number is that of all its items and ranks, as a scalars file has it
+    by_head: dict[int, list[float]] = {}
+    for row in summary_rows(runs, numbers(step="300")):
+        if row.run == "two":
+            by_head.setdefault(row.head, []).append(row.values["entropy"])
+    means = [np.mean(found) for found in by_head.values()]
+    (entropy,) = histories(runs, numbers(step="300"), metric="entropy")[-1].tracks
+    assert (len(means), {len(found) for found in by_head.values()}) == (2, {4})
+    ends = (entropy.low["entropy"][0], entropy.high["entropy"][0])
+    assert ends == pytest.approx((min(means), max(means)))
     (last,) = histories(runs, Choice(phase="val"))
     assert last.extent == (300, 300)
     with pytest.raises(SelectionError, match="no layer 9"):
