@@ -26,6 +26,7 @@ from igaviz.metrics.heads import (
     Cell,
     HeadTable,
 )
+from igaviz.metrics.resolution import scale_ends
 from igaviz.metrics.table import SATURATED
 
 QUESTION = "Which heads and layers use geometry?"
@@ -267,7 +268,10 @@ class LayersPanel(Panel):
         self.points.set_data(rows, table.values[finite])
         self.median.set_data(np.arange(len(table.layers)), table.medians)
         self.axes.set_xlim(-0.6, len(table.layers) - 0.4)
-        power = self._fit_y(low, high, log=colour.by_decades(table.values).log)
+        if colour.by_decades(table.values).log:
+            power = self._fit_decades(low, high)
+        else:
+            power = self._fit_y(*scale_ends(table.metric, low, high))
         unit = f"{power}{table.unit}"
         self.axes.set_ylabel(f"{table.title} ({unit})" if unit else table.title)
         stride = -(-len(table.layers) // 12)
@@ -275,16 +279,19 @@ class LayersPanel(Panel):
         names = [str(table.layers[k]) for k in places]
         theme.set_ticks(self.axes.xaxis, [float(k) for k in places], names)
 
-    def _fit_y(self, low: float, high: float, *, log: bool) -> str:
+    def _fit_decades(self, low: float, high: float) -> str:
+        """Make the axis hold `low` and `high` by decades; its ticks have no power of ten."""
+        self.axes.set_yscale("log")
+        self.axes.set_ylim(low / 1.5, high * 1.5)
+        theme.set_ticks(self.axes.yaxis, *value_ticks(low, high, log=True))
+        return ""
+
+    def _fit_y(self, low: float, high: float) -> str:
         """Make the axis hold `low` and `high`; returns the power of ten of its ticks."""
-        self.axes.set_yscale("log" if log else "linear")
-        if log:
-            self.axes.set_ylim(low / 1.5, high * 1.5)
-            theme.set_ticks(self.axes.yaxis, *value_ticks(low, high, log=True))
-            return ""
-        margin = 0.07 * (high - low) or max(abs(high), 1.0) * 0.1
+        self.axes.set_yscale("linear")
+        margin = 0.07 * (high - low)
         self.axes.set_ylim(low - margin, high + margin)
-        ticks, labels, power = scaled_ticks(low - margin, high + margin)
+        ticks, labels, power = scaled_ticks(low, high)
         theme.set_ticks(self.axes.yaxis, ticks, labels)
         return power
 

@@ -26,18 +26,18 @@ def value_ticks(
     return inside, _round_labels(inside)
 
 
-def scaled_ticks(low: float, high: float) -> tuple[list[float], list[str], str]:
+def scaled_ticks(low: float, high: float, *, most: int = 5) -> tuple[list[float], list[str], str]:
     """Ticks between two values, and what to write before the unit: a power of ten, or nothing.
 
     The labels are in units of it and stay short, whatever the values are.
     """
     largest = max(abs(low), abs(high))
     if largest == 0 or 0.02 <= largest < 1_000:
-        ticks, labels = value_ticks(low, high)
+        ticks, labels = value_ticks(low, high, most=most)
         if max(map(len, labels), default=0) <= _LONGEST:
             return ticks, labels, ""
     exponent = 3 * math.floor(math.log10(largest) / 3)
-    ticks, labels = value_ticks(low / 10.0**exponent, high / 10.0**exponent)
+    ticks, labels = value_ticks(low / 10.0**exponent, high / 10.0**exponent, most=most)
     return [t * 10.0**exponent for t in ticks], labels, f"10{text.superscript(exponent)} "
 
 

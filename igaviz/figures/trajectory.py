@@ -17,6 +17,7 @@ from igaviz.figures.ticks import scaled_ticks, value_ticks
 from igaviz.figures.view import View
 from igaviz.metrics.history import SICK, History, Track
 from igaviz.metrics.profiles import Array
+from igaviz.metrics.resolution import scale_ends
 from igaviz.metrics.table import Metric
 
 QUESTION = "When does geometry come into use, and when does a layer fall ill?"
@@ -37,6 +38,7 @@ _TALL, _LOW = 1.25, 0.62
 _TOGETHER = 7.2  # inches of rows, as long as they are no lower than _LOW
 _COLUMNS = 4
 _SINGLE = (2.0, 0.36)  # height and room below, of panels of one metric
+_TICKS = 3  # of a vertical axis, at most one more
 _FEW = 40  # up to so many steps without maps are marked as well
 
 
@@ -135,6 +137,10 @@ class TrackPanel(Panel):
         self.median = self.line(linewidth=1.5, zorder=3)
         self.numbers = self.line(linestyle="none", marker="o", markersize=1.8, zorder=3)
         self.maps = self.line(linestyle="none", marker="o", markersize=5, zorder=4)
+        self.power = axes.annotate(
+            "", (0, 1), (-4, 6), xycoords="axes fraction", textcoords="offset points",
+            ha="right", va="baseline", size=theme.SMALL, color=theme.FAINT,
+        )  # fmt: skip
 
     def update(
         self,
@@ -162,7 +168,9 @@ class TrackPanel(Panel):
             )
         median = scale.clip(track.median[metric.name])
         known = np.isfinite(median)
-        if not self.say(title, "", "" if known.any() else "No value."):
+        drawn = self.say(title, "", "" if known.any() else "No value.")
+        self.power.set_text(f"×{scale.power}" if drawn and title and scale.power else "")
+        if not drawn:
             return
         steps = track.steps[known]
         self.median.set_data(steps, median[known])
@@ -180,23 +188,28 @@ class TrackPanel(Panel):
 
 
 class _Scale:
-    """The vertical axis of one metric, the same for all layers."""
+    """The vertical axis of one metric, the same for all layers.
+
+    Its labels are in units of `power`, of ten, where that isn't empty.
+    """
 
     def __init__(self, low: float, high: float, log: bool) -> None:
         self.low, self.high, self.log = low, high, log
+        if log:
+            self.ticks, self.labels = value_ticks(low, high, log=True, most=_TICKS)
+            self.power = ""
+        else:
+            self.ticks, self.labels, power = scaled_ticks(low, high, most=_TICKS)
+            self.power = power.strip()
 
     @classmethod
     def of(cls, history: History, name: str) -> _Scale:
-        """From the smallest to the largest head, but for outliers; from 0 where that is near."""
+        """From the smallest to the largest head, but for outliers."""
         ends = [part[name] for track in history.tracks for part in (track.low, track.high)]
         low, high = colour.robust_limits(np.concatenate([*ends, np.empty(0)]), slack=1.0)
         if low > 0 and high / low > colour.LOG_FROM:
             return cls(low, high, log=True)
-        if 0 < low < 0.6 * high:
-            low = 0.0
-        if low == high:  # a constant stands in the middle, above or below 0
-            low, high = (min(2 * low, 0.0), max(2 * high, 0.0)) if low else (0.0, 1.0)
-        return cls(low, high, log=False)
+        return cls(*scale_ends(name, low, high), log=False)
 
     def clip(self, values: Array) -> Floats:
         """`values`, those beyond an end moved to it."""
@@ -207,16 +220,10 @@ class _Scale:
         axes.set_yscale("log" if self.log else "linear")
         if self.log:
             axes.set_ylim(self.low / 1.3, self.high * 1.3)
-            theme.set_ticks(axes.yaxis, *value_ticks(self.low, self.high, log=True, most=3))
-            return
-        margin = 0.06 * (self.high - self.low)
-        axes.set_ylim(self.low - margin, self.high + margin)
-        ticks, labels, power = scaled_ticks(self.low, self.high)
-        if len(ticks) > 3:
-            ticks, labels = ticks[::2], labels[::2]
-        if power and labels:
-            labels[-1] = f"{labels[-1]}×{power.strip()}"
-        theme.set_ticks(axes.yaxis, ticks, labels)
+        else:
+            margin = 0.06 * (self.high - self.low)
+            axes.set_ylim(self.low - margin, self.high + margin)
+        theme.set_ticks(axes.yaxis, self.ticks, self.labels)
 
 
 def _row_height(rows: int) -> float:

@@ -5,7 +5,9 @@ The numpy readers and the recorder's torch twin share this one page of definitio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 LOCAL_RADIUS: Final = 8.0
@@ -185,6 +187,27 @@ LARGEST: Final = frozenset({"geo_bias_absmax", "sink", "row_sum_error", "replay_
 
 SUMMED: Final = frozenset({"nonfinite"})
 """Counts: several maps have the sum."""
+
+BOUNDS: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            (
+                "geometry_effect",
+                "content_effect",
+                "local_mass",
+                "sequence_share",
+                "self_mass",
+                "saturation",
+                "content_saturation",
+                "sink",
+                "contact_precision",
+            ),
+            (0.0, 1.0),
+        ),
+        **dict.fromkeys(("bias_trend", "attention_trend"), (-1.0, 1.0)),
+    }
+)
+"""Between which numbers a metric lies: shares of a whole, and correlations."""
 
 OF_ONE_RESIDUE: Final = frozenset({"gamma", "self_mass", "entropy", "row_sum_error", "nonfinite"})
 """What a single residue has: the others are of pairs."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from igaviz.format import ANGSTROM_PER_UNIT
+from igaviz.metrics.resolution import DIGITS
 from igaviz.metrics.table import (
     BIN_LIMIT,
     BIN_PAIRS,
@@ -141,11 +142,11 @@ def merge_items(stacked: Tensor) -> dict[str, list[float | None]]:
 
 
 def finite(value: float) -> float | None:
-    """`value` to six digits, None where it isn't finite.
+    """`value` to `DIGITS` digits, None where it isn't finite.
 
     More than float32 sums are good for, and a third of the bytes of all digits.
     """
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
 def _mean(maps: BatchMaps, per_row: Tensor) -> Tensor:

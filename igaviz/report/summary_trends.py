@@ -14,9 +14,10 @@ from rich.console import Console
 
 from igaviz.checks import find_check
 from igaviz.checks.wording import ranges
+from igaviz.metrics.resolution import alike
 from igaviz.report.columns import Column, markdown_header, markdown_rows, print_columns
 from igaviz.report.terminal import encodable, print_line, print_paragraph
-from igaviz.report.values import short, sparkline
+from igaviz.report.values import SPARKS, short, sparkline
 from igaviz.survey.trends import PER_STEPS, Fired, Trend
 
 _MANY_LAYERS = 16
@@ -44,9 +45,12 @@ def print_trends(found: Sequence[Trend], items_differ: bool | None, console: Con
     if found:
         print_line(console)
         print_line(console, (f"{_over(found)}; slope per {PER_STEPS:,} steps", "dim"))
-        utf8 = encodable(sparkline([0.0, 0.5, 1.0]), console)
+        utf8 = encodable(SPARKS, console)
         course = Column(
-            "", [sparkline(g[0].values, utf8=utf8) for g in _alike(found)], need=0, left=True
+            "",
+            [sparkline(g[0].values, g[0].metric, utf8=utf8) for g in _alike(found)],
+            need=0,
+            left=True,
         )
         print_columns([*_trend_columns(found), course], console)
         if n_layers > _MANY_LAYERS:
@@ -96,8 +100,7 @@ def _alike(found: Sequence[Trend]) -> list[list[Trend]]:
     ordered = sorted(found, key=lambda trend: (trend.metric, trend.layer))
     groups: list[list[Trend]] = []
     for trend in ordered:
-        flat = len(set(trend.values)) == 1
-        if flat and groups and _same(groups[-1][-1], trend):
+        if groups and _same(groups[-1][0], trend):
             groups[-1].append(trend)
         else:
             groups.append([trend])
@@ -105,7 +108,10 @@ def _alike(found: Sequence[Trend]) -> list[list[Trend]]:
 
 
 def _same(one: Trend, other: Trend) -> bool:
-    return one.metric == other.metric and set(one.values) == set(other.values)
+    if one.metric != other.metric:
+        return False
+    values = (*one.values, *other.values)
+    return alike(one.metric, min(values), max(values))
 
 
 def _trend_columns(found: Sequence[Trend]) -> list[Column]:

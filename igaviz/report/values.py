@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from igaviz.metrics import Value
+from igaviz.metrics.resolution import least_span
 
-_BARS = "▁▂▃▄▅▆▇█"
+SPARKS = "▁▂▃▄▅▆▇█"
+"""The bars of a sparkline, from low to high."""
 _ASCII_BARS = "_.-=*#"
 _SPARK_WIDTH = 24
 
@@ -20,12 +22,16 @@ def short(value: Value) -> str:
     return f"{value:.1e}"
 
 
-def sparkline(values: Sequence[float], *, utf8: bool = True, width: int = _SPARK_WIDTH) -> str:
-    """The course of `values` as a line of small bars, from their least to their largest."""
-    bars = _BARS if utf8 else _ASCII_BARS
+def sparkline(
+    values: Sequence[float], metric: str, *, utf8: bool = True, width: int = _SPARK_WIDTH
+) -> str:
+    """The course of `values` of a metric as a line of small bars, from the least to the largest.
+
+    Bars that only rounding tells apart are the same.
+    """
+    bars = SPARKS if utf8 else _ASCII_BARS
     stride = max(1, -(-len(values) // width))
     picked = [*values[:-1:stride], values[-1]]
     low, high = min(picked), max(picked)
-    if high == low:
-        return bars[0] * len(picked)
-    return "".join(bars[round((v - low) / (high - low) * (len(bars) - 1))] for v in picked)
+    span = max(high - low, least_span(metric, low, high)) or 1.0
+    return "".join(bars[round((v - low) / span * (len(bars) - 1))] for v in picked)

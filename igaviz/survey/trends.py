@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from igaviz.metrics.resolution import resolved
 from igaviz.survey.row import Row
 
 TREND_METRICS = ("gamma", "geometry_effect", "saturation", "self_mass", "entropy")
@@ -18,9 +19,6 @@ PER_STEPS = 1000
 MIN_POINTS = 8
 MIN_SPAN = 100
 """A line through fewer points, or over fewer optimiser steps, says nothing of 1,000 steps."""
-
-_NOTHING = 1e-9
-"""A line that changes by less than this part of the values is level: sums are no more exact."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +84,15 @@ class _Course:
     def trend(self, line: tuple[str, str], layer: int, metric: str) -> Trend:
         points = self.kept if self.kept[-1] == self.last else [*self.kept, self.last]
         steps, values = zip(*points, strict=True)
-        slope = self._slope(steps[-1] - steps[0], max(map(abs, values)))
+        slope = self._slope(steps[-1] - steps[0], resolved(metric, max(map(abs, values))))
         return Trend(*line, layer, metric, steps, values, slope, self.count)
 
-    def _slope(self, span: int, size: float) -> float | None:
+    def _slope(self, span: int, least: float) -> float | None:
+        """The slope; 0 where the line changes by less than `least`."""
         if self.count < MIN_POINTS or span < MIN_SPAN:
             return None
         change = self.product / self.square * span
-        return 0.0 if abs(change) < _NOTHING * size else PER_STEPS * change / span
+        return 0.0 if abs(change) < least else PER_STEPS * change / span
 
 
 @dataclass

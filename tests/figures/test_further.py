@@ -26,8 +26,10 @@ from igaviz.figures.theme import style
 from igaviz.figures.trajectory import TrajectoryFigure
 from igaviz.figures.trajectory_map import trajectory_figure
 from igaviz.metrics import Pairs, measure
+from igaviz.metrics.combine import combine
 from igaviz.metrics.contact_map import ContactMap
 from igaviz.metrics.heads import HeadTable
+from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.profiles import Profiles
 from igaviz.metrics.sheet import Sheet
 
@@ -302,6 +304,33 @@ def test_a_trajectory_says_when_items_differ_and_what_is_left_out(make_map, make
     assert "DIFFER" not in calm.header.details.get_text()
     one = make_history(make_map(25), steps=(5,), layers=1, metrics="entropy")
     assert drawn(TrajectoryFigure, one, layout=(1, 1)).panels[0][0].maps.get_xdata() == [5]
+
+
+def test_rounding_fills_no_axis_and_ticks_are_short():
+    """Steps with maps in turn with others, of which numbers have six digits."""
+    numbers = {
+        "gamma": (float(np.float32(5e-4)), 5e-4),
+        "geometry_effect": (4.2e-4, 4.1e-4),
+        "content_effect": (2e-19, 7e-20),
+        "saturation": (1.0, 1.0),
+        "self_mass": (0.488, 0.499),
+    }
+    moments = [
+        Moment(0, step, [combine([{name: both[step % 2] for name, both in numbers.items()}])], True)
+        for step in range(6)
+    ]
+    history = History("run", "probe", telling(None), tracks_of(moments), 6, 6, False)
+    (panels,) = drawn(TrajectoryFigure, history, layout=(1, 5)).panels
+    axes = dict(zip(numbers, (panel.axes for panel in panels), strict=True))
+    for name, panel in zip(numbers, panels, strict=True):
+        drawn_part = np.ptp(panel.median.get_ydata()) / np.ptp(axes[name].get_ylim())
+        assert drawn_part < 0.02 or name == "self_mass"
+    labels = {n: [t.get_text() for t in a.get_yticklabels()] for n, a in axes.items()}
+    assert all(len(label) <= 5 for found in labels.values() for label in found)
+    assert labels["content_effect"] == ["0.0", "0.5", "1.0"]
+    assert labels["saturation"][-1] == "1.00"
+    assert labels["self_mass"] == ["0.490", "0.495"]
+    assert [panel.power.get_text() for panel in panels] == ["×10⁻⁶", "×10⁻³", "", "", ""]
 
 
 def test_many_layers_over_the_steps_are_rows_of_maps(make_map, make_history):

@@ -208,6 +208,26 @@ def test_of_many_layers_the_steepest_trends_are_told_and_how_to_see_the_others(r
     assert "chosen with --layer" in text
 
 
+def test_what_rounding_makes_of_one_number_is_no_course(run):
+    """A scalars file has six digits, maps have float32 and attention in float16."""
+    row = next(row for row in summary_rows(run, by="layer") if not row.from_maps)
+    trends = Trends()
+    for step in range(0, 900, 100):
+        maps = step % 500 == 0
+        values = {
+            "gamma": float(np.float32(5e-4)) if maps else 5e-4,
+            "geometry_effect": 4.2e-4 if maps else 4.1e-4,
+        }
+        for layer in (0, 1):
+            trends.add(replace(row, step=step, layer=layer, values=values))
+    lines = [line.split() for line in printed([row], trends).splitlines()]
+    told = {line[0]: line[1:] for line in lines if line and line[0] in values}
+    assert told == {
+        "gamma": ["0-1", "5.0e-04", "5.0e-04", "0", "▁" * 9],
+        "geometry_effect": ["0-1", "4.2e-04", "4.1e-04", "0", "▁" * 9],
+    }
+
+
 def printed(rows, trends, *, by="layer"):
     out = io.StringIO()
     print_table(rows, Console(file=out, width=100), Layout(by), trends)
