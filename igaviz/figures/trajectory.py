@@ -269,7 +269,7 @@ def words(history: History) -> tuple[str, str]:
     items = ", ".join(history.items[:3]) + (" …" if len(history.items) > 3 else "")
     details = [
         f"phase {history.phase}",
-        f"steps {first:,} to {last:,}",
+        f"step {first:,}" if first == last else f"steps {first:,} to {last:,}",
         f"{history.recorded:,} recorded, {len(with_maps):,} of them as maps",
         f"{thinned:,} left out evenly" if thinned > 0 else "",
         items,

@@ -73,7 +73,7 @@ class History:
 
     `recorded` steps were there, `drawn` of them are in the tracks. `items_differ` says whether
     batch items differ from step to step, so that a change may be theirs, None where that can't be
-    told; `items` names those whose maps were recorded.
+    told; `items` names those whose maps were measured.
     """
 
     run: str

@@ -92,7 +92,7 @@ def history_of(
         key=lambda moment: (moment.step, moment.layer),
     )
     tracks = tracks_of(moments, [m.name for m in metrics])
-    entries = _entries(line)
+    drawn = [task.entry for task in line.tasks]
     return History(
         run=line.run.name,
         phase=line.phase,
@@ -101,7 +101,7 @@ def history_of(
         recorded=len(line.steps | {task.entry.id.step for task in line.tasks}),
         drawn=len({step for track in tracks for step in track.steps.tolist()}),
         items_differ=items.alike.differ,
-        items=tuple(dict.fromkeys(e.item or f"item {e.id.batch}" for e in entries)),
+        items=tuple(dict.fromkeys(e.item or f"item {e.id.batch}" for e in drawn)),
     )
 
 

@@ -159,6 +159,10 @@ def test_histories_take_steps_whose_heads_differ(runs):
     assert (len(means), {len(found) for found in by_head.values()}) == (2, {4})
     ends = (entropy.low["entropy"][0], entropy.high["entropy"][0])
     assert ends == pytest.approx((min(means), max(means)))
+    assert (two.items, histories(runs, numbers(batch="1"))[-1].items) == (
+        ("item 0", "item 1"),
+        ("item 1",),
+    )
     (last,) = histories(runs, Choice(phase="val"))
     assert last.extent == (300, 300)
     with pytest.raises(SelectionError, match="no layer 9"):
