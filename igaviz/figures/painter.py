@@ -23,7 +23,7 @@ from igaviz.figures.grid import GridFigure
 from igaviz.figures.header import Severity
 from igaviz.figures.heads import HeadsFigure
 from igaviz.figures.overview import OverviewFigure
-from igaviz.figures.profiles import ProfilesFigure
+from igaviz.figures.profiles import ProfilesFigure, profiles_layout
 from igaviz.figures.separation import SeparationFigure
 from igaviz.figures.statistics import StatisticsFigure
 from igaviz.figures.terms import TermsFigure
@@ -59,14 +59,14 @@ class BuiltFigure(Protocol):
 class FigureType:
     """A kind of picture: what one of them shows, the question it answers, and how it is built.
 
-    `layout` gives the arguments of `build` that a subject needs: figures of one layout share
-    their axes.
+    `layout` gives the arguments of `build` that a subject needs, seen as a view wants it: figures
+    of one layout share their axes.
     """
 
     scope: Scope
     question: str
     build: Callable[..., BuiltFigure]
-    layout: Callable[[Any], tuple[int, ...]] = lambda _: ()
+    layout: Callable[[Any, View], tuple[int, ...]] = lambda _subject, _view: ()
 
 
 FIGURES: Mapping[str, FigureType] = MappingProxyType(
@@ -75,25 +75,28 @@ FIGURES: Mapping[str, FigureType] = MappingProxyType(
             "map", "What does this head see, and what does geometry add to it?", OverviewFigure
         ),
         "attention_profiles": FigureType(
-            "map", "Where does a residue look, and is that where geometry points?", ProfilesFigure
+            "map",
+            "Where does a residue look, and is that where geometry points?",
+            ProfilesFigure,
+            lambda _, view: profiles_layout(view),
         ),
         "distance_statistics": FigureType(
             "map", "How do attention and geometric bias go with distance?", StatisticsFigure
         ),
         "grid": FigureType(
-            "layer", GridFigure.question, GridFigure, lambda sheet: (len(sheet.tiles),)
+            "layer", GridFigure.question, GridFigure, lambda sheet, _: (len(sheet.tiles),)
         ),
         "heads": FigureType(
             "step",
             HeadsFigure.question,
             HeadsFigure,
-            lambda table: (len(table.layers), len(table.heads)),
+            lambda table, _: (len(table.layers), len(table.heads)),
         ),
         "trajectory": FigureType(
             "run",
             TrajectoryFigure.question,
             trajectory_figure,
-            lambda history: (len(history.tracks), len(history.metrics)),
+            lambda history, _: (len(history.tracks), len(history.metrics)),
         ),
         "effect": FigureType("map", EffectFigure.question, EffectFigure),
         "terms": FigureType("map", TermsFigure.question, TermsFigure),
@@ -159,7 +162,7 @@ class Painter:
         """The figure `name` of `subject`, which is what the name's scope wants; as `paint`."""
         check_name(name)
         kind = FIGURES.get(name) or _OF_PAIRS[name]
-        layout, key = kind.layout(subject), (name, view.style)
+        layout, key = kind.layout(subject, view), (name, view.style)
         with theme.style(view.style):
             last, built = self._built.get(key, (None, None))
             if built is None or last != layout:

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from igaviz.dump.data import AttentionMap
-from igaviz.figures import header, query, theme
+from igaviz.figures import header, theme
 from igaviz.figures.header import Header, Severity
 from igaviz.figures.query import FULL, PALE, QueryPanel
 from igaviz.figures.view import (
@@ -25,24 +25,40 @@ from igaviz.metrics.table import LONG_RANGE
 
 _LEFT = 0.84
 _PITCH = 6.3
+_WIDTH = 4.94
 _LEGEND = 0.37
+_HEIGHT = 2.2
+_AROUND = theme.TITLE_ROOM + theme.AXIS_ROOM
+_LOW, _TALL = 1.6, 3.0
+"""Inches that a query's axes are high where fewer than four share the page."""
 
 
 class ProfilesFigure:
-    """The figure, built once and drawn anew with each `update`."""
+    """The figure for so many queries, built once and drawn anew with each `update`.
 
-    def __init__(self) -> None:
-        row = theme.TITLE_ROOM + query.HEIGHT + theme.AXIS_ROOM
-        page = theme.Page(2 * _PITCH + 0.26, header.HEIGHT + _LEGEND + 2 * row + theme.CAPTION_ROOM)
+    Four stand two by two; fewer are as wide as the page, one below the other.
+    """
+
+    def __init__(self, n_queries: int = MAX_QUERIES) -> None:
+        columns = 2 if n_queries == MAX_QUERIES else 1
+        height = _HEIGHT
+        if columns == 1:
+            height = min(max(2 * (_HEIGHT + _AROUND) / n_queries - _AROUND, _LOW), _TALL)
+        width = _WIDTH + (2 - columns) * _PITCH
+        row = _AROUND + height
+        room = n_queries // columns * row
+        page = theme.Page(2 * _PITCH + 0.26, header.HEIGHT + _LEGEND + room + theme.CAPTION_ROOM)
         self.figure = page.figure
         self.header = Header(page, maps=False)
         self.panels = [
             QueryPanel(
                 page,
-                _LEFT + (slot % 2) * _PITCH,
-                header.HEIGHT + _LEGEND + (slot // 2) * row + theme.TITLE_ROOM,
+                _LEFT + (slot % columns) * _PITCH,
+                header.HEIGHT + _LEGEND + (slot // columns) * row + theme.TITLE_ROOM,
+                width,
+                height,
             )
-            for slot in range(MAX_QUERIES)
+            for slot in range(n_queries)
         ]
         self.legend = page.figure.legend(
             handles=self._keys(),
@@ -75,15 +91,18 @@ class ProfilesFigure:
         self.header.update(profiles, window, verdict, severity)
         queries = default_queries(n) if view.queries is None else view.queries
         check_positions(queries, n)
-        none_left = "No further query was chosen."
-        if view.queries is None:
-            none_left = f"No further query: the item has {n} residue{'' if n == 1 else 's'}."
+        none_left = f"No further query: the item has {n} residue{'' if n == 1 else 's'}."
         for slot, panel in enumerate(self.panels):
             if slot < len(queries):
                 panel.update(profiles.row(queries[slot]), profiles, window)
             else:
                 panel.say("", "", none_left if n else NO_RESIDUES)
                 panel.clear()
+
+
+def profiles_layout(view: View) -> tuple[int]:
+    """For how many queries a figure is built that shows `view`: those chosen, or four."""
+    return (MAX_QUERIES if view.queries is None else len(view.queries),)
 
 
 def profiles(
@@ -96,6 +115,6 @@ def profiles(
 ) -> Figure:
     """A new figure of up to four queries' rows; arguments and errors are those of `overview`."""
     with theme.style(view.style):
-        built = ProfilesFigure()
+        built = ProfilesFigure(*profiles_layout(view))
         built.update(profiles_of(map, pairs, view), view, verdict, severity)
     return built.figure

@@ -15,9 +15,6 @@ from igaviz.figures.ticks import scaled_ticks
 from igaviz.figures.view import Window
 from igaviz.metrics.profiles import Array, Profiles, Row
 
-WIDTH = 4.94
-HEIGHT = 2.2
-
 FULL = 0.5
 PALE = 0.2
 """How opaque the bands of local keys are: far from the query in sequence, and near to it."""
@@ -32,14 +29,20 @@ _ALONE = 3.0
 """A query's attention to itself sets no limit where it is this many times any other's."""
 
 _MARGIN = 1.08
+_APART = 0.62  # inches from a number of a residue to the next, at least
 _TAIL = 1.0  # the lowest bias of a row may be as far off as all others are spread
 
 
 class QueryPanel(Panel):
-    """One query: its attention filled, its geometric bias on an axis to the right."""
+    """One query: its attention filled, its geometric bias on an axis to the right.
 
-    def __init__(self, page: theme.Page, left: float, top: float) -> None:
-        place = (left, top, WIDTH, HEIGHT)
+    The axes are `width` × `height` inches, with `left` and `top` beside and above them.
+    """
+
+    def __init__(
+        self, page: theme.Page, left: float, top: float, width: float, height: float
+    ) -> None:
+        place = (left, top, width, height)
         super().__init__(page.axes(*place))
         axes = self.axes
         axes.set_xlabel("key residue")
@@ -50,7 +53,7 @@ class QueryPanel(Panel):
         self.right.xaxis.set_visible(False)
         self.right.yaxis.tick_right()
         self.right.yaxis.set_label_position("right")
-        self.right.yaxis.set_label_coords(1 + theme.LABEL_BESIDE / WIDTH, 0.5)
+        self.right.yaxis.set_label_coords(1 + theme.LABEL_BESIDE / width, 0.5)
         self.right.tick_params(axis="y", labelcolor=theme.BIAS)
         for spines in (axes.spines, self.right.spines):
             spines["top"].set_visible(False)
@@ -115,7 +118,7 @@ class QueryPanel(Panel):
         edge = window.size - 0.5
         self.axes.set_xlim(-0.5, edge)
         self.right.set_xlim(-0.5, edge)
-        theme.set_ticks(self.axes.xaxis, *window.ticks(8))
+        theme.set_ticks(self.axes.xaxis, *window.ticks(round(self.width / _APART)))
         self.breaks.set_data(*_uprights(window.breaks))
         self.gaps.set_data(*_uprights(window.gaps))
         self.far_bands.set_verts(_bands(row.longrange[window.positions]))

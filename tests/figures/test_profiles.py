@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from igaviz.errors import SelectionError
-from igaviz.figures import View
+from igaviz.figures import Painter, View
 from igaviz.figures.profiles import ProfilesFigure
 from igaviz.metrics import Pairs
 from igaviz.metrics.profiles import Profiles
@@ -17,9 +17,10 @@ from igaviz.softmax import softmax
 
 @pytest.fixture(scope="module")
 def drawn():
-    built = ProfilesFigure()
+    four = ProfilesFigure()
 
     def draw(map, view=View()):  # noqa: B008
+        built = four if view.queries is None else ProfilesFigure(len(view.queries))
         built.update(Profiles(map, Pairs.of(map.structure, view.radius)), view)
         return built
 
@@ -53,15 +54,20 @@ def test_the_four_default_queries_are_drawn_as_they_are(drawn, make_map):
         assert f"local keys {share:.0%}".replace("%", " %") in panel.aside.get_text()
 
 
-def test_chosen_queries_and_an_empty_place(drawn, make_map):
+def test_chosen_queries_fill_the_page(drawn, make_map):
     map = make_map(80)
     panels = drawn(map, View(queries=(7, 70), residues=tuple(range(40)))).panels
     np.testing.assert_allclose(panels[0].attention.get_ydata(), map.attention[7, :40])
     assert panels[0].axes.get_xlim() == (-0.5, 39.5)
     assert "outside the view" in panels[1].aside.get_text()
     assert len(panels[1].query.get_xdata()) == 0
-    assert panels[2].sentence.get_text() == "No further query was chosen."
-    assert len(panels[2].attention.get_xdata()) == 0
+    painter = Painter()
+    sizes = []
+    for queries in (None, (7,), (7, 70), (7, 70, 71), (7, 70, 71, 72)):
+        figure = painter.paint("attention_profiles", map, view=View(queries=queries))
+        assert len(figure.axes) == 2 * len(queries or "four")
+        sizes.append(figure.get_size_inches().tolist())
+    assert sizes[0] == sizes[2] == sizes[4]
     with pytest.raises(SelectionError):
         drawn(map, View(queries=(80,)))
 
