@@ -353,5 +353,8 @@ def _words(table: HeadTable) -> tuple[str, str, str]:
         f"{ONE_HOT_SHARE:g} of queries give one key over {SATURATED:g}."
     )
     if table.metric != TYPE:
-        caption = f"{QUESTION} {_capital(table.title)}: {table.means}."
+        caption = (
+            f"How does {table.title} differ from head to head and from layer to layer? "
+            f"{_capital(table.title)}: {table.means}."
+        )
     return head, " · ".join(filter(None, details)), caption

@@ -259,6 +259,11 @@ def test_a_matrix_tells_types_numbers_and_what_is_not_there(make_map):
     built = drawn(HeadsFigure, table, layout=(2, 2))
     assert "✖" in [word.get_text() for word in built.matrix.axes.texts]
     assert built.layers.points.get_ydata() == pytest.approx(table.values[np.isfinite(table.values)])
+    assert built.header.caption.get_text().startswith("How does entropy differ from head to head")
+    trend = replace(table, metric="bias_trend", values=np.full((2, 2), -1.0))
+    built = drawn(HeadsFigure, trend, layout=(2, 2))
+    ticks = [tick.get_text() for tick in built.layers.axes.get_yticklabels()]
+    assert (ticks[0], ticks[-1]) == ("−1.00", "−0.90")
     for numbers, scale in ((np.eye(2) + 1, "linear"), (10.0 ** np.diag([-4, 1]), "log")):
         named = replace(table, metric="gamma", values=numbers)
         built = drawn(HeadsFigure, named, layout=(2, 2))
