@@ -527,6 +527,18 @@ def test_sick_runs_stand_first_whether_they_have_maps_or_not(crowd):
     assert "geometry has no say, by numbers alone" in row
 
 
+def test_four_cards_stand_in_a_row_and_columns_of_findings_end_alike(crowd):
+    tops = "[...document.querySelectorAll('.effects div')].map((e) => e.getBoundingClientRect().top)"
+    assert len(crowd.evaluate(tops)) == 4
+    assert len(set(crowd.evaluate(tops))) == 1
+    boxes = "[...document.querySelectorAll('.finding')].flatMap((e) => [...e.getClientRects()])"
+    ends: dict[float, float] = {}
+    for left, bottom in crowd.evaluate(f"{boxes}.map((r) => [r.left, r.bottom])"):
+        ends[left] = max(ends.get(left, 0.0), bottom)
+    one, other = ends.values()
+    assert abs(one - other) < 130
+
+
 def test_many_runs_are_lines_in_the_colours_of_their_verdicts(crowd):
     chosen, *others = crowd.locator("#lines li").all_inner_texts()
     assert chosen.strip() == "run4 (train)"
