@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from igaviz.figures import text
 
+_FEW = 4  # where few ticks have room, a quarter would take a digit more
 _LONGEST = len("−0.25")
 """Longer labels would run into the name of their axis."""
 
@@ -21,8 +22,10 @@ def value_ticks(
         first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
         exponents = range(first, last + 1, max(1, math.ceil((last - first) / most)))
         return [10.0**e for e in exponents], [_decade(e) for e in exponents]
-    ticks = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    inside = [float(tick) for tick in ticks if low <= tick <= high]
+    steps = [1, 2, 5, 10] if most <= _FEW else [1, 2, 2.5, 5, 10]
+    ticks = MaxNLocator(nbins=most, steps=steps).tick_values(low, high)
+    slack = 1e-9 * max(abs(low), abs(high))  # an end that is a round number but for rounding
+    inside = [float(tick) for tick in ticks if low - slack <= tick <= high + slack]
     return inside, _round_labels(inside)
 
 

@@ -38,7 +38,7 @@ _TALL, _LOW = 1.25, 0.62
 _TOGETHER = 7.2  # inches of rows, as long as they are no lower than _LOW
 _COLUMNS = 4
 _SINGLE = (2.0, 0.36)  # height and room below, of panels of one metric
-_TICKS = 3  # of a vertical axis, at most one more
+_TICKS = 4  # of a vertical axis, about
 _FEW = 40  # up to so many steps without maps are marked as well
 
 

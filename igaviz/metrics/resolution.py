@@ -57,9 +57,10 @@ def scale_ends(metric: str, low: float, high: float) -> tuple[float, float]:
     if low == high == 0:
         return (least, most) if metric in BOUNDS else (0.0, 1.0)
     span = max(high - low, least_span(metric, low, high))
-    if alike(metric, low, high):
-        span = max(span, 2 * _AROUND * max(abs(low), abs(high)))
     middle = low / 2 + high / 2
+    if alike(metric, low, high):
+        middle = float(f"{middle:.{DIGITS - 1}g}")  # 0.0005 has round ends, 0.00050000004 none
+        span = max(span, 2 * _AROUND * abs(middle))
     ends = max(middle - span / 2, least), min(middle + span / 2, most)
     if low >= 0 and ends[0] < 0.6 * high:
         return 0.0, min(max(high, span), most)

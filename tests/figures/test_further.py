@@ -335,6 +335,7 @@ def test_rounding_fills_no_axis_and_ticks_are_short():
     assert labels["content_effect"] == ["0.0", "0.5", "1.0"]
     assert labels["saturation"][-1] == "1.00"
     assert labels["self_mass"] == ["0.490", "0.495"]
+    assert labels["gamma"] == ["450", "500", "550"]
     assert [panel.power.get_text() for panel in panels] == ["×10⁻⁶", "×10⁻³", "", "", ""]
 
 

@@ -17,6 +17,7 @@ from igaviz.checks.wording import percent, span
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
 from igaviz.figures import theme
+from igaviz.metrics.combine import combine
 from igaviz.metrics.course import CourseBuilder, scale_of
 from igaviz.report.html import write_page
 from igaviz.report.html.colours import GLYPHS
@@ -134,7 +135,7 @@ def test_what_geometry_moves_and_what_to_do_come_before_all_that_is_to_be_looked
     rows = [r for r in summary_rows(open_dump(*runs_of(file)), by="head") if r.step == 300]
     told = tab.locator(".effects div").all_inner_texts()
     for name, said in zip(("script>&amp;sick", EVIL), told, strict=True):
-        effects = [r.values["geometry_effect"] for r in rows if r.run == name]
+        effects = [combine([r.values])["geometry_effect"] for r in rows if r.run == name]
         assert len(effects) == 6
         assert said.split("\n")[0] == f"Geometry moves in {name}"
         assert f"\n{percent(np.median(effects))} of attention\n" in said
@@ -527,7 +528,9 @@ def test_sick_runs_stand_first_whether_they_have_maps_or_not(crowd):
 
 
 def test_four_cards_stand_in_a_row_and_columns_of_findings_end_alike(crowd):
-    tops = "[...document.querySelectorAll('.effects div')].map((e) => e.getBoundingClientRect().top)"
+    tops = (
+        "[...document.querySelectorAll('.effects div')].map((e) => e.getBoundingClientRect().top)"
+    )
     assert len(crowd.evaluate(tops)) == 4
     assert len(set(crowd.evaluate(tops))) == 1
     boxes = "[...document.querySelectorAll('.finding')].flatMap((e) => [...e.getClientRects()])"
