@@ -17,7 +17,7 @@ from igaviz.figures.ticks import scaled_ticks, value_ticks
 from igaviz.figures.view import View
 from igaviz.metrics.history import SICK, History, Track
 from igaviz.metrics.profiles import Array
-from igaviz.metrics.resolution import scale_ends
+from igaviz.metrics.resolution import scale_ends, without_noise
 from igaviz.metrics.table import Metric
 
 QUESTION = "When does geometry come into use, and when does a layer fall ill?"
@@ -207,7 +207,7 @@ class _Scale:
         """From the smallest to the largest head, but for outliers."""
         ends = [part[name] for track in history.tracks for part in (track.low, track.high)]
         low, high = colour.robust_limits(np.concatenate([*ends, np.empty(0)]), slack=1.0)
-        if low > 0 and high / low > colour.LOG_FROM:
+        if without_noise(name, low) > 0 and high / low > colour.LOG_FROM:
             return cls(low, high, log=True)
         return cls(*scale_ends(name, low, high), log=False)
 

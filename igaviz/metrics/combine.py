@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from igaviz.metrics.data import Value
-from igaviz.metrics.resolution import without_noise
 from igaviz.metrics.table import BEYOND, LARGEST, METRICS, SUMMED
 
 
 def combine(maps: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
     """Each metric over several maps: means; the largest of extremes; the sum of `nonfinite`.
 
-    Maps without a value are left out of a mean; `beyond` is the value where most say so. A share
-    that is no more than rounding makes of none is 0.
+    Maps without a value are left out of a mean; `beyond` is the value where most say so.
     """
     combined: dict[str, Value] = {}
     for metric in METRICS:
@@ -26,8 +24,7 @@ def combine(maps: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
         elif metric.name in SUMMED:
             combined[metric.name] = int(sum(numbers))
         elif metric.name in LARGEST:
-            combined[metric.name] = without_noise(metric.name, max(numbers))
+            combined[metric.name] = max(numbers)
         else:
-            mean = sum(numbers) / len(numbers)
-            combined[metric.name] = without_noise(metric.name, mean)
+            combined[metric.name] = sum(numbers) / len(numbers)
     return combined

@@ -53,6 +53,7 @@ def scale_ends(metric: str, low: float, high: float) -> tuple[float, float]:
 
     It begins at 0 where that is near, and stays within the bounds that the metric has.
     """
+    low, high = without_noise(metric, low), without_noise(metric, high)
     least, most = BOUNDS.get(metric, (-float("inf"), float("inf")))
     if low == high == 0:
         return (least, most) if metric in BOUNDS else (0.0, 1.0)
