@@ -169,7 +169,7 @@ class Recorder:
         step: int,
         *,
         phase: str = DEFAULT_PHASE,
-        epoch: int | None = None,
+        epoch: float | None = None,
         names: Sequence[str] | None = None,
         flow_time: Arrays | float | None = None,
         ca_reference: Arrays | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -63,7 +64,7 @@ class Steps:
         step: int,
         *,
         phase: str = DEFAULT_PHASE,
-        epoch: int | None = None,
+        epoch: float | None = None,
         per_item: PerItem,
         always: bool = False,
     ) -> tuple[bool, OpenStep | None]:
@@ -87,7 +88,7 @@ class Steps:
         with self._recording.guard(step):
             step = format_number("step", step)
             phase = _known_phase(phase)
-            epoch = None if epoch is None else format_number("epoch", epoch)
+            epoch = None if epoch is None else _epoch_number(epoch)
             maps, scalars = self._what_is_due(step, phase, always=always)
             due = maps or scalars
             if due and self._recording.live:
@@ -132,7 +133,7 @@ class Steps:
         self._leave(opened)
         opened.drop()
 
-    def run_probe(self, step: int, epoch: int | None, probe: Probe) -> None:
+    def run_probe(self, step: int, epoch: float | None, probe: Probe) -> None:
         """Record the probe's forward. One that fails leaves nothing, and costs nothing else.
 
         On every rank, or a sharded model's ranks would wait; after a failure too.
@@ -196,6 +197,12 @@ class Steps:
                 return False, False
             self._entered.add((step, phase))
         return maps, scalars
+
+
+def _epoch_number(epoch: float) -> int:
+    """The epoch that a step is in: some loops count parts of one, 1.25."""
+    part = isinstance(epoch, float) and math.isfinite(epoch)
+    return format_number("epoch", math.floor(epoch) if part else epoch)
 
 
 def _known_phase(phase: str) -> str:
