@@ -200,5 +200,5 @@ def _moment(
     by_head: dict[int, list[Mapping[str, Value]]] = defaultdict(list)
     for m in shown:
         by_head[m.id.head].append(m.values)
-    heads = [combine(found) for found in by_head.values()]
+    heads = [found[0] if len(found) == 1 else combine(found) for found in by_head.values()]
     return Moment(first.layer, first.step, heads, from_maps, said)

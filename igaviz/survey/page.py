@@ -262,7 +262,11 @@ class _Growing:
         for m in measurements:
             by_head[m.id.head].append(m.values)
         shown = set(by_head) if from_maps else set(self.line.heads[first.layer])
-        heads = {head: combine(found) for head, found in sorted(by_head.items()) if head in shown}
+        heads = {
+            head: found[0] if len(found) == 1 else combine(found)
+            for head, found in sorted(by_head.items())
+            if head in shown
+        }
         self.builder.add(first.step, first.layer, heads, from_maps=from_maps)
         for head in heads:
             self.verdicts[first.step, first.layer, head] = verdicts[head]
