@@ -16,7 +16,7 @@ import numpy as np
 
 Bytes = bytes | bytearray | memoryview
 
-CHECKSUM_BYTES = 4
+_CHECKSUM_BYTES = 4
 
 _SIDE = 256
 """A row or column of so many words adds up to less than 2^24."""
@@ -122,8 +122,8 @@ def _check_length(length: int, most: int) -> None:
 
 def _checked(stored: Bytes) -> memoryview:
     """What is before the checksum, which is of it."""
-    inside, said = memoryview(stored)[:-CHECKSUM_BYTES], stored[-CHECKSUM_BYTES:]
-    if len(said) < CHECKSUM_BYTES or _fletcher32(inside) != int.from_bytes(said, "little"):
+    inside, said = memoryview(stored)[:-_CHECKSUM_BYTES], stored[-_CHECKSUM_BYTES:]
+    if len(said) < _CHECKSUM_BYTES or _fletcher32(inside) != int.from_bytes(said, "little"):
         raise ValueError("its checksum is wrong")
     return inside
 
