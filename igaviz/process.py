@@ -2,6 +2,11 @@
 
 import atexit
 import gc
+import os
+import sys
+import threading
+import time
+from pathlib import Path
 
 BLAS_THREADS = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -11,6 +16,34 @@ BLAS_THREADS = {
 Its matrices are too small to be worth more: these turn idly between the products, which keeps all
 cores of a machine busy and saves nothing, and would add up in another order.
 """
+
+
+_A_MOMENT = 0.1
+"""Seconds in which the system has a thread gone that Python is done with."""
+
+
+def can_fork() -> bool:
+    """Whether a copy of this process can work as the process itself does, and may be made.
+
+    A copy has one thread, and every lock as the others held it: so there must be no others, and
+    numpy must start none. On other systems than Linux, their own libraries don't bear being copied.
+    """
+    if sys.platform != "linux" or any(os.environ.get(k) != n for k, n in BLAS_THREADS.items()):
+        return False
+    try:
+        return _is_alone()
+    except OSError:
+        return False
+
+
+def _is_alone() -> bool:
+    """Whether this process has one thread; one that has just ended is waited for a moment."""
+    until = time.monotonic() + _A_MOMENT
+    while sum(1 for _ in Path("/proc/self/task").iterdir()) > 1:
+        if threading.active_count() > 1 or time.monotonic() > until:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def leave_quickly() -> None:

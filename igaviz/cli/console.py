@@ -101,13 +101,14 @@ class _Bar:
     def advance(self, done: int, total: int) -> None:
         """Show that `done` of `total` is done; time counts from 0, and at the end the bar goes."""
         interrupt.check()
+        if done >= total:
+            self.stop()
+            return
         with self.lock:
             if done == 0:
                 self.started = time.monotonic()
             self.at = done, total
-            if done >= total:
-                self.stop()
-            elif self.shown is not None:
+            if self.shown is not None:
                 self._draw()
             elif self.due is None:
                 wait = self.started + _SECONDS_BEFORE_PROGRESS - time.monotonic()
@@ -149,12 +150,15 @@ class _Bar:
     def stop(self) -> None:
         """Take the bar away, or see to it that none appears."""
         with self.lock:
-            if self.due is not None:
-                self.due.cancel()
+            due, self.due = self.due, None
+            if due is not None:
+                due.cancel()
             if self.shown is not None:
                 self.shown[0].stop()
-            self.due = self.shown = None
+            self.shown = None
             self.started = time.monotonic()
+        if due is not None:
+            due.join()  # gone: only a process of one thread starts others as copies of itself
 
 
 def _clock(seconds: float) -> str:

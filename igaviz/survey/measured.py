@@ -195,7 +195,8 @@ def measure_tasks(
 ) -> Iterator[tuple[LayerTask, Measured]]:
     """Each task with its measurements, in order: those known already, and those of the workers.
 
-    Only what isn't known goes to the workers, which go on while known ones are taken.
+    Only what isn't known goes to the workers, which start here and go on while known ones are
+    taken.
     """
     workers = Workers.of(jobs)
     known = workers.known
@@ -217,13 +218,17 @@ def measure_tasks(
             seconds=sum(map(_seconds, missing)),
         )
     )
-    for task, there in zip(tasks, has, strict=True):
-        found = known.find(task, radius) if known is not None and there else None
-        if found is None:
-            (found,) = measure([task]) if there else (next(results),)
-        if found.not_kept and workers.cache is not None:
-            workers.cache.failure = found.not_kept
-        yield task, found
+
+    def taken() -> Iterator[tuple[LayerTask, Measured]]:
+        for task, there in zip(tasks, has, strict=True):
+            found = known.find(task, radius) if known is not None and there else None
+            if found is None:
+                (found,) = measure([task]) if there else (next(results),)
+            if found.not_kept and workers.cache is not None:
+                workers.cache.failure = found.not_kept
+            yield task, found
+
+    return taken()
 
 
 def _bundles(tasks: Sequence[LayerTask], workers: Workers) -> list[tuple[LayerTask, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -13,13 +14,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
-from igaviz.process import BLAS_THREADS, leave_quickly
+from igaviz.process import BLAS_THREADS, can_fork, leave_quickly
 from igaviz.survey.calls import run_call
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _AHEAD = 4
+_COPYING = 0.02
+"""Seconds that one more copy of this process takes: they are made one after the other."""
+
+_STARTING = 0.5
+"""Seconds until processes that start anew have imported what they need, each on its core."""
 
 
 class Processes:
@@ -37,8 +43,9 @@ class Processes:
     def hired(cls, jobs: int) -> Iterator[Processes]:
         """Workers that are gone when the context is left, however it is left."""
         others = {process.pid for process in multiprocessing.active_children()}
-        crew = cls(jobs)
+        crew = None
         try:
+            crew = cls(jobs)
             yield crew
         except BaseException:
             for process in multiprocessing.active_children():
@@ -46,7 +53,8 @@ class Processes:
                     process.terminate()
             raise
         finally:
-            crew.pool.shutdown(wait=True, cancel_futures=True)
+            if crew is not None:
+                crew.pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, call: bytes) -> Future[bytes]:
         """What will come of a packed call; a pool that broke unseen fails it as all in flight."""
@@ -66,8 +74,17 @@ class Processes:
             self.pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")  # a fork server is the whole process's own
-        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin)
+        """A pool whose processes run: where they are copies, before this one has other threads."""
+        # a fork server would be the whole process's own, and import everything once more
+        context = multiprocessing.get_context("fork" if can_fork() else "spawn")
+        pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin)
+        _submit(pool, abs, 0)
+        return pool
+
+
+def seconds_to_start(jobs: int) -> float:
+    """About what it takes to start so many processes now."""
+    return jobs * _COPYING if can_fork() else _STARTING
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], task: T) -> Future[R]:
@@ -130,6 +147,7 @@ def _handled_later() -> Iterator[None]:
 def _begin() -> None:
     """Make this worker end when its parent does: a parent that is killed can't say so."""
     leave_quickly()
+    gc.freeze()  # what was imported stays; of a copy, memory that is looked through is copied too
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -134,11 +134,12 @@ def draw_tasks(
     failed: list[tuple[Path, str]] = []
     total = sum(len(task.wanted) for task in work)
     finished = 0
-    if progress is not None:
-        progress(0, total)
     draw_one = partial(draw, style=style, folder=Workers.of(jobs).folder)
     try:
-        for done in run_tasks(draw_one, work, jobs, parts=one_by_one):
+        results = run_tasks(draw_one, work, jobs, parts=one_by_one)
+        if progress is not None:
+            progress(0, total)
+        for done in results:
             if done.result is None:
                 reason = "the process that drew it died"
                 failed.extend((path, reason) for _, path in done.task.wanted)

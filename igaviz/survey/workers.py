@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from igaviz.survey import staff
 from igaviz.survey.cache import Cache
 from igaviz.survey.calls import pack_call, result_of
 from igaviz.survey.cluster import Cluster
 from igaviz.survey.known import Known
-from igaviz.survey.processes import Processes
+from igaviz.survey.processes import Processes, seconds_to_start
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,8 +26,8 @@ R = TypeVar("R")
 FEW_TASKS = 10
 """Below this many tasks, starting processes costs more than it saves."""
 
-WORTH = 1.5
-"""Seconds of work from which on starting two processes saves time."""
+WORTH = 3
+"""Starting processes saves time where the work takes so many times as long as that."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,11 @@ class Workers:
         if self.scheduler is not None:
             cluster = partial(Cluster.hired, self.scheduler)
             return staff.hired(self.scheduler, cluster) if tasks else None
-        enough = tasks >= FEW_TASKS and (seconds >= WORTH or not self.if_worth)
-        processes = partial(Processes.hired, self.jobs)
-        return staff.hired(self.jobs, processes) if self.jobs > 1 and enough else None
+        if self.jobs == 1 or tasks < FEW_TASKS:
+            return None
+        if self.if_worth and seconds < WORTH * seconds_to_start(self.jobs):
+            return None
+        return staff.hired(self.jobs, partial(Processes.hired, self.jobs))
 
 
 Jobs = int | Workers
@@ -119,15 +121,29 @@ def run_tasks(
     apart: its parts come in its place, and only those that kill are given up. `seconds` is about
     what the tasks take one after the other.
 
+    The workers start here, before the first result is asked for: copies of this process are to be
+    made before what is done with results starts threads.
+
     Raises what `function` raises: igaviz's own errors as they are, `WorkerError` for a bug in a
     worker. Where the caller leaves early, by Ctrl-C or otherwise, the workers are ended at once.
     """
     hired = Workers.of(jobs).hired(len(tasks), seconds)
     if hired is None:
-        for task in tasks:
-            yield Done(task, function(task))
-        return
+        return (Done(task, function(task)) for task in tasks)
+    results = _by(hired, function, tasks, parts)
+    next(results)
+    return results
+
+
+def _by(
+    hired: AbstractContextManager[Crew],
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    parts: Callable[[T], Sequence[T]] | None,
+) -> Iterator[Any]:
+    """First nothing, once the workers are there; then each result."""
     with hired as crew:
+        yield None
         last = yield from _over(crew, function, tasks, parts)
     yield from last  # the workers are free already: few callers ask whether there is more
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import multiprocessing
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -14,7 +16,8 @@ import bare
 import pytest
 
 from igaviz.cli.main import main
-from igaviz.survey.processes import Processes
+from igaviz.process import BLAS_THREADS
+from igaviz.survey.processes import Processes, seconds_to_start
 from igaviz.survey.staff import staying
 from igaviz.survey.workers import WORTH, Workers, run_tasks
 
@@ -23,6 +26,35 @@ STATE = (
     "__import__('os').environ.get('OMP_NUM_THREADS'), "
     "2 in __import__('signal').pthread_sigmask(__import__('signal').SIG_BLOCK, []))"
 )
+
+LINUX = pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="Linux alone lists threads, and copies processes"
+)
+
+# How workers start in a process with so many threads: copies know what it does.
+START = """
+import json, os, sys, threading, time
+if __name__ == "__main__":
+    sys.known = True
+    threads, variables, state = json.loads(sys.argv[1])
+    os.environ.update(variables)
+    from igaviz.survey.workers import run_tasks
+    for _ in range(threads - 1):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    ask = f"hasattr(__import__('sys'), 'known'), {state}"
+    print({done.result for done in run_tasks(eval, [ask] * 12, 2)})
+"""
+
+# A command, and how it started processes.
+WAYS = """
+import multiprocessing, sys
+from igaviz.__main__ import main
+ways, context = [], multiprocessing.get_context
+multiprocessing.get_context = lambda way: ways.append(way) or context(way)
+if __name__ == "__main__":
+    main()
+    print(ways)
+"""
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
@@ -34,7 +66,38 @@ def test_every_worker_has_one_thread_and_is_deaf_to_ctrl_c(monkeypatch, jobs):
     assert {(threads, deaf) for _, threads, deaf in states} == {("1", True)}
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="Linux alone lists threads")
+@LINUX
+@pytest.mark.parametrize(
+    ("variables", "threads", "copies"),
+    [(BLAS_THREADS, 1, True), (BLAS_THREADS, 2, False), ({"OMP_NUM_THREADS": "2"}, 1, False)],
+    ids=["alone", "beside another thread", "with threads of numpy's"],
+)
+def test_workers_are_copies_where_that_is_safe(tmp_path, variables, threads, copies):
+    """A copy starts in no time, but with each lock as other threads had it."""
+    program = tmp_path / "program.py"
+    program.write_text(START)
+    words = [sys.executable, program, json.dumps([threads, variables, STATE])]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    states = ast.literal_eval(done.stdout)
+    assert len(states) == 2
+    assert {(copied, *state[1:]) for copied, state in states} == {(copies, "1", True)}
+
+
+@LINUX
+def test_a_command_starts_copies_beside_its_progress_too(tmp_path):
+    """The bar on a terminal has threads, which are to start after the workers."""
+    program = tmp_path / "program.py"
+    program.write_text(WAYS)
+    read, write = pty.openpty()
+    shard = bare.write(tmp_path / "shard.h5", steps=range(12))  # one: opened by the command
+    words = [sys.executable, program, "summary", shard, "--jobs", "2", "--no-cache"]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=write, check=True)
+    os.close(write)
+    os.close(read)
+    assert done.stdout.splitlines()[-1] == b"['fork']"
+
+
+@LINUX
 def test_a_command_has_one_thread(monkeypatch, sample_data):
     """Others would turn idly beside it: a machine of two cores was busy with one summary."""
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
@@ -45,21 +108,22 @@ def test_a_command_has_one_thread(monkeypatch, sample_data):
 
 
 @pytest.mark.parametrize(
-    ("workers", "seconds", "elsewhere"),
+    ("workers", "starts", "elsewhere"),
     [
-        (Workers(2), WORTH / 2, True),
-        (Workers(2, if_worth=True), WORTH / 2, False),
+        (Workers(2), 0.5 * WORTH, True),
+        (Workers(2, if_worth=True), 0.5 * WORTH, False),
         (Workers(2, if_worth=True), WORTH, True),
     ],
 )
-def test_processes_that_nobody_asked_for_start_where_they_save_time(workers, seconds, elsewhere):
+def test_processes_that_nobody_asked_for_start_where_they_save_time(workers, starts, elsewhere):
+    seconds = starts * seconds_to_start(2)
     tasks = ["__import__('os').getpid()"] * 12
     where = {done.result for done in run_tasks(eval, tasks, workers, seconds=seconds)}
     assert (os.getpid() not in where) == elsewhere
 
 
 def test_a_command_starts_its_processes_once(tmp_path, monkeypatch):
-    """For opening shards and for measuring them: each start takes half a second."""
+    """For opening shards and for measuring them: a start takes up to half a second."""
     (tmp_path / "run").mkdir()
     for step in range(12):
         bare.write(tmp_path / "run" / f"{step}.h5", steps=(step,))
