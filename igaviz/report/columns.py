@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from rich.cells import cell_len
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.report.terminal import plain, print_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 Cell = str | tuple[str, str]
 """Text, or (text, style)."""
@@ -70,11 +72,15 @@ def print_columns(columns: Sequence[Column], console: Console, indent: str = "")
 
 
 def _width(column: Column, console: Console) -> int:
+    from rich.cells import cell_len
+
     texts = [cell if isinstance(cell, str) else cell[0] for cell in column.cells]
     return max(cell_len(plain(text, console)) for text in (*column.lines, *texts))
 
 
 def _padded(text: str, width: int, column: Column, console: Console) -> str:
+    from rich.cells import cell_len
+
     shown = plain(text, console)
     space = " " * (width - cell_len(shown))
     return f"{shown}{space}" if column.left else f"{space}{shown}"

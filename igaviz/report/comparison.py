@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Literal
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Literal
 
 from igaviz.checks import Severity, Verdict
 from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
@@ -21,6 +17,11 @@ from igaviz.report.values import short
 from igaviz.report.verdict_table import glyph, print_legend, sign
 from igaviz.survey.compare import Change, Comparison, Side, Turn
 from igaviz.survey.differences import Drawn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
 
 SCHEMA = "igaviz.compare/1"
 By = Literal["layer", "head"]
@@ -291,6 +292,9 @@ def _turned(heads: Sequence[Change], comparison: Comparison) -> str:
 
 def _print_numbers(changes: Sequence[Change], console: Console) -> None:
     """Metrics before and after; what changed in no digit that is shown stands once."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="dim")
     by_head = bool(changes) and changes[0].head is not None
     names = ("layer", "head") if by_head else ("layer",)
@@ -313,6 +317,8 @@ def _plain_lines(text: str, console: Console) -> str:
 
 
 def _cell(a: Value, b: Value, console: Console) -> Text:
+    from rich.text import Text
+
     before, after = short(a), short(b)
     if before == after:
         return Text(plain(before, console), style="dim")

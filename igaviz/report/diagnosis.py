@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from itertools import groupby
-from typing import Any, Literal
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any, Literal
 
 from igaviz.checks.finding import Diagnosis, Finding, Severity, Skipped
 from igaviz.checks.telling import DOUBTFUL
@@ -26,6 +24,10 @@ from igaviz.report.grouped import (
 from igaviz.report.headline import headline
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.report.verdict_table import glyph, print_verdict_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 SCHEMA = "igaviz.diagnose/1"
 By = Literal["layer", "map"]

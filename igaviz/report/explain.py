@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.checks.explain import (
     Explanation,
@@ -19,6 +18,10 @@ from igaviz.checks.wording import capital, listed
 from igaviz.metrics.formulas import LEGEND
 from igaviz.metrics.table import METRICS
 from igaviz.report.terminal import print_line, print_paragraph
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 SCHEMA = "igaviz.explain/1"
 

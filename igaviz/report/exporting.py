@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.checks.wording import counted
 from igaviz.dump.data import Damage
 from igaviz.report.common import damage_json
 from igaviz.report.terminal import print_line, print_paragraph, print_paths
 from igaviz.survey.export import Exported
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 SCHEMA = "igaviz.export/1"
 

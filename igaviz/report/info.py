@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from itertools import groupby
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.checks.wording import counted, span
 from igaviz.report.terminal import print_line
 from igaviz.selection import format_numbers, format_time_line
 from igaviz.survey.info import DumpInfo, ItemInfo, LayerInfo, PhaseInfo, RunInfo
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 SCHEMA = "igaviz.info/1"
 

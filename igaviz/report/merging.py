@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.checks.wording import counted
 from igaviz.report.common import damage_json
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.selection import format_numbers
 from igaviz.survey.merge import Merged
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 SCHEMA = "igaviz.merge/1"
 

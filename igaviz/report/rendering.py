@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.checks.wording import counted
 from igaviz.dump.data import Damage
 from igaviz.report.common import damage_json
 from igaviz.report.terminal import print_line, print_paths
 from igaviz.survey.render import Rendering
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 SCHEMA = "igaviz.render/1"
 

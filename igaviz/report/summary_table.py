@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.checks.finding import Severity, Verdict
 from igaviz.checks.wording import counted
@@ -25,6 +24,10 @@ from igaviz.report.values import short
 from igaviz.report.verdict_table import print_legend, sign
 from igaviz.survey.row import By, Row
 from igaviz.survey.trends import Trends
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 _METRICS = (
     ("gamma", "γ", 0),

@@ -9,8 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.checks import find_check
 from igaviz.checks.wording import ranges
@@ -19,6 +18,10 @@ from igaviz.report.columns import Column, markdown_header, markdown_rows, print_
 from igaviz.report.terminal import encodable, print_line, print_paragraph
 from igaviz.report.values import SPARKS, short, sparkline
 from igaviz.survey.trends import PER_STEPS, Fired, Trend
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 _MANY_LAYERS = 16
 _STEEPEST = 6

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 PROSE_WIDTH = 100
 """Columns beyond which lines of prose are no longer pleasant to read."""
@@ -44,6 +46,8 @@ def encodable(text: str, console: Console) -> bool:
 
 def print_line(console: Console, *parts: str | tuple[str, str]) -> None:
     """Print one line of parts, each text or (text, style), as they are: never wrapped or cut."""
+    from rich.text import Text
+
     line = Text()
     for part in parts:
         text, style = part if isinstance(part, tuple) else (part, "")
@@ -77,6 +81,8 @@ def print_paragraph(
     `first` may be (text, style). The lines that follow are indented by `hang`, or else as far as
     the first is led. A number stays on the line of its unit.
     """
+    from rich.text import Text
+
     kept = _UNIT.sub(_NO_BREAK, plain(text, console))
     words, words_style = first if isinstance(first, tuple) else (first, style)
     lead = f"{indent}{plain(words, console)}"

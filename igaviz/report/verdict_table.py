@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.checks import worst
 from igaviz.checks.finding import (
@@ -20,6 +19,10 @@ from igaviz.checks.finding import (
 from igaviz.checks.wording import counted
 from igaviz.report.terminal import encodable, print_line, print_paragraph
 from igaviz.signs import GEOMETRY_UNKNOWN, SIGNS, UNKNOWN
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 _STYLES = {
     Severity.HEALTHY: "green",

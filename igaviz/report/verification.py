@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from igaviz.checks.wording import counted, ranges, span
 from igaviz.dump import describe
 from igaviz.report.common import damage_json, finite
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.survey.verify import Problem, Verification
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 SCHEMA = "igaviz.verify/1"
 
