@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from igaviz.dump import open_dump, read_maps
     from igaviz.metrics import measure
     from igaviz.record import Recorder, tap
-    from igaviz.survey.cache import Cache
     from igaviz.survey.compare import compare
     from igaviz.survey.diagnose import diagnose
     from igaviz.survey.differences import draw_differences
+    from igaviz.survey.drawing.history import histories
+    from igaviz.survey.drawing.pictures import Style
     from igaviz.survey.export import Wanted, export
-    from igaviz.survey.history import histories
     from igaviz.survey.info import info
-    from igaviz.survey.join_parts import join_parts
+    from igaviz.survey.kept.cache import Cache
     from igaviz.survey.merge import merge
     from igaviz.survey.page import page
-    from igaviz.survey.part import Part
-    from igaviz.survey.part_lines import part_lines
-    from igaviz.survey.pictures import Style
+    from igaviz.survey.parts.join import join_parts
+    from igaviz.survey.parts.lines import part_lines
+    from igaviz.survey.parts.part import Part
     from igaviz.survey.plan import Choice
     from igaviz.survey.render import render
     from igaviz.survey.summary import summary_rows
     from igaviz.survey.verify import verify
-    from igaviz.survey.workers import Workers
+    from igaviz.survey.work.workers import Workers
 
 __all__ = [
     "Cache",
@@ -64,27 +64,27 @@ __all__ = [
 ]
 
 _HOME = {
-    "Cache": "igaviz.survey.cache",
+    "Cache": "igaviz.survey.kept.cache",
     "Choice": "igaviz.survey.plan",
-    "Part": "igaviz.survey.part",
+    "Part": "igaviz.survey.parts.part",
     "Recorder": "igaviz.record",
     "Settings": "igaviz.checks",
-    "Style": "igaviz.survey.pictures",
+    "Style": "igaviz.survey.drawing.pictures",
     "compare": "igaviz.survey.compare",
     "Wanted": "igaviz.survey.export",
-    "Workers": "igaviz.survey.workers",
+    "Workers": "igaviz.survey.work.workers",
     "diagnose": "igaviz.survey.diagnose",
     "draw_differences": "igaviz.survey.differences",
     "explain": "igaviz.checks.explain",
     "export": "igaviz.survey.export",
-    "histories": "igaviz.survey.history",
+    "histories": "igaviz.survey.drawing.history",
     "info": "igaviz.survey.info",
-    "join_parts": "igaviz.survey.join_parts",
+    "join_parts": "igaviz.survey.parts.join",
     "measure": "igaviz.metrics",
     "merge": "igaviz.survey.merge",
     "open_dump": "igaviz.dump",
     "page": "igaviz.survey.page",
-    "part_lines": "igaviz.survey.part_lines",
+    "part_lines": "igaviz.survey.parts.lines",
     "read_maps": "igaviz.dump",
     "render": "igaviz.survey.render",
     "summary_rows": "igaviz.survey.summary",

@@ -18,8 +18,9 @@ from PIL import Image
 from igaviz.dump import open_dump
 from igaviz.figures import View
 from igaviz.selection import Numbers
+from igaviz.survey.drawing.pictures import Style
 from igaviz.survey.plan import Choice
-from igaviz.survey.render import Style, render
+from igaviz.survey.render import render
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"

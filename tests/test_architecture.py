@@ -3,110 +3,94 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import igaviz
 
 PACKAGE = Path(igaviz.__file__).parent
-
-READING = {
-    "errors",
-    "format",
-    "signs",
-    "softmax",
-    "process",
-    "selection",
-    "dump",
-    "metrics",
-    "checks",
-    "figures",
-}
-OWN = {
-    "__init__": READING | {"_version", "record", "survey"},
-    "__main__": {"cli", "process"},
-    "_version": set(),
-    "errors": set(),
-    "format": set(),
-    "signs": set(),
-    "softmax": set(),
-    "process": set(),
-    "selection": {"errors", "format"},
-    "dump": {"_version", "errors", "format", "softmax"},
-    "metrics": {"format", "softmax", "dump"},
-    "checks": {"errors", "format", "metrics"},
-    "figures": {"errors", "format", "signs", "dump", "metrics"},
-    "survey": READING | {"_version"},
-    "report": {
-        "errors",
-        "format",
-        "signs",
-        "selection",
-        "dump",
-        "metrics",
-        "checks",
-        "survey",
-        "figures",
-    },
-    "cli": READING | {"_version", "survey", "report"},
-    "record": {"errors", "format", "dump", "metrics", "_version"},
-    "reference": {"errors", "format", "dump", "metrics", "record"},
-    "calibration": READING | {"record", "reference", "survey", "report"},
-}
+PAGE = Path(__file__).parent.parent / "docs" / "architecture.md"
 FRAMEWORKS = {"lightning", "transformers", "accelerate"}
-THIRD_PARTY = {
-    "softmax": {"numpy"},
-    "dump": {"numpy", "h5py", "deflate"},
-    "metrics": {"numpy"},
-    "checks": {"numpy"},
-    "figures": {"numpy", "matplotlib"},
-    "survey": {"numpy", "platformdirs", "distributed", "threadpoolctl", "gemmi"},
-    "report": {"rich", "numpy", "jinja2", "plotly"},
-    "cli": {"typer", "rich"},
-    "record": {"numpy", "torch", "yaml", *FRAMEWORKS},
-    "reference": {"numpy", "torch"},
-    "calibration": {"torch"},
-}
-FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    """The name of a file, `igaviz.` left out; of a package that of its folder."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts if len(parts) == 1 else [part for part in parts if part != "__init__"])
+
+
+FILES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+class Row(NamedTuple):
+    """What a module or package may import, beside the standard library and what lies in it."""
+
+    own: set[str]
+    third_party: set[str]
+
+
+def rows() -> dict[str, Row]:
+    section = PAGE.read_text(encoding="utf-8").partition("## Who may import what")[2]
+    found = {}
+    for line in section.partition("\n## ")[0].splitlines():
+        if line.startswith("| `"):
+            names, *allowed = (
+                set(re.findall(r"`([\w.]+)`", cell)) for cell in line.split("|")[1:4]
+            )
+            found.update(dict.fromkeys(names, Row(*allowed)))
+    return found
+
+
+TABLE = rows()
+
+
+def within(name: str, place: str) -> bool:
+    return name == place or name.startswith(f"{place}.")
+
+
+def row_of(name: str) -> str:
+    return max((place for place in TABLE if within(name, place)), key=len)
 
 
 def imported(path: Path) -> set[str]:
+    """The modules that a file imports, those of igaviz as what they are: `from igaviz import m`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.add(node.module or "")
+            assert node.module is not None
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in inner if name.removeprefix("igaviz.") in FILES}
+            found.update(modules if modules == inner else {node.module, *modules})
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_follow_the_table(path):
-    module = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    for name in imported(path):
-        top, *rest = name.split(".")
+@pytest.mark.parametrize("name", FILES)
+def test_imports_follow_the_table(name):
+    place = row_of(name)
+    allowed = {place, *TABLE[place].own}
+    for target in imported(FILES[name]):
+        top, _, rest = target.partition(".")
         if top == "igaviz":
-            target = rest[0] if rest else "_version"
-            assert target == module or target in OWN[module], f"{path} imports {name}"
+            rest = rest or "_version"
+            assert any(within(rest, there) for there in allowed), f"{name} imports {target}"
         elif top not in sys.stdlib_module_names and top != "__future__":
-            assert top in THIRD_PARTY.get(module, set()), f"{path} imports {name}"
+            assert top in TABLE[place].third_party, f"{name} imports {target}"
 
 
-def test_only_the_page_takes_more_than_rich():
-    for path in (PACKAGE / "report").glob("*.py"):
-        found = imported(path)
-        assert not {name.split(".")[0] for name in found} & {"numpy", "jinja2", "plotly"}, path
-        assert not any(name.startswith("igaviz.figures") for name in found), path
-
-
-def test_the_metrics_know_the_data_classes_and_not_the_file_code():
-    for path in (PACKAGE / "metrics").glob("*.py"):
-        dump = {name for name in imported(path) if name.startswith("igaviz.dump")}
-        assert dump <= {"igaviz.dump.data"}, path
+def test_the_table_names_modules_that_there_are_and_goes_one_way():
+    assert {"dump", "cli", "survey.work", "survey"} <= TABLE.keys()
+    needs = {place: {row_of(name) for name in row.own} for place, row in TABLE.items()}
+    assert {*TABLE, *(name for row in TABLE.values() for name in row.own)} <= FILES.keys()
+    assert set(TopologicalSorter(needs).static_order()) == TABLE.keys()  # raises on a circle
 
 
 def modules_after(statement: str) -> set[str]:
@@ -117,10 +101,9 @@ def modules_after(statement: str) -> set[str]:
 
 def test_the_reading_side_never_imports_torch():
     everything = "; ".join(
-        f"import igaviz.{'.'.join(path.relative_to(PACKAGE).with_suffix('').parts)}"
-        for path in FILES
-        if path.relative_to(PACKAGE).parts[0]
-        not in ("record", "reference", "calibration", "__main__.py")
+        f"import igaviz.{name}"
+        for name in FILES
+        if name.split(".")[0] not in ("record", "reference", "calibration", "__main__")
     ).replace(".__init__", "")
     assert "torch" not in modules_after(everything)
 

@@ -14,7 +14,7 @@ from igaviz.checks.cases import with_twins
 from igaviz.dump import open_dump
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.reference.data import Chain
-from igaviz.survey.measured import measure_layers
+from igaviz.survey.measuring.layers import measure_layers
 from igaviz.survey.plan import EVERYTHING, plan
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from igaviz.cli import options
 
 if TYPE_CHECKING:
-    from igaviz.survey.join_parts import Joined
+    from igaviz.survey.parts.join import Joined
 
 
 def check(path: Path, *, force: bool) -> None:

@@ -28,7 +28,7 @@ from igaviz.cli import (
 )
 from igaviz.cli.options import NOTHING_DONE
 from igaviz.errors import IgavizError, named
-from igaviz.survey.staff import staying
+from igaviz.survey.work.staff import staying
 
 DONE = 0
 FOUND = 1

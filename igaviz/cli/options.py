@@ -14,7 +14,7 @@ from igaviz.errors import UsageError
 if TYPE_CHECKING:
     from igaviz.dump import Dump
     from igaviz.survey.plan import Choice
-    from igaviz.survey.workers import Workers
+    from igaviz.survey.work.workers import Workers
 
 
 NOTHING_DONE = 2
@@ -128,7 +128,7 @@ def named(options: Mapping[str, object]) -> str:
 def open_paths(paths: list[Path], workers: Workers | None = None) -> Dump:
     """The dump at `paths`, opened by `workers`, with progress on stderr."""
     from igaviz.cli.console import progress
-    from igaviz.survey.opening import open_by
+    from igaviz.survey.work.opening import open_by
 
     with progress("opening", "shards") as advance:
         return open_by(*paths, jobs=workers or 1, progress=advance)
@@ -154,7 +154,7 @@ def choose(
 
 def worker_count(jobs: int | None) -> int:
     """The number of worker processes: what was asked for, else the cores."""
-    from igaviz.survey.workers import available_cores
+    from igaviz.survey.work.workers import available_cores
 
     return available_cores() if jobs is None else jobs
 
@@ -165,8 +165,8 @@ def workers(jobs: int | None, no_cache: bool, scheduler: str | None = None) -> W
     A cluster is reached at once, whether or not anything is left to measure, and stays. Raises
     `ClusterError` where it can't be.
     """
-    from igaviz.survey.cache import Cache
-    from igaviz.survey.workers import Workers
+    from igaviz.survey.kept.cache import Cache
+    from igaviz.survey.work.workers import Workers
 
     cache = None if no_cache else Cache.of_user()
     chosen = Workers(worker_count(jobs), cache, scheduler, if_worth=jobs is None)

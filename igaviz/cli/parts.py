@@ -11,9 +11,9 @@ from igaviz.errors import UsageError
 
 if TYPE_CHECKING:
     from igaviz.dump import Damage
-    from igaviz.survey.join_parts import Joined
+    from igaviz.survey.parts.join import Joined
     from igaviz.survey.plan import Choice
-    from igaviz.survey.workers import Workers
+    from igaviz.survey.work.workers import Workers
 
 
 def print_part(
@@ -21,8 +21,8 @@ def print_part(
 ) -> int:
     """Print the lines of a part, and say on stderr what of it is damaged."""
     from igaviz.cli import console
-    from igaviz.survey.part import Part
-    from igaviz.survey.part_lines import part_lines
+    from igaviz.survey.parts.lines import part_lines
+    from igaviz.survey.parts.part import Part
 
     damaged: list[Damage] = []
     with (
@@ -49,8 +49,8 @@ def gather(
 ) -> Joined:
     """The dump at `paths` and what to take of it; where `joined`, the paths are those of parts."""
     from igaviz.cli.console import progress
-    from igaviz.survey.join_parts import Joined, join_parts
-    from igaviz.survey.part_file import is_part
+    from igaviz.survey.parts.file import is_part
+    from igaviz.survey.parts.join import Joined, join_parts
 
     if not joined:
         for path in filter(is_part, paths):

@@ -108,9 +108,9 @@ def render(
     from igaviz.figures import View
     from igaviz.report.rendering import print_rendering, rendering_json
     from igaviz.selection import Residues
-    from igaviz.survey import pictures
     from igaviz.survey import render as survey
-    from igaviz.survey.part import Part
+    from igaviz.survey.drawing import pictures
+    from igaviz.survey.parts.part import Part
 
     share = None if part is None else Part.parse(part)
     chosen = pictures.Style(

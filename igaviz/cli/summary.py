@@ -15,9 +15,9 @@ from igaviz.errors import UsageError
 
 if TYPE_CHECKING:
     from igaviz.dump import Damage
-    from igaviz.survey.join_parts import Joined
-    from igaviz.survey.row import Row
-    from igaviz.survey.trends import Trends
+    from igaviz.survey.parts.join import Joined
+    from igaviz.survey.rows.row import Row
+    from igaviz.survey.rows.trends import Trends
 
 
 _FIGURES = 12
@@ -129,9 +129,9 @@ def summary(
 
 def _print_rows(given: Joined, format: Format, by: By | None, sort: Sort, *, lines: bool) -> int:
     from igaviz.cli import console
+    from igaviz.survey.rows.trends import Trends
+    from igaviz.survey.rows.worst_first import worst_first
     from igaviz.survey.summary import summary_rows
-    from igaviz.survey.trends import Trends
-    from igaviz.survey.worst_first import worst_first
 
     runs = sum(bool(run.entries or run.scalars) for run in given.dump.runs)
     rows_by = By.LAYER if lines else by or _usual(format, runs=runs)

@@ -10,7 +10,7 @@ from igaviz.checks.wording import counted
 from igaviz.dump.data import Damage
 from igaviz.report.common import damage_json
 from igaviz.report.terminal import print_line, print_paths
-from igaviz.survey.render import Rendering
+from igaviz.survey.drawing.drawn import Rendering
 
 if TYPE_CHECKING:
     from rich.console import Console

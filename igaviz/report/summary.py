@@ -12,8 +12,8 @@ from igaviz.dump.data import Damage
 from igaviz.metrics import METRICS, Value
 from igaviz.metrics.line import classic_line
 from igaviz.report.common import damage_json, finite
-from igaviz.survey.row import Row
-from igaviz.survey.trends import Trend, Trends
+from igaviz.survey.rows.row import Row
+from igaviz.survey.rows.trends import Trend, Trends
 
 SCHEMA = "igaviz.summary/1"
 IDENTITY = ("run", "phase", "step", "rank", "batch", "layer", "head")

@@ -22,8 +22,8 @@ from igaviz.report.summary_trends import print_fired, print_markdown_fired, prin
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.report.values import short
 from igaviz.report.verdict_table import print_legend, sign
-from igaviz.survey.row import By, Row
-from igaviz.survey.trends import Trends
+from igaviz.survey.rows.row import By, Row
+from igaviz.survey.rows.trends import Trends
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,7 +17,7 @@ from igaviz.metrics.resolution import alike
 from igaviz.report.columns import Column, markdown_header, markdown_rows, print_columns
 from igaviz.report.terminal import encodable, print_line, print_paragraph
 from igaviz.report.values import SPARKS, short, sparkline
-from igaviz.survey.trends import PER_STEPS, Fired, Trend
+from igaviz.survey.rows.trends import PER_STEPS, Fired, Trend
 
 if TYPE_CHECKING:
     from rich.console import Console

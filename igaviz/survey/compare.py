@@ -26,10 +26,10 @@ from igaviz.metrics.inputs import SAME, Alike, alike, by_place, least_alike
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.selection import Numbers, format_numbers
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.measured import Progress
+from igaviz.survey.measuring.layers import Progress
+from igaviz.survey.measuring.whole import measure_whole_layers
 from igaviz.survey.plan import Choice, LayerTask, plan, require_maps
-from igaviz.survey.whole import measure_whole_layers
-from igaviz.survey.workers import Jobs
+from igaviz.survey.work.workers import Jobs
 
 _EACH_LAST = Numbers.parse("last")
 _FIRST_AND_LAST = Numbers.parse("first,last")

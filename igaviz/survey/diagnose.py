@@ -9,10 +9,10 @@ from igaviz.checks import Baseline, Diagnosis, LayerVerdict, Settings, conclude,
 from igaviz.dump import Damage, Dump
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.measured import Progress
+from igaviz.survey.measuring.layers import Progress
+from igaviz.survey.measuring.whole import measure_whole_layers
 from igaviz.survey.plan import Choice, plan, probed
-from igaviz.survey.whole import measure_whole_layers
-from igaviz.survey.workers import Jobs
+from igaviz.survey.work.workers import Jobs
 
 
 @takes_dumps

@@ -16,10 +16,10 @@ from igaviz.figures import View
 from igaviz.figures.difference import Compared, Scales
 from igaviz.metrics.difference import Difference, why_different
 from igaviz.survey.compare import Comparison
-from igaviz.survey.measured import Progress, Reader, reader
-from igaviz.survey.pictures import PictureTask, Shown, Style
-from igaviz.survey.render import check_output, draw_tasks
-from igaviz.survey.workers import Jobs, Workers, run_tasks
+from igaviz.survey.drawing.drawn import check_output, draw_tasks
+from igaviz.survey.drawing.pictures import PictureTask, Shown, Style
+from igaviz.survey.measuring.layers import Progress, Reader, reader
+from igaviz.survey.work.workers import Jobs, Workers, run_tasks
 
 FIGURE = "difference"
 _ONE_SIDED = "recorded on one side only"

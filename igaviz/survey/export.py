@@ -14,15 +14,16 @@ from igaviz.figures.painter import publish, unfinished
 from igaviz.format import MapId
 from igaviz.selection import Residues
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.export_arrays import npz
-from igaviz.survey.export_scripts import chimerax, pymol
-from igaviz.survey.export_structure import mmcif, pdb
-from igaviz.survey.export_trace import Trace, trace_of
-from igaviz.survey.measured import Progress
-from igaviz.survey.pictures import Namer, Style
+from igaviz.survey.drawing.drawn import check_output
+from igaviz.survey.drawing.pictures import Namer, Style
+from igaviz.survey.formats.arrays import npz
+from igaviz.survey.formats.scripts import chimerax, pymol
+from igaviz.survey.formats.structure import mmcif, pdb
+from igaviz.survey.formats.trace import Trace, trace_of
+from igaviz.survey.measuring.layers import Progress
 from igaviz.survey.plan import Choice, LayerTask, plan
-from igaviz.survey.render import check_output, check_residues, usual_of_maps
-from igaviz.survey.workers import Jobs, run_tasks
+from igaviz.survey.render import check_residues, usual_of_maps
+from igaviz.survey.work.workers import Jobs, run_tasks
 
 DEFAULT_OUT = Path("attention_export")
 DEFAULT_PAIRS = 50

@@ -10,7 +10,7 @@ from igaviz.dump.merged import Chosen, write_merged
 from igaviz.errors import OutputError, SelectionError
 from igaviz.format import SHARD_SUFFIX
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.measured import Progress
+from igaviz.survey.measuring.layers import Progress
 from igaviz.survey.plan import EVERYTHING, Choice, plan
 
 DEFAULT_OUT = Path("merged.h5")

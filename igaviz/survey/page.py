@@ -28,13 +28,13 @@ from igaviz.metrics.combine import combine
 from igaviz.metrics.course import Course, CourseBuilder, Scale, scale_of
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.lines import as_measurements, assumed, thinned
-from igaviz.survey.measured import LayerGroup, Progress
-from igaviz.survey.page_pictures import Known, draw_worst
+from igaviz.survey.drawing.drawn import Rendering
+from igaviz.survey.drawing.worst import Known, draw_worst
+from igaviz.survey.measuring.layers import LayerGroup, Progress
+from igaviz.survey.measuring.scalars import as_measurements, assumed, thinned
+from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines, probed
-from igaviz.survey.render import Rendering
-from igaviz.survey.whole import WholeLayer, measure_whole_layers
-from igaviz.survey.workers import Jobs, Workers
+from igaviz.survey.work.workers import Jobs, Workers
 
 MOST_NUMBERS = 9_000_000
 """Numbers that a page holds, 2.7 bytes each: 10 runs of 200 steps, 8 layers and 16 heads."""

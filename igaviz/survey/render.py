@@ -3,64 +3,32 @@
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
 from igaviz.dump import Damage, Dump, read_maps
-from igaviz.errors import OVERWRITE, OutputError, SelectionError, UsageError
+from igaviz.errors import SelectionError, UsageError
 from igaviz.figures import FIGURES
-from igaviz.figures.painter import unfinished
 from igaviz.metrics.heads import metric_names
 from igaviz.selection import Numbers
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.asked import asked, tasks_of
-from igaviz.survey.measured import Progress
-from igaviz.survey.part import Part
-from igaviz.survey.pictures import (
+from igaviz.survey.drawing.asked import asked, tasks_of
+from igaviz.survey.drawing.drawn import Rendering, check_output, draw_tasks
+from igaviz.survey.drawing.pictures import (
     Namer,
-    PictureTask,
-    Shown,
     Style,
-    draw,
     of_scope,
-    one_by_one,
     resolve,
 )
+from igaviz.survey.measuring.layers import Progress
+from igaviz.survey.parts.part import Part
 from igaviz.survey.plan import Choice, LayerTask
-from igaviz.survey.workers import Jobs, Workers, run_tasks
+from igaviz.survey.work.workers import Jobs
 
 DEFAULT_OUT = Path("attention_vis")
 USUAL = Choice(step=Numbers.parse("last"), batch=Numbers.parse("0"))
 """What pictures and files of maps are of where a choice leaves it open."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture that was drawn: what it shows, and the verdict that stands on it."""
-
-    path: Path
-    figure: str
-    shown: Shown
-    verdict: str
-    severity: str
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """What `render` drew, what it could not draw and why, and what was damaged."""
-
-    pictures: tuple[Picture, ...]
-    failed: tuple[tuple[Path, str], ...]
-    damaged: tuple[Damage, ...]
-
-    @property
-    def nothing_due(self) -> bool:
-        """Whether there was no picture to draw, as where nothing falls to a part."""
-        return not (self.pictures or self.failed or self.damaged)
 
 
 def figure_names(text: str) -> tuple[str, ...]:
@@ -122,47 +90,6 @@ def render(
     return draw_tasks(work, damaged, style, jobs, progress)
 
 
-def draw_tasks(
-    work: Sequence[PictureTask],
-    damaged: list[Damage],
-    style: Style,
-    jobs: Jobs,
-    progress: Progress | None,
-) -> Rendering:
-    """What became of the pictures of `work`, drawn by the workers; `damaged` is added to."""
-    pictures: list[Picture] = []
-    failed: list[tuple[Path, str]] = []
-    total = sum(len(task.wanted) for task in work)
-    finished = 0
-    draw_one = partial(draw, style=style, folder=Workers.of(jobs).folder)
-    try:
-        results = run_tasks(draw_one, work, jobs, parts=one_by_one)
-        if progress is not None:
-            progress(0, total)
-        for done in results:
-            if done.result is None:
-                reason = "the process that drew it died"
-                failed.extend((path, reason) for _, path in done.task.wanted)
-            else:
-                pictures.extend(_pictures(done.task, done.result.written))
-                failed.extend(done.result.failed)
-                damaged.extend(done.result.damaged)
-            finished += len(done.task.wanted)
-            if progress is not None:
-                progress(finished, total)
-    finally:  # whoever was killed while it wrote, left something
-        for path in (path for task in work for _, path in task.wanted):
-            unfinished(path).unlink(missing_ok=True)
-    return Rendering(tuple(pictures), tuple(failed), tuple(damaged))
-
-
-def _pictures(task: PictureTask, written: frozenset[Path]) -> Iterator[Picture]:
-    verdict = task.verdict
-    for name, path in task.wanted:
-        if path in written:
-            yield Picture(path, name, task.shown, verdict.words, str(verdict.severity))
-
-
 def _check_metric(style: Style) -> None:
     names = tuple(metric_names())
     if style.metric is not None and style.metric not in names:
@@ -172,21 +99,6 @@ def _check_metric(style: Style) -> None:
             f"no chosen figure shows {style.metric}: heads and trajectory show a metric",
             hint="choose one of them with --figure, or leave the metric out",
         )
-
-
-def check_output(out: Path, paths: Sequence[Path], force: bool) -> None:
-    """Raise `OutputError` where one of `paths` is there, or can't be written below `out`."""
-    existing = [path for path in paths if path.exists()]
-    if existing and not force:
-        others = f" and {len(existing) - 1:,} more" if len(existing) > 1 else ""
-        raise OutputError(f"{existing[0]}{others}: already there", hint=OVERWRITE)
-    try:
-        for folder in sorted({path.parent for path in paths}):
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise PermissionError(13, "Permission denied")
-    except OSError as error:
-        raise OutputError.unwritable(out, error) from error
 
 
 def check_residues(tasks: Sequence[LayerTask], style: Style) -> None:

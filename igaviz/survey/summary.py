@@ -18,12 +18,12 @@ from igaviz.metrics import METRICS, Measurement
 from igaviz.metrics.combine import combine
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.lines import as_measurements, assumed, thinned
-from igaviz.survey.measured import Progress
+from igaviz.survey.measuring.layers import Progress
+from igaviz.survey.measuring.scalars import as_measurements, assumed, thinned
+from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
-from igaviz.survey.row import By, Row, of_step
-from igaviz.survey.whole import WholeLayer, measure_whole_layers
-from igaviz.survey.workers import Jobs
+from igaviz.survey.rows.row import By, Row, of_step
+from igaviz.survey.work.workers import Jobs
 
 __all__ = ["By", "Row", "summary_rows"]
 

@@ -14,9 +14,9 @@ from igaviz.format import MAP_TERMS, MapId
 from igaviz.metrics import Measurement
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.measured import LayerGroup, Progress, measure_layers
+from igaviz.survey.measuring.layers import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import EVERYTHING, plan
-from igaviz.survey.workers import Jobs, Workers
+from igaviz.survey.work.workers import Jobs, Workers
 
 _INVARIANTS = Settings.of(select=("D001", "D002", "D003"))
 _NUMBERS = {"D001": "nonfinite", "D002": "row_sum_error", "D003": "replay_error"}

@@ -19,8 +19,8 @@ from rich.console import Console
 from igaviz.cli import console
 from igaviz.cli.main import app, main
 from igaviz.report.rendering import print_rendering
-from igaviz.survey.pictures import Shown
-from igaviz.survey.render import Picture, Rendering
+from igaviz.survey.drawing.drawn import Picture, Rendering
+from igaviz.survey.drawing.pictures import Shown
 
 COMMANDS = {
     "info": ["info"],

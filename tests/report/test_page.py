@@ -356,7 +356,7 @@ def of_size(runs, steps, layers, heads):
 
     from igaviz.checks.finding import HEALTHY, Diagnosis, Severity
     from igaviz.metrics import METRICS
-    from igaviz.survey.render import Rendering
+    from igaviz.survey.drawing.drawn import Rendering
 
     rng = np.random.default_rng(0)
     builder = CourseBuilder()

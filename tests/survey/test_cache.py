@@ -20,14 +20,15 @@ from igaviz.dump import open_dump
 from igaviz.dump.data import Mask
 from igaviz.metrics import Measurement, Replay, measure_heads
 from igaviz.metrics.data import Unplaced
-from igaviz.survey import cache as cache_module
-from igaviz.survey import codec
-from igaviz.survey.cache import Cache
 from igaviz.survey.diagnose import diagnose
-from igaviz.survey.measured import measure_layers
-from igaviz.survey.opening import open_by
+from igaviz.survey.kept import cache as cache_module
+from igaviz.survey.kept import codec
+from igaviz.survey.kept.cache import Cache
+from igaviz.survey.measuring.layers import measure_layers
 from igaviz.survey.plan import Choice, plan
-from igaviz.survey.workers import Workers
+from igaviz.survey.work import cluster
+from igaviz.survey.work.opening import open_by
+from igaviz.survey.work.workers import Workers
 
 
 def settle(path):
@@ -58,7 +59,7 @@ def measured(monkeypatch):
         seen.extend(found.id for found in maps)
         return real(maps, pairs)
 
-    monkeypatch.setattr("igaviz.survey.measured.measure_heads", counted)
+    monkeypatch.setattr("igaviz.survey.measuring.layers.measure_heads", counted)
     return seen
 
 
@@ -119,7 +120,7 @@ def test_a_shard_that_is_replaced_while_its_layers_are_read_is_opened_anew(
             later.replace(shard)
         return real(maps, pairs)
 
-    monkeypatch.setattr("igaviz.survey.measured.measure_heads", replacing)
+    monkeypatch.setattr("igaviz.survey.measuring.layers.measure_heads", replacing)
     old, *new = numbers(shard, cache)
     assert old.values["gamma"] == 1.0
     assert {m.values["gamma"] for m in new} == {3.0}
@@ -167,7 +168,7 @@ def test_indexes_are_kept_and_follow_the_path(shard, cache, monkeypatch):
     workers = Workers(cache=cache)
     first = open_by(shard.parent, jobs=workers)
     assert first == open_dump(shard.parent)
-    monkeypatch.setattr("igaviz.survey.opening.try_to_index", None)
+    monkeypatch.setattr("igaviz.survey.work.opening.try_to_index", None)
     assert open_by(shard.parent, jobs=workers) == first
     monkeypatch.chdir(shard.parent)
     (entry, *_) = open_by(shard.name, jobs=workers).entries
@@ -245,7 +246,7 @@ def test_the_key_follows_the_code_of_the_metrics(tmp_path):
     shutil.copytree(Path(igaviz.__file__).parent, tmp_path / "igaviz")
 
     def key():
-        code = "from igaviz.survey.cache import measuring_code; print(measuring_code())"
+        code = "from igaviz.survey.kept.cache import measuring_code; print(measuring_code())"
         done = subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -261,6 +262,12 @@ def test_the_key_follows_the_code_of_the_metrics(tmp_path):
     table = tmp_path / "igaviz" / "metrics" / "table.py"
     table.write_text(table.read_text().replace("SATURATED: Final = 0.9", "SATURATED: Final = 0.8"))
     assert key() != before
+
+
+@pytest.mark.parametrize("pattern", [*cache_module._CODE, *cluster._DRAWING])
+def test_each_pattern_of_a_digest_names_files(pattern):
+    """One that names none would leave code out of the digest, and nobody would hear of it."""
+    assert list(Path(igaviz.__file__).parent.glob(pattern))
 
 
 def test_lines_are_json(shard):

@@ -17,12 +17,12 @@ from folders import files
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
 from igaviz.errors import DumpError, WorkerError
-from igaviz.survey.cluster import ClusterError
-from igaviz.survey.pictures import Style
+from igaviz.survey.drawing.pictures import Style
 from igaviz.survey.plan import Choice
 from igaviz.survey.render import render
 from igaviz.survey.summary import summary_rows
-from igaviz.survey.workers import Workers, run_tasks
+from igaviz.survey.work.cluster import ClusterError
+from igaviz.survey.work.workers import Workers, run_tasks
 
 # Every worker runs this at its start: it is killed when a picture is whole but for its name, and
 # has a bug that shows where a shard is called bug.h5.
@@ -35,12 +35,12 @@ def deadly(self, target, replace=pathlib.Path.replace):
 pathlib.Path.replace = deadly
 
 import threading
-import igaviz.survey.opening
-def buggy(shard, index=igaviz.survey.opening.try_to_index):
+import igaviz.survey.work.opening
+def buggy(shard, index=igaviz.survey.work.opening.try_to_index):
     if shard.name == "bug.h5":
         raise ValueError("not thought of", threading.Lock())
     return index(shard)
-igaviz.survey.opening.try_to_index = buggy
+igaviz.survey.work.opening.try_to_index = buggy
 """
 
 
@@ -113,7 +113,7 @@ def test_the_cluster_says_and_draws_what_one_process_does(verb, drawn, run, clus
 
 
 def test_no_scheduler_is_said(run, capsys, monkeypatch):
-    monkeypatch.setattr("igaviz.survey.cluster._SECONDS", 1)
+    monkeypatch.setattr("igaviz.survey.work.cluster._SECONDS", 1)
     assert main(["summary", str(run)]) == 1
     assert "bad.h5" in capsys.readouterr().err
     # all of it is known by now
@@ -197,7 +197,7 @@ def test_what_is_raised_arrives_although_it_can_t_travel(bug, said, far, cluster
         list(run_tasks(eval, ["abs(-3)", bug, *["3"] * 10], jobs))
     (note,) = found.value.__notes__
     assert "Traceback (most recent call last)" in note
-    assert "igaviz/survey/calls.py" in note
+    assert "igaviz/survey/work/calls.py" in note
 
 
 def test_a_bug_in_a_worker_is_said_with_its_traceback(run, cluster, capsys):
@@ -219,13 +219,13 @@ def test_igaviz_own_errors_travel_as_they_are(cluster):
 def test_workers_that_lack_or_are_something_else_are_said(run, cluster, monkeypatch, capsys):
     words = ["summary", str(run), "--no-cache", "--scheduler"]
     with monkeypatch.context() as other:
-        other.setattr("igaviz.survey.cluster.working_code", lambda: "that of another version")
+        other.setattr("igaviz.survey.work.cluster.working_code", lambda: "that of another version")
         assert main([*words, cluster.scheduler_address]) == 2
     assert "a worker has another igaviz, numpy or matplotlib" in capsys.readouterr().err
     with started(n_workers=0) as idle, monkeypatch.context() as hasty:
-        hasty.setattr("igaviz.survey.cluster._SECONDS", 1)
+        hasty.setattr("igaviz.survey.work.cluster._SECONDS", 1)
         assert main([*words, idle.scheduler_address]) == 2
     assert f"the scheduler at {idle.scheduler_address} has no worker" in capsys.readouterr().err
-    monkeypatch.setattr("igaviz.survey.cluster._INSTALLED", "False")
+    monkeypatch.setattr("igaviz.survey.work.cluster._INSTALLED", "False")
     with pytest.raises(ClusterError, match="no igaviz where the workers"):
         list(run_tasks(abs, [1], Workers(scheduler=cluster.scheduler_address)))

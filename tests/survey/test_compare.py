@@ -16,7 +16,7 @@ from igaviz.checks import Severity
 from igaviz.cli.main import main
 from igaviz.errors import OutputError, SelectionError
 from igaviz.report.schema import json_schema
-from igaviz.survey.pictures import Style, draw
+from igaviz.survey.drawing.pictures import Style, draw
 
 SMALL = Style(dpi=30)
 
@@ -186,7 +186,7 @@ def test_pictures_share_their_scales_and_are_not_overwritten(tmp_path, monkeypat
         scales.append(task.source.scales)
         return draw(task, style, folder)
 
-    monkeypatch.setattr("igaviz.survey.render.draw", noted)
+    monkeypatch.setattr("igaviz.survey.drawing.drawn.draw", noted)
     drawn = igaviz.draw_differences(comparison, out=tmp_path / "out", style=SMALL)
     assert [path.name for path, _ in drawn.pictures] == [
         f"layer{layer}_difference_b0_h{head}.png" for layer in (0, 1) for head in (1, 2)

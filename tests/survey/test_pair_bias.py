@@ -11,10 +11,10 @@ import pytest
 
 from igaviz import diagnose, open_dump, read_maps, verify
 from igaviz.errors import UsageError
-from igaviz.survey.cache import Cache
-from igaviz.survey.measured import measure_layers
+from igaviz.survey.kept.cache import Cache
+from igaviz.survey.measuring.layers import measure_layers
 from igaviz.survey.plan import EVERYTHING, plan
-from igaviz.survey.workers import Workers
+from igaviz.survey.work.workers import Workers
 
 N, HEADS = 30, 2
 

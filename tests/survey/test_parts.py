@@ -19,9 +19,9 @@ import igaviz
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
 from igaviz.errors import NothingReadableError, SelectionError, UsageError
-from igaviz.survey.part import Part
+from igaviz.survey.parts.part import Part
 from igaviz.survey.plan import Choice, plan_time_lines
-from igaviz.survey.workers import Workers
+from igaviz.survey.work.workers import Workers
 
 NUMBERS = st.sampled_from(["all", "first", "last", "0", "1", "0-1", "7", "first,1", "0:2:2"])
 STEPS = st.sampled_from(["all", "first", "last", "100", "0:900:200", "first,300", "5"])
@@ -216,7 +216,7 @@ def test_parts_that_do_not_belong_together(there, tmp_path, capsys):
     assert (code, "both part 1/2" in errors) == (2, True)
     text = (tmp_path / "1.jsonl").read_text()
     old = json.loads(text.splitlines()[0]) | {"igaviz": "0.0.1"}
-    from igaviz.survey.part_file import sealed
+    from igaviz.survey.parts.file import sealed
 
     (tmp_path / "old.jsonl").write_text("".join(f"{line}\n" for line in sealed([json.dumps(old)])))
     with pytest.raises(UsageError, match=r"measured by igaviz 0\.0\.1"):

@@ -18,11 +18,12 @@ from igaviz.dump import open_dump
 from igaviz.errors import OutputError, SelectionError, UsageError
 from igaviz.figures import View
 from igaviz.selection import Numbers
-from igaviz.survey.asked import asked, tasks_of
-from igaviz.survey.history import histories
-from igaviz.survey.pictures import Namer, Style, draw
+from igaviz.survey.drawing.asked import asked, tasks_of
+from igaviz.survey.drawing.drawn import check_output
+from igaviz.survey.drawing.history import histories
+from igaviz.survey.drawing.pictures import Namer, Style, draw
 from igaviz.survey.plan import Choice
-from igaviz.survey.render import check_output, figure_names, render
+from igaviz.survey.render import figure_names, render
 from igaviz.survey.summary import summary_rows
 
 ALL = Choice()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
 from igaviz.figures import FIGURES
-from igaviz.survey.asked import asked
-from igaviz.survey.part import Part
-from igaviz.survey.pictures import Namer, Style
+from igaviz.survey.drawing.asked import asked
+from igaviz.survey.drawing.pictures import Namer, Style
+from igaviz.survey.parts.part import Part
 from igaviz.survey.plan import Choice
 from igaviz.survey.render import render
 

@@ -11,7 +11,7 @@ import pytest
 import igaviz
 from igaviz.cli.main import main
 from igaviz.metrics.inputs import UNNAMED
-from igaviz.survey.trends import Trends
+from igaviz.survey.rows.trends import Trends
 
 STEPS = (0, 300, 600)
 SAME, OTHER = bare.helix(30).astype("float32"), bare.helix(30, seed=1).astype("float32")

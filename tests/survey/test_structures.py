@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from igaviz.dump.data import Structure
 from igaviz.metrics.pairs import Pairs
-from igaviz.survey.measured import pairs_of
+from igaviz.survey.measuring.layers import pairs_of
 
 N = 40
 

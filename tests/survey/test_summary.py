@@ -23,10 +23,10 @@ from igaviz.report.summary_table import Layout, print_table
 from igaviz.selection import Numbers
 from igaviz.survey.diagnose import diagnose
 from igaviz.survey.plan import Choice, plan
-from igaviz.survey.row import Row, badness_of
+from igaviz.survey.rows.row import Row, badness_of
+from igaviz.survey.rows.trends import MAX_POINTS, Trends
+from igaviz.survey.rows.worst_first import worst_first
 from igaviz.survey.summary import summary_rows
-from igaviz.survey.trends import MAX_POINTS, Trends
-from igaviz.survey.worst_first import worst_first
 
 
 @pytest.fixture

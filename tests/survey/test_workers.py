@@ -17,9 +17,9 @@ import pytest
 
 from igaviz.cli.main import main
 from igaviz.process import BLAS_THREADS
-from igaviz.survey.processes import Processes, seconds_to_start
-from igaviz.survey.staff import staying
-from igaviz.survey.workers import WORTH, Workers, run_tasks
+from igaviz.survey.work.processes import Processes, seconds_to_start
+from igaviz.survey.work.staff import staying
+from igaviz.survey.work.workers import WORTH, Workers, run_tasks
 
 STATE = (
     "__import__('time').sleep(0.2) or (__import__('os').getpid(), "
@@ -38,7 +38,7 @@ if __name__ == "__main__":
     sys.known = True
     threads, variables, state = json.loads(sys.argv[1])
     os.environ.update(variables)
-    from igaviz.survey.workers import run_tasks
+    from igaviz.survey.work.workers import run_tasks
     for _ in range(threads - 1):
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     ask = f"hasattr(__import__('sys'), 'known'), {state}"

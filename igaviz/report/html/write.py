@@ -18,8 +18,8 @@ from urllib.parse import quote
 from igaviz.errors import OVERWRITE, OutputError, UsageError
 from igaviz.report.html.content import content
 from igaviz.report.html.data import numbers_base64, page_data, script_json, verdicts_base64
+from igaviz.survey.drawing.drawn import Picture
 from igaviz.survey.page import Page
-from igaviz.survey.render import Picture
 
 MAX_BYTES = 30_000_000
 """The size of a page up to which pictures go inside; the others are files beside it."""

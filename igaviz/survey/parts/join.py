@@ -15,10 +15,9 @@ from igaviz.dump.listing import Place as GivenPlace
 from igaviz.dump.run import describe, open_listing
 from igaviz.errors import DumpError, NothingReadableError, UsageError
 from igaviz.selection import format_numbers
-from igaviz.survey.known import Measured, of_task
-from igaviz.survey.measured import Progress
-from igaviz.survey.part import Part
-from igaviz.survey.part_file import (
+from igaviz.survey.kept.known import Measured, of_task
+from igaviz.survey.measuring.layers import Progress
+from igaviz.survey.parts.file import (
     Heading,
     Indexed,
     Lines,
@@ -27,8 +26,9 @@ from igaviz.survey.part_file import (
     Place,
     read_part,
 )
+from igaviz.survey.parts.part import Part
 from igaviz.survey.plan import Choice, LayerTask
-from igaviz.survey.workers import Jobs, Workers
+from igaviz.survey.work.workers import Jobs, Workers
 
 
 @dataclass(frozen=True)

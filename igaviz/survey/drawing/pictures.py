@@ -20,7 +20,7 @@ from igaviz.metrics.heads import TYPE
 from igaviz.metrics.profiles import Profiles
 from igaviz.metrics.sheet import Sheet, Tile
 from igaviz.selection import Residues
-from igaviz.survey.measured import Reader, pairs_of, reader
+from igaviz.survey.measuring.layers import Reader, pairs_of, reader
 from igaviz.survey.plan import LayerTask
 
 DEFAULT_DPI = 150

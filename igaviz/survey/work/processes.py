@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TypeVar
 
 from igaviz.process import BLAS_THREADS, can_fork, leave_quickly
-from igaviz.survey.calls import run_call
+from igaviz.survey.work.calls import run_call
 
 T = TypeVar("T")
 R = TypeVar("R")

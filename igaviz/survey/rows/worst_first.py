@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from tempfile import TemporaryFile
 from typing import IO
 
-from igaviz.survey.row import Row, badness_of
+from igaviz.survey.rows.row import Row, badness_of
 
 _AT_ONCE = 2000
 """Rows that are sorted in memory."""

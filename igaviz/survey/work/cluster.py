@@ -10,8 +10,8 @@ from importlib.metadata import version
 from typing import Any
 
 from igaviz.errors import UsageError
-from igaviz.survey.cache import code_digest, measuring_code
-from igaviz.survey.calls import run_call
+from igaviz.survey.kept.cache import code_digest, measuring_code
+from igaviz.survey.work.calls import run_call
 
 _LEAST_AHEAD = 64
 _AHEAD = 4
@@ -19,7 +19,7 @@ _SECONDS = 30
 
 _INSTALLED = "__import__('importlib.util').util.find_spec('igaviz') is not None"
 
-_DRAWING = ("figures/*.py", "survey/pictures.py", "survey/differences.py")
+_DRAWING = ("figures/*.py", "survey/drawing/pictures.py", "survey/differences.py")
 
 _limited = False
 

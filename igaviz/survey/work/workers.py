@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from igaviz.survey import staff
-from igaviz.survey.cache import Cache
-from igaviz.survey.calls import pack_call, result_of
-from igaviz.survey.cluster import Cluster
-from igaviz.survey.known import Known
-from igaviz.survey.processes import Processes, seconds_to_start
+from igaviz.survey.kept.cache import Cache
+from igaviz.survey.kept.known import Known
+from igaviz.survey.work import staff
+from igaviz.survey.work.calls import pack_call, result_of
+from igaviz.survey.work.cluster import Cluster
+from igaviz.survey.work.processes import Processes, seconds_to_start
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -94,7 +94,7 @@ class Crew(Protocol):
     """What the future of a task raises whose worker died, of that task or of another."""
 
     def submit(self, call: bytes) -> Future[bytes]:
-        """What will come of a packed call (`igaviz.survey.calls`)."""
+        """What will come of a packed call (`igaviz.survey.work.calls`)."""
 
     def renew(self) -> None:
         """Take in new workers for those that died, where nobody else does."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from igaviz.survey.export_trace import Atom, Bond, Trace
+from igaviz.survey.formats.trace import Atom, Bond, Trace
 
 COLOUR_RANGE = (0, 2)
 """The B-factors where colours end: blue and red; uniform attention, in the middle, is white."""

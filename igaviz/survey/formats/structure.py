@@ -7,8 +7,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from igaviz.errors import OutputError
-from igaviz.survey.export_trace import Atom, Trace
-from igaviz.survey.pictures import safe_name
+from igaviz.survey.drawing.pictures import safe_name
+from igaviz.survey.formats.trace import Atom, Trace
 
 if TYPE_CHECKING:
     import gemmi

@@ -11,7 +11,7 @@ from igaviz.dump.index import ShardIndex, try_to_index
 from igaviz.dump.listing import list_paths
 from igaviz.dump.run import Progress, open_listing
 from igaviz.errors import DumpError
-from igaviz.survey.workers import Jobs, Workers, run_tasks
+from igaviz.survey.work.workers import Jobs, Workers, run_tasks
 
 _SECONDS = 0.02
 """What the index of a shard of a few layers takes."""

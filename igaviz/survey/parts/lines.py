@@ -18,16 +18,16 @@ from igaviz.dump.listing import Listing, list_paths
 from igaviz.dump.run import describe
 from igaviz.errors import DumpError, NothingReadableError
 from igaviz.metrics.table import LOCAL_RADIUS
-from igaviz.survey import codec
 from igaviz.survey.arguments import check_radius
-from igaviz.survey.cache import measuring_code
-from igaviz.survey.measured import Progress, measure_tasks
-from igaviz.survey.opening import shard_indexes
-from igaviz.survey.part import Part
-from igaviz.survey.part_file import SCHEMA, Given, Heading, Indexed, Refused, Taken, sealed
+from igaviz.survey.kept import codec
+from igaviz.survey.kept.cache import measuring_code
+from igaviz.survey.measuring.layers import Progress, measure_tasks
+from igaviz.survey.measuring.whole import whole
+from igaviz.survey.parts.file import SCHEMA, Given, Heading, Indexed, Refused, Taken, sealed
+from igaviz.survey.parts.part import Part
 from igaviz.survey.plan import Choice, LayerTask
-from igaviz.survey.whole import whole
-from igaviz.survey.workers import Jobs, Workers
+from igaviz.survey.work.opening import shard_indexes
+from igaviz.survey.work.workers import Jobs, Workers
 
 
 def part_lines(

@@ -12,10 +12,8 @@ from igaviz.dump import Damage, Dump
 from igaviz.format import MapId
 from igaviz.metrics import Measurement
 from igaviz.metrics.heads import TYPE, HeadTable
-from igaviz.survey.history import history_lines, history_of, last_verdict
-from igaviz.survey.measured import Progress
-from igaviz.survey.part import Part
-from igaviz.survey.pictures import (
+from igaviz.survey.drawing.history import history_lines, history_of, last_verdict
+from igaviz.survey.drawing.pictures import (
     LayerSource,
     MapSource,
     Namer,
@@ -25,9 +23,11 @@ from igaviz.survey.pictures import (
     Style,
     of_scope,
 )
+from igaviz.survey.measuring.layers import Progress
+from igaviz.survey.measuring.whole import measure_whole_layers
+from igaviz.survey.parts.part import Part
 from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan
-from igaviz.survey.whole import measure_whole_layers
-from igaviz.survey.workers import Jobs
+from igaviz.survey.work.workers import Jobs
 
 Piece = tuple[str, str] | tuple[str, str, int] | tuple[str, str, int, int]
 """What falls to one part: a phase of a run, a step of it, or the calls of a layer at a step."""

@@ -24,8 +24,8 @@ import numpy as np
 from igaviz._version import __version__
 from igaviz.dump.index import ShardIndex
 from igaviz.metrics import Measurement
-from igaviz.survey import codec
-from igaviz.survey.known import Measured, of_task
+from igaviz.survey.kept import codec
+from igaviz.survey.kept.known import Measured, of_task
 from igaviz.survey.plan import LayerTask
 
 MAX_BYTES = 2**30
@@ -41,7 +41,7 @@ _SETTLED_NS = 2 * 10**9
 _MAGIC = b"igaviz-cache-1 "
 _DIGEST_BYTES = 16
 _STAMP = "pruned"
-_CODE = ("metrics/*.py", "dump/*.py", "softmax.py", "format.py", "survey/measured.py")
+_CODE = ("metrics/*.py", "dump/*.py", "softmax.py", "format.py", "survey/measuring/layers.py")
 """The code that measurements depend on."""
 
 Identity = tuple[str, int, int, int, int]
@@ -248,7 +248,7 @@ def measuring_code() -> str:
 
 def code_digest(patterns: Sequence[str], *libraries: str) -> str:
     """A digest of igaviz's files that `patterns` name, its version, and those of libraries."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     sources = sorted(path for pattern in patterns for path in root.glob(pattern))
     texts = [f"{path.relative_to(root)}\n{path.read_text(encoding='utf-8')}" for path in sources]
     return _hash(__version__, *libraries, *texts)

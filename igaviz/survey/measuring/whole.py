@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from igaviz.format import MapId
 from igaviz.metrics import Measurement
-from igaviz.survey.measured import LayerGroup, Progress, measure_layers
+from igaviz.survey.measuring.layers import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import LayerTask
-from igaviz.survey.workers import Jobs
+from igaviz.survey.work.workers import Jobs
 
 
 class WholeLayer(NamedTuple):

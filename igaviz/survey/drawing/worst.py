@@ -11,10 +11,10 @@ from igaviz.checks import Verdict, badness
 from igaviz.dump import Damage, Dump, LayerEntry
 from igaviz.figures import View
 from igaviz.format import MapId
-from igaviz.survey.measured import Progress
-from igaviz.survey.pictures import MapSource, Namer, PictureTask, Shown, Style
+from igaviz.survey.drawing.drawn import Rendering, draw_tasks
+from igaviz.survey.drawing.pictures import MapSource, Namer, PictureTask, Shown, Style
+from igaviz.survey.measuring.layers import Progress
 from igaviz.survey.plan import LayerTask
-from igaviz.survey.render import Rendering, draw_tasks
 
 DPI = 90
 """Of pictures inside a page: as wide as a screen, a third of the bytes of 150."""

@@ -19,11 +19,11 @@ from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.inputs import UNKNOWN, Alike, Inputs, Sameness, inputs_of, least_alike
 from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
-from igaviz.survey.lines import as_measurements, assumed, thinned
-from igaviz.survey.measured import Progress
+from igaviz.survey.measuring.layers import Progress
+from igaviz.survey.measuring.scalars import as_measurements, assumed, thinned
+from igaviz.survey.measuring.whole import measure_whole_layers
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
-from igaviz.survey.whole import measure_whole_layers
-from igaviz.survey.workers import Jobs
+from igaviz.survey.work.workers import Jobs
 
 MOST_STEPS = 400
 """Steps with numbers alone that a time line shows: more than a picture has room for are thinned."""

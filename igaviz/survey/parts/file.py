@@ -19,9 +19,9 @@ from typing import BinaryIO, TypeVar
 from igaviz.dump import Damage
 from igaviz.dump.index import ShardIndex
 from igaviz.errors import DumpError
-from igaviz.survey import codec
-from igaviz.survey.known import Measured
-from igaviz.survey.part import Part
+from igaviz.survey.kept import codec
+from igaviz.survey.kept.known import Measured
+from igaviz.survey.parts.part import Part
 
 SCHEMA = "igaviz.part/1"
 _BEGINS = b'"igaviz.part/'

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from igaviz.metrics.resolution import resolved
-from igaviz.survey.row import Row
+from igaviz.survey.rows.row import Row
 
 TREND_METRICS = ("gamma", "geometry_effect", "saturation", "self_mass", "entropy")
 MAX_POINTS = 48

@@ -16,10 +16,10 @@ from igaviz.format import MAP_TERMS
 from igaviz.metrics import Measurement, Pairs, measure_heads
 from igaviz.metrics.measure import TERMS
 from igaviz.metrics.replay import asks_for_pair_bias
-from igaviz.survey.cache import Cache, identity_of
-from igaviz.survey.known import Measured
+from igaviz.survey.kept.cache import Cache, identity_of
+from igaviz.survey.kept.known import Measured
 from igaviz.survey.plan import LayerTask
-from igaviz.survey.workers import Done, Jobs, Workers, run_tasks
+from igaviz.survey.work.workers import Done, Jobs, Workers, run_tasks
 
 Progress = Callable[[int, int], None]
 """Called with (done, total), in maps or pictures."""

@@ -1,0 +1,1 @@
+"""The files that `export` writes, for the tools that people have."""

@@ -1,0 +1,1 @@
+"""Measurements and indexes that are known already, and how they are written."""

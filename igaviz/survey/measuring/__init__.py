@@ -1,0 +1,1 @@
+"""Maps and lines of scalars as measurements, layer by layer."""

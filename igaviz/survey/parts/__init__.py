@@ -1,0 +1,1 @@
+"""Shares of the work, for machines that know nothing of each other."""

@@ -1,0 +1,1 @@
+"""The rows of a summary, their order, and how they went over the steps."""
