@@ -1,4 +1,4 @@
-"""Workers that stay: a verb has several passes, and starting processes takes half a second."""
+"""Workers that stay: a verb has several passes, and starting processes takes time."""
 
 from __future__ import annotations
 
