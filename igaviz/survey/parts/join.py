@@ -1,4 +1,4 @@
-"""Parts of a summary or diagnosis, measured apart (`lines`), joined into one."""
+"""Parts of a summary or diagnosis, measured apart (`part_lines`), joined into one."""
 
 from __future__ import annotations
 
