@@ -6,15 +6,17 @@ The processes that a command starts import this module too, and have no use for 
 import os
 import sys
 
-from igaviz.process import BLAS_THREADS, leave_quickly
+from igaviz.process import BLAS_THREADS, interrupted, leave_quickly
 
 
 def main() -> int:
     """The exit code of the command line; see `igaviz.cli.main`."""
     os.environ.update(BLAS_THREADS)
     leave_quickly()
-    from igaviz.cli.main import main as run
-
+    try:
+        from igaviz.cli.main import main as run
+    except KeyboardInterrupt:
+        return interrupted()
     return run()
 
 

@@ -18,6 +18,9 @@ cores of a machine busy and saves nothing, and would add up in another order.
 """
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 _A_MOMENT = 0.1
 """Seconds in which the system has a thread gone that Python is done with."""
 
@@ -52,3 +55,9 @@ def leave_quickly() -> None:
     Looking through all that was imported takes a fifth of the time of a short command.
     """
     atexit.register(gc.freeze)
+
+
+def interrupted() -> int:
+    """The exit code after Ctrl-C, once it is said on stderr."""
+    print("igaviz: interrupted", file=sys.stderr)
+    return INTERRUPTED

@@ -28,12 +28,12 @@ from igaviz.cli import (
 )
 from igaviz.cli.options import NOTHING_DONE
 from igaviz.errors import IgavizError, named
+from igaviz.process import INTERRUPTED, interrupted
 from igaviz.survey.work.staff import staying
 
 DONE = 0
 FOUND = 1
 BUG = 3
-INTERRUPTED = 130
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 VERBS: tuple[Callable[..., int], ...] = (
@@ -142,15 +142,15 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort) as error:
         if isinstance(error.__cause__, EOFError):  # typer takes it for the end of what is typed
             return _bug(error.__cause__)
-        return _interrupted()
+        return interrupted()
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             return _full(error)
         if interrupt.asked():  # in the middle of an import it comes out as some other error
-            return _interrupted()
+            return interrupted()
         return _bug(error)
     if result == INTERRUPTED or interrupt.asked():
-        return _interrupted()
+        return interrupted()
     return int(result or DONE)
 
 
@@ -169,11 +169,6 @@ def _bug(error: Exception) -> int:
             "run it again as igaviz --debug ... and report what it prints",
         )
     return BUG
-
-
-def _interrupted() -> int:
-    print("igaviz: interrupted", file=sys.stderr)
-    return INTERRUPTED
 
 
 def _usage_message(error: TyperException) -> str:

@@ -145,6 +145,26 @@ def test_an_end_in_the_middle_leaves_whole_pictures_only(
     assert all(map(whole, (path for path in drawn if path.suffix == ".png")))
 
 
+# Ctrl-C is pressed when the command line is about to be imported.
+EARLY = """
+import os, signal, sys
+class Press:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Press())
+from igaviz.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_before_there_is_a_command_line():
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "igaviz: interrupted\n")
+
+
 def test_progress_is_for_terminals_and_pictures_are_written_over_by_force_only(
     sample_data, tmp_path
 ):
