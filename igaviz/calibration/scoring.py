@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from igaviz.calibration.labels import CHOOSING_SEED, LABELS, Label
 from igaviz.calibration.table import Row
 from igaviz.checks import CHECKS, LayerVerdict, Settings, Severity, find_check, judge_layer
-from igaviz.checks.cases import judge_maps, layer_cases
 from igaviz.checks.finding import Finding
 from igaviz.checks.trends import Course, trend_findings
 from igaviz.metrics.data import Measurement
@@ -17,7 +16,10 @@ from igaviz.metrics.data import Measurement
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of one recording at one step, and what the checks say of it."""
+    """One layer of one recording at one step, and what the checks say of it.
+
+    `showing` counts the heads that show each check, by check id.
+    """
 
     recording: str
     seed: int
@@ -25,6 +27,7 @@ class Layer:
     number: int
     measurements: tuple[Measurement, ...]
     verdict: LayerVerdict
+    showing: Mapping[str, int]
     last: bool
     course: Course
     trends: tuple[Finding, ...]
@@ -83,18 +86,25 @@ def layers(rows: Iterable[Row], settings: Settings = Settings()) -> list[Layer]:
     for row in rows:
         m = row.measurement
         groups[row.recording, row.seed, m.id.layer, m.id.step].append(m)
-    judged = {place: judge_layer(found, settings) for place, found in groups.items()}
+    verdicts: dict[tuple[str, int, int, int], LayerVerdict] = {}
+    showing: dict[tuple[str, int, int, int], Mapping[str, int]] = {}
     courses: dict[tuple[str, int, int], Course] = defaultdict(Course)
-    for place, verdict in judged.items():
-        courses[place[:3]].add(verdict)
+    for place, found in groups.items():
+        judged = judge_layer(found, settings)
+        verdicts[place] = judged.verdict()
+        showing[place] = {case.check.id: len(case.heads) for case in judged.cases}
+        courses[place[:3]].add(verdicts[place])
     known = []
     for place, found in sorted(groups.items()):
         recording, seed, number, step = place
-        verdict, course = judged[place], courses[place[:3]]
+        verdict, course = verdicts[place], courses[place[:3]]
         last = step == max(course.means)
         trends = tuple(trend_findings(course, verdict, settings)) if last else ()
         known.append(
-            Layer(recording, seed, step, number, tuple(found), verdict, last, course, trends)
+            Layer(
+                *(recording, seed, step, number, tuple(found)),
+                *(verdict, showing[place], last, course, trends),
+            )
         )
     return known
 
@@ -165,12 +175,8 @@ def by_check(chosen: Iterable[Layer]) -> list[CheckScore]:
 
 def share_that_shows(layer: Layer, checks: Iterable[str]) -> float:
     """The largest share of a layer's heads that show one of `checks`, or what it tells of it."""
-    names = set(checks)
-    heads: dict[str, int] = Counter()
-    for case in layer_cases(judge_maps(layer.measurements, Settings()), Settings()):
-        if case.check.id in names:
-            heads[case.check.id] = len(case.heads)
-    return max(heads.values(), default=0) / len(layer.verdict.heads)
+    heads = [layer.showing.get(check, 0) for check in checks]
+    return max(heads, default=0) / len(layer.verdict.heads)
 
 
 def alarms(chosen: Iterable[Layer]) -> Counter[tuple[str, Severity]]:

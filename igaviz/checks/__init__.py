@@ -4,16 +4,11 @@ from igaviz.checks.baseline import Baseline
 from igaviz.checks.check import Check
 from igaviz.checks.conclude import conclude
 from igaviz.checks.finding import Diagnosis, Finding, Severity, Skipped, Verdict
-from igaviz.checks.judge import (
-    LayerVerdict,
-    badness,
-    judge_layer,
-    map_verdicts,
-    verdict_of,
-    worst,
-)
+from igaviz.checks.judge import JudgedLayer, judge_layer
+from igaviz.checks.layer_verdict import LayerVerdict
 from igaviz.checks.settings import Settings, parse_setting
 from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.verdicts import badness, verdict_of, worst
 
 __all__ = [
     "CHECKS",
@@ -21,6 +16,7 @@ __all__ = [
     "Check",
     "Diagnosis",
     "Finding",
+    "JudgedLayer",
     "LayerVerdict",
     "Settings",
     "Severity",
@@ -30,7 +26,6 @@ __all__ = [
     "conclude",
     "find_check",
     "judge_layer",
-    "map_verdicts",
     "parse_setting",
     "verdict_of",
     "worst",

@@ -204,3 +204,19 @@ def standing(ranked: Sequence[Ranked]) -> list[Ranked]:
         )
 
     return [pair for pair in ranked if not explained(*pair)]
+
+
+def standing_on(judgement: Judgement, cases: Sequence[Case], settings: Settings) -> list[Ranked]:
+    """The selected checks that stand on one map of a layer which shows `cases`.
+
+    Each has its severity there; one that fired on the map and isn't shown is a note, unless it is
+    of scope `layer`, which says nothing then.
+    """
+    severities = {case.check.id: case.severity for case in cases}
+    return standing(
+        [
+            (severities.get(check.id, Severity.NOTE), check)
+            for check in settings.checks
+            if judgement.fired(check) and (check.id in severities or check.scope != "layer")
+        ]
+    )

@@ -24,7 +24,7 @@ from igaviz.checks.finding import (
     Silent,
     Skipped,
 )
-from igaviz.checks.judge import LayerVerdict
+from igaviz.checks.layer_verdict import LayerVerdict
 from igaviz.checks.rules_of_thumb import FROZEN, against_rules_of_thumb
 from igaviz.checks.settings import Settings
 from igaviz.checks.table import CHECKS, find_check

@@ -11,7 +11,7 @@ from statistics import median
 from typing import NamedTuple
 
 from igaviz.checks.check import Check
-from igaviz.checks.judge import LayerVerdict
+from igaviz.checks.layer_verdict import LayerVerdict
 from igaviz.checks.messages import frozen
 from igaviz.checks.settings import Settings
 from igaviz.checks.table import find_check

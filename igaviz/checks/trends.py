@@ -16,7 +16,7 @@ import numpy as np
 from igaviz.checks import messages
 from igaviz.checks.check import Check
 from igaviz.checks.finding import Finding, Further
-from igaviz.checks.judge import LayerVerdict
+from igaviz.checks.layer_verdict import LayerVerdict
 from igaviz.checks.settings import Settings
 from igaviz.checks.silence import MIN_STEP, SILENCES
 from igaviz.checks.table import find_check

@@ -185,7 +185,7 @@ def compare(
         for group, shown in measure_whole_layers(tasks, radius=radius, jobs=jobs):
             damaged.extend(group.damaged)
             if group.measurements:
-                verdict = judge_layer(group.measurements, settings)
+                verdict = judge_layer(group.measurements, settings).verdict()
                 of_side[group.layer] = _Layer(verdict, shown)
             done += sum(len(entry.heads) for entry in group.entries)
             if progress is not None:

@@ -41,7 +41,7 @@ def diagnose(
         ):
             damaged.extend(layer.group.damaged)
             if layer.chosen:
-                yield judge_layer(layer.group.measurements, settings, layer.told)
+                yield judge_layer(layer.group.measurements, settings).verdict(layer.told)
 
     # `damaged` fills while the verdicts stream, and is read after them.
     pieces = chain(dump.damaged, damaged)

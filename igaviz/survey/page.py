@@ -21,7 +21,6 @@ from igaviz.checks import (
     judge_layer,
 )
 from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
-from igaviz.checks.judge import head_verdicts
 from igaviz.dump import Damage, Dump, Run
 from igaviz.metrics import METRICS, Measurement, Value
 from igaviz.metrics.combine import combine
@@ -142,7 +141,7 @@ def page(
         for layer in measure_whole_layers(tasks, radius=radius, jobs=jobs, progress=progress):
             damaged.extend(layer.group.damaged)
             if layer.chosen:
-                verdict = judge_layer(layer.group.measurements, settings, layer.told)
+                verdict = judge_layer(layer.group.measurements, settings).verdict(layer.told)
                 by_name[verdict.run, verdict.phase].add_maps(layer, verdict)
                 yield verdict
 
@@ -248,7 +247,8 @@ class _Growing:
                     continue
                 found = [m for one in same for m in as_measurements(one, line, items)]
                 if found:
-                    self._add(found, head_verdicts(found, settings), from_maps=False)
+                    verdicts = judge_layer(found, settings).head_verdicts()
+                    self._add(found, verdicts, from_maps=False)
 
     def _add(
         self,

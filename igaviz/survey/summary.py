@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
 from igaviz.checks import LayerVerdict, Settings, Severity, judge_layer, verdict_of, worst
-from igaviz.checks.cases import judge_maps, layer_cases
 from igaviz.checks.finding import NOT_JUDGED, Finding, Verdict
 from igaviz.checks.trends import Course, trend_findings
 from igaviz.dump import Damage, Dump, ScalarLine
@@ -172,7 +171,7 @@ def _map_layers(layers: Iterable[WholeLayer], report: Callable[[Damage], None]) 
 
 
 def _measured_layer(layer: WholeLayer) -> _Layer:
-    verdict = judge_layer(layer.group.measurements, _SETTINGS, layer.told)
+    verdict = judge_layer(layer.group.measurements, _SETTINGS).verdict(layer.told)
     judged = {head: found for head, found in verdict.heads.items() if found != NOT_JUDGED}
     said = verdict.verdict
     sick = [head for head, found in judged.items() if found.severity >= Severity.WARNING]
@@ -273,8 +272,7 @@ def _scalar_layers(
         shown = None
         if step in looked_at:
             told = [m for one in same for m in as_measurements(one, line, items)]
-            cases = layer_cases(judge_maps(told, _SETTINGS), _SETTINGS)
-            shown = tuple(sorted({case.check.id for case in cases}))
+            shown = tuple(sorted(judge_layer(told, _SETTINGS).shown))
         row = Row(
             *(line.run.name, line.phase, step, None, None, layer, None),
             values=combine([head.values for head in heads]),

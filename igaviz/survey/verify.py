@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from igaviz.checks import Settings
-from igaviz.checks.cases import Judgement, judge_maps, layer_cases
-from igaviz.checks.judge import verdicts_of
+from igaviz.checks import JudgedLayer, Settings, judge_layer
 from igaviz.dump import Damage, Dump
 from igaviz.format import MAP_TERMS, MapId
 from igaviz.metrics import Measurement
@@ -82,9 +80,11 @@ def verify(dump: Dump, *, jobs: Jobs = 1, progress: Progress | None = None) -> V
         ):
             maps += len(group.measurements)
             damaged.extend(group.damaged)
-            judgements = judge_maps(group.measurements, _INVARIANTS)
-            judged.update(check for j in judgements for check in _NUMBERS if check in j.outcomes)
-            problems.extend(_problems(group, judgements))
+            layer = judge_layer(group.measurements, _INVARIANTS)
+            judged.update(
+                check for j in layer.judgements for check in _NUMBERS if check in j.outcomes
+            )
+            problems.extend(_problems(group, layer))
     lines = 0
     for run in dump.runs:
         damaged.extend(run.scalar_damage)
@@ -94,11 +94,10 @@ def verify(dump: Dump, *, jobs: Jobs = 1, progress: Progress | None = None) -> V
     return Verification(shards, maps, lines, dict(judged), tuple(damaged), tuple(problems))
 
 
-def _problems(group: LayerGroup, judgements: Sequence[Judgement]) -> Iterator[Problem]:
-    verdicts = verdicts_of(judgements, layer_cases(judgements, _INVARIANTS), _INVARIANTS)
+def _problems(group: LayerGroup, layer: JudgedLayer) -> Iterator[Problem]:
     entries = {entry.id: entry for entry in group.entries}
     measured: dict[MapId, Measurement] = {m.id: m for m in group.measurements}
-    for identity, verdict in verdicts.items():
+    for identity, verdict in layer.map_verdicts().items():
         if verdict.check is None:
             continue
         entry = entries[identity.layer_id]

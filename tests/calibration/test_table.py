@@ -98,4 +98,4 @@ def test_the_table_gives_back_what_was_written(rows, tmp_path):
     table.write(some, tmp_path / "again.csv.xz")
     assert list(table.read(tmp_path / "again.csv.xz")) == some
     first = [r.measurement for r in some if r.seed == 0 and r.measurement.id.layer == 0]
-    assert judge_layer(first[:8], Settings()).maps == 8
+    assert judge_layer(first[:8], Settings()).verdict().maps == 8

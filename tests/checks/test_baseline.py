@@ -13,7 +13,7 @@ from igaviz.report.diagnosis import diagnosis_json
 @pytest.fixture
 def diagnose(layer):
     def run(*layers):
-        return conclude((judge_layer(maps, Settings()) for maps in layers), Settings())
+        return conclude((judge_layer(maps, Settings()).verdict() for maps in layers), Settings())
 
     return run
 

@@ -15,7 +15,7 @@ COLLAPSED = {"self_mass": 0.9}
 
 def diagnose(*layers, damaged=(), **typed):
     settings = Settings.of(**typed)
-    return conclude((judge_layer(maps, settings) for maps in layers), settings, damaged)
+    return conclude((judge_layer(maps, settings).verdict() for maps in layers), settings, damaged)
 
 
 def test_nothing_at_all_is_healthy():
@@ -235,7 +235,7 @@ def test_damage_may_be_found_while_verdicts_are_streamed(layer):
     damaged = []
 
     def verdicts():
-        yield judge_layer(layer(), Settings())
+        yield judge_layer(layer(), Settings()).verdict()
         damaged.append(Piece("a.h5", "", "truncated"))
 
     assert conclude(verdicts(), Settings(), damaged).damaged == tuple(damaged) != ()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from igaviz.checks import Severity, judge_layer, map_verdicts
+from igaviz.checks import Severity, judge_layer
 from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, HEALTHY, NOT_JUDGED
 from igaviz.checks.settings import Settings
 from igaviz.dump.data import Mask
@@ -25,7 +25,11 @@ UNRECORDED = dict.fromkeys(
 
 
 def judge(maps, **typed):
-    return judge_layer(maps, Settings.of(**typed))
+    return judge_layer(maps, Settings.of(**typed)).verdict()
+
+
+def map_verdicts(maps):
+    return judge_layer(maps, Settings()).map_verdicts()
 
 
 def found(verdict):
@@ -81,7 +85,7 @@ def test_of_equally_severe_checks_the_most_telling_one_is_the_verdict(layer, wha
     verdict = judge(maps)
     assert verdict.verdict[:2] == (Severity.ERROR, expected)
     assert {v.check for v in verdict.heads.values()} == {expected}
-    assert {v.check for v in map_verdicts(maps, Settings()).values()} == {expected}
+    assert {v.check for v in map_verdicts(maps).values()} == {expected}
 
 
 def test_a_layer_is_called_by_the_most_telling_of_its_heads(layer, measure):
@@ -113,7 +117,7 @@ def test_a_cap_is_never_exceeded(layer):
 def test_no_locality_speaks_only_from_more_than_half_of_the_heads_on(layer):
     maps = layer(range(4), local_enrichment=1.05)
     assert found(judge(maps)) == {}
-    assert set(map_verdicts(maps, Settings()).values()) == {HEALTHY}
+    assert set(map_verdicts(maps).values()) == {HEALTHY}
     assert found(judge(layer(range(5), local_enrichment=1.05))) == {"D206": "warning"}
     assert found(judge(maps, settings=["no-locality.heads=0.3"])) == {"D206": "warning"}
 
@@ -134,7 +138,7 @@ def test_a_head_shows_it_from_half_of_its_items_on(measure):
 
 def test_too_few_items_for_a_head_are_a_note_on_the_map(measure):
     maps = [measure(0, batch=b, self_mass=0.9 if b == 0 else 0.01) for b in range(4)]
-    verdicts = map_verdicts(maps, Settings())
+    verdicts = map_verdicts(maps)
     assert verdicts[maps[0].id][:2] == (Severity.NOTE, "D202")
     assert verdicts[maps[1].id] == HEALTHY
 
@@ -205,7 +209,7 @@ class TestConsequences:
         verdict = judge(maps)
         assert found(verdict) == {"D104": "note", "D203": "error"}
         assert verdict.heads[0].check == "D203"
-        assert map_verdicts(maps, Settings())[maps[0].id].check == "D203"
+        assert map_verdicts(maps)[maps[0].id].check == "D203"
 
     def test_stands_where_the_cause_is_on_other_heads(self, measure):
         maps = [
@@ -262,9 +266,7 @@ class TestSilence:
         verdict = judge(maps)
         skipped = {i for (i, why), n in verdict.skipped.items() if why.endswith(reason) and n == 8}
         assert skipped == silent
-        assert not silent & (
-            verdict.shown | {v.check for v in map_verdicts(maps, Settings()).values()}
-        )
+        assert not silent & (verdict.shown | {v.check for v in map_verdicts(maps).values()})
 
     @pytest.mark.parametrize(
         "place", [{"n_residues": 20}, {"flow_time": 0.3}, {"ca_step": 5.2}, {"step": 200}]
@@ -304,7 +306,7 @@ class TestSilence:
             measure(batch=1, **UNRECORDED),
             measure(batch=2),
         )
-        verdicts = map_verdicts([small, blind, whole], Settings())
+        verdicts = map_verdicts([small, blind, whole])
         assert list(verdicts.values()) == [NOT_JUDGED, GEOMETRY_NOT_JUDGED, HEALTHY]
         assert judge([small]).heads[0] == NOT_JUDGED
         assert judge([small, blind]).heads[0] == GEOMETRY_NOT_JUDGED
@@ -320,7 +322,7 @@ def test_unit_suspect_is_said_of_the_item_and_leaves_heads_alone(layer):
     ]
     assert "as if nm were recorded as Å" in verdict.findings[0].message
     assert set(verdict.heads.values()) == {HEALTHY}
-    assert {v.check for v in map_verdicts(maps, Settings()).values()} == {"D004"}
+    assert {v.check for v in map_verdicts(maps).values()} == {"D004"}
 
 
 def test_a_mask_in_the_logits_is_said_of_the_item_and_makes_no_map_worse(layer):
@@ -332,16 +334,16 @@ def test_a_mask_in_the_logits_is_said_of_the_item_and_makes_no_map_worse(layer):
     ]
     assert "On 25 % of pairs the logits are -10,000 or less" in verdict.findings[0].message
     assert "padding" not in verdict.findings[0].message
-    assert {*verdict.heads.values(), *map_verdicts(maps, Settings()).values()} == {HEALTHY}
+    assert {*verdict.heads.values(), *map_verdicts(maps).values()} == {HEALTHY}
 
 
-def test_map_verdicts_have_the_severity_of_their_layer_in_any_mix(layer):
+def test_map_verdicts_have_the_severity_of_their_layer(layer):
     ill, fine = layer(range(5), layer=0, self_mass=0.9), layer([2], layer=1, self_mass=0.9)
-    mixed = [m for pair in zip(ill, fine, strict=True) for m in pair]
-    verdicts = map_verdicts(mixed, Settings())
-    assert list(verdicts) == [m.id for m in mixed]
-    assert [verdicts[m.id].severity for m in ill] == [Severity.ERROR] * 5 + [Severity.HEALTHY] * 3
-    assert verdicts[fine[2].id] == (Severity.NOTE, "D202", "attention collapsed onto the diagonal")
+    verdicts = map_verdicts(ill)
+    assert list(verdicts) == [m.id for m in ill]
+    assert [v.severity for v in verdicts.values()] == [Severity.ERROR] * 5 + [Severity.HEALTHY] * 3
+    verdict = map_verdicts(fine)[fine[2].id]
+    assert verdict == (Severity.NOTE, "D202", "attention collapsed onto the diagonal")
 
 
 def test_by_map_lists_each_map_that_fired(layer):

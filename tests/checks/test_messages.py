@@ -11,7 +11,7 @@ from igaviz.metrics.data import Replay
 
 
 def message(maps, **choice):
-    (finding,) = judge_layer(maps, Settings.of(**choice)).findings
+    (finding,) = judge_layer(maps, Settings.of(**choice)).verdict().findings
     return finding.message
 
 
@@ -52,7 +52,7 @@ def test_how_far_gamma_would_have_to_grow(layer):
 def test_what_to_do_blames_gamma_only_where_the_numbers_do(layer, check, sick):
     """γ is that of a healthy run, the spread before it a hundred times as wide."""
     steep = layer(range(8), gamma=0.018, geo_bias_std_near=40.0, **sick)
-    (finding,) = judge_layer(steep, Settings.of(select=[check])).findings
+    (finding,) = judge_layer(steep, Settings.of(select=[check])).verdict().findings
     assert "The spread before γ, not γ, is too large" in finding.message
     assert finding.remedy.startswith(
         "Where γ is what is large: start it smaller. Where the spread before γ is: "
@@ -66,7 +66,7 @@ def test_advice_fits_layers_without_gaussians(layer):
     for gamma, spread in [(1.0, 900.0), (0.018, 40.0), (1.0, 0.01), (0.005, 0.002)]:
         sick = {"geometry_ratio_near": 20.0, "geometry_effect": 0.008, "geo_range": 3.6}
         maps = layer(range(8), gamma=gamma, geo_bias_std_near=spread, **sick)
-        said += [finding.message for finding in judge_layer(maps, Settings()).findings]
+        said += [finding.message for finding in judge_layer(maps, Settings()).verdict().findings]
     for sentence in " ".join(said).split(". "):
         assert not re.search("σ|overlap|log-det", sentence) or "Gaussians" in sentence, sentence
 
@@ -178,14 +178,17 @@ def test_what_puts_attention_on_the_diagonal(layer, geometry, content, first):
 def test_what_may_follow_from_a_mistaken_unit_points_to_it(layer, measure):
     short = {"geo_range": 3.94, "gamma": 0.5, "geo_bias_std_near": 1.0}
     maps = layer(range(8), ca_step=0.38, length_unit="angstrom", **short)
-    for of_maps in (judge_layer(maps, Settings()).findings, judge_layer(maps, Settings()).by_map):
+    for of_maps in (
+        judge_layer(maps, Settings()).verdict().findings,
+        judge_layer(maps, Settings()).verdict().by_map,
+    ):
         said = next(found.message for found in of_maps if found.id == "D107")
         assert "(D004 unit-suspect)" in said
         assert "mend the unit" in said
         assert "start γ smaller" not in said
     assert "start γ smaller" in message(maps, ignore=["D004"])
     worse = [measure(head, batch=1, **{**short, "geo_range": 3.6}) for head in range(8)]
-    found = {f.id: f.message for f in judge_layer([*maps, *worse], Settings()).findings}
+    found = {f.id: f.message for f in judge_layer([*maps, *worse], Settings()).verdict().findings}
     assert "start γ smaller" in found["D107"]  # the worst map is of an item whose unit is sound
 
 

@@ -81,7 +81,7 @@ def test_fail_on():
 
 
 def _ids(maps, **typed):
-    return {finding.id for finding in judge_layer(maps, Settings.of(**typed)).findings}
+    return {finding.id for finding in judge_layer(maps, Settings.of(**typed)).verdict().findings}
 
 
 def test_a_file_says_all_of_it(tmp_path):

@@ -11,7 +11,7 @@ from igaviz.metrics.sketch import FORMS, closest, moved, sketch
 
 
 def diagnose(layers, settings=Settings()):  # noqa: B008
-    return conclude((judge_layer(maps, settings) for maps in layers), settings)
+    return conclude((judge_layer(maps, settings).verdict() for maps in layers), settings)
 
 
 def trends(diagnosis):
@@ -86,14 +86,14 @@ class TestNothingMoves:
 def test_heads_that_attend_alike_are_a_note(layer):
     maps = layer()
     maps[3:5] = layer({3, 4}, sketch=tuple(float(k) for k in range(FORMS)))[3:5]
-    (finding,) = judge_layer(maps, Settings()).findings
+    (finding,) = judge_layer(maps, Settings()).verdict().findings
     assert (finding.id, finding.heads, str(finding.severity)) == ("D209", (3, 4), "note")
 
 
 def test_numbers_of_many_steps_stay_few_and_a_fair_sample_in_any_order(layer):
     steps = 4 * MAX_STEPS
     verdicts = [
-        judge_layer(layer(n_heads=1, step=step, saturation=step / steps), Settings())
+        judge_layer(layer(n_heads=1, step=step, saturation=step / steps), Settings()).verdict()
         for step in range(steps)
     ]
     kept = []

@@ -45,7 +45,9 @@ class Piece:
 
 
 def diagnose(*layers, damaged=()):
-    return conclude((judge_layer(maps, Settings()) for maps in layers), Settings(), damaged)
+    return conclude(
+        (judge_layer(maps, Settings()).verdict() for maps in layers), Settings(), damaged
+    )
 
 
 def sick():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from igaviz.checks import Settings, Severity, Verdict, map_verdicts
+from igaviz.checks import Settings, Severity, Verdict, judge_layer
 from igaviz.dump import Damage, Dump
 from igaviz.format import MapId
 from igaviz.metrics import Measurement
@@ -139,7 +139,7 @@ def _measured(
     measurements: dict[MapId, Measurement] = {}
     layers = measure_whole_layers(tasks, radius=style.view.radius, jobs=jobs, progress=progress)
     for group, _ in layers:
-        verdicts.update(map_verdicts(group.measurements, Settings()))
+        verdicts.update(judge_layer(group.measurements, Settings()).map_verdicts())
         measurements.update((m.id, m) for m in group.measurements)
         damaged.extend(group.damaged)
     return _Judged(measurements, verdicts)

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from igaviz.checks import Settings, Severity, Verdict
+from igaviz.checks import Settings, Severity, Verdict, judge_layer
 from igaviz.checks.finding import NOT_JUDGED
-from igaviz.checks.judge import layer_severity
 from igaviz.dump import Damage, Dump, LayerEntry, Run
 from igaviz.format import PROBE_PHASE
 from igaviz.metrics import Measurement, Value
@@ -194,7 +193,7 @@ def _moment(
 
     A scalars file has one number per head, over its items: so the items of maps are one as well.
     """
-    severity = layer_severity(measurements, Settings())
+    severity = judge_layer(measurements, Settings()).severity
     first = shown[0].id
     said = None if severity is None else str(severity)
     by_head: dict[int, list[Mapping[str, Value]]] = defaultdict(list)
