@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from igaviz.checks.finding import Finding, Verdict
+from igaviz.checks.table import find_check
 from igaviz.checks.telling import ASIDE
 from igaviz.checks.verdicts import worst
 from igaviz.format import MapId
@@ -15,8 +16,8 @@ from igaviz.metrics.sketch import Sketch
 HEAD_MEANS = ("gamma", "geometry_effect", "geometry_ratio")
 """Metrics of which a layer's verdict keeps each head's mean: the information on γ needs them."""
 
-LAYER_MEANS = ("saturation", "self_mass")
-"""Metrics of which it keeps the mean over all heads: trends need them."""
+LAYER_MEANS = find_check("getting-sick").metrics
+"""Metrics of which it keeps the mean over all heads: the trend needs them."""
 
 
 @dataclass(frozen=True)

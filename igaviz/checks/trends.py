@@ -32,8 +32,10 @@ GETTING_SICK = find_check("getting-sick")
 NOTHING_MOVES = find_check("nothing-moves")
 _FEW_STEPS = "too few recorded steps"
 _PROBE = "the probe has the same at each step, see --phase probe"
-_SATURATED = {"saturation": "softmax-saturated", "self_mass": "diagonal-collapse"}
-_SICK_ALREADY = frozenset(find_check(name).id for name in _SATURATED.values())
+_SICK_ALREADY = frozenset(
+    find_check(name).id for name in ("softmax-saturated", "diagonal-collapse")
+)
+"""The ids of the checks on the numbers that grow where a layer is getting sick."""
 
 _Sketches = Mapping[tuple[int, int, int], Sketch]
 
@@ -132,7 +134,7 @@ def _too_short(course: Course, layer: LayerVerdict, settings: Settings) -> bool:
 
 def _getting_sick(course: Course, layer: LayerVerdict, settings: Settings) -> Iterator[Finding]:
     t = settings.thresholds_of(GETTING_SICK)
-    for metric in _SATURATED:
+    for metric in GETTING_SICK.metrics:
         points = [(s, v[metric]) for s, v in sorted(course.means.items()) if metric in v]
         if len(points) < _least_points(settings):
             continue

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from igaviz.metrics.data import Value
+from igaviz.metrics.over_steps import OF_TRAJECTORY
 from igaviz.metrics.profiles import Array
 from igaviz.metrics.table import METRICS, Metric
-
-TELLING: Final = ("gamma", "geometry_effect", "content_effect", "saturation", "self_mass")
-"""The metrics that a history shows where none is named."""
 
 SICK: Final = ("warning", "error")
 """The severities whose spans are marked."""
@@ -100,7 +98,9 @@ class _Growing:
     numbers: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
 
 
-def tracks_of(moments: Iterable[Moment], metrics: Sequence[str] = TELLING) -> tuple[Track, ...]:
+def tracks_of(
+    moments: Iterable[Moment], metrics: Sequence[str] = OF_TRAJECTORY
+) -> tuple[Track, ...]:
     """The tracks of `moments`, by layer; each moment is reduced at once, so that they may stream.
 
     The moments of a layer come in the order of their steps, one for each.
@@ -117,9 +117,12 @@ def tracks_of(moments: Iterable[Moment], metrics: Sequence[str] = TELLING) -> tu
 
 
 def telling(metric: str | None) -> tuple[Metric, ...]:
-    """The metric of that name, or those of `TELLING`. Raises `KeyError` for none of that name."""
+    """The metric of that name; of None those of `OF_TRAJECTORY`.
+
+    Raises `KeyError` for none of that name.
+    """
     by_name = {known.name: known for known in METRICS}
-    return tuple(by_name[name] for name in (TELLING if metric is None else (metric,)))
+    return tuple(by_name[name] for name in (OF_TRAJECTORY if metric is None else (metric,)))
 
 
 def _spread(values: Sequence[Mapping[str, Value]], name: str) -> tuple[float, float, float]:

@@ -12,6 +12,7 @@ from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
 from igaviz.checks.wording import counted, listed, ranges, span
 from igaviz.metrics import METRICS, Value
 from igaviz.report.common import damage_json, finite
+from igaviz.report.metric_columns import OF_CHANGES, TITLES
 from igaviz.report.terminal import plain, print_line, print_paragraph, print_paths
 from igaviz.report.values import short
 from igaviz.report.verdict_table import glyph, print_legend, sign
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "igaviz.compare/1"
 By = Literal["layer", "head"]
-
-_COLUMNS = (
-    ("geometry_effect", "geometry\neffect"),
-    ("self_mass", "self\nmass"),
-    ("saturation", "satu-\nration"),
-    ("entropy", "entropy\nnats"),
-    ("gamma", "γ"),
-    ("longrange_enrichment", "long-range\nenrichment"),
-    ("geo_bias_std_near", "bias std\nnear"),
-    ("local_global_ratio", "local/\nglobal"),
-)
-"""The most telling first: a narrow terminal shows only these."""
 
 _CELL = 16
 _MOST_ITEMS = 4
@@ -300,13 +289,13 @@ def _print_numbers(changes: Sequence[Change], console: Console) -> None:
     names = ("layer", "head") if by_head else ("layer",)
     for name in names:
         table.add_column(name, justify="right", vertical="bottom")
-    there = [column for column in _COLUMNS if any(c.a.get(column[0]) is not None for c in changes)]
-    for _, title in there[: max(2, (console.width - 7 * len(names)) // _CELL)]:
-        table.add_column(_plain_lines(title, console), justify="right")
+    there = [name for name in OF_CHANGES if any(c.a.get(name) is not None for c in changes)]
+    for name in there[: max(2, (console.width - 7 * len(names)) // _CELL)]:
+        table.add_column(_plain_lines(TITLES[name], console), justify="right")
     shown = there[: len(table.columns) - len(names)]
     for change in changes:
         place = [str(change.layer), str(change.head)][: len(names)]
-        cells = [_cell(change.a.get(name), change.b.get(name), console) for name, _ in shown]
+        cells = [_cell(change.a.get(name), change.b.get(name), console) for name in shown]
         table.add_row(*(Text(text) for text in place), *cells)
     console.print(table)
 

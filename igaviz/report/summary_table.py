@@ -18,6 +18,7 @@ from igaviz.report.columns import (
     markdown_text,
     print_columns,
 )
+from igaviz.report.metric_columns import OF_ROWS, TITLES
 from igaviz.report.summary_trends import print_fired, print_markdown_fired, print_trends
 from igaviz.report.terminal import print_line, print_paragraph
 from igaviz.report.values import short
@@ -28,19 +29,6 @@ from igaviz.survey.rows.trends import Trends
 if TYPE_CHECKING:
     from rich.console import Console
 
-
-_METRICS = (
-    ("gamma", "γ", 0),
-    ("geometry_effect", "geometry\neffect", 1),
-    ("geo_bias_std_near", "bias std\nnear", 7),
-    ("geo_range", "range\nÅ", 8),
-    ("local_global_ratio", "local/\nglobal", 6),
-    ("longrange_enrichment", "long-range\nenrichment", 5),
-    ("self_mass", "self\nmass", 4),
-    ("saturation", "satu-\nration", 2),
-    ("entropy", "entropy\nnats", 3),
-)
-"""The metric, its title, and its place in the order in which columns are kept."""
 
 _PAGE = 240
 """Rows of a table: the header is repeated after so many, and no more are held."""
@@ -202,8 +190,8 @@ def _columns(
 ) -> list[Column]:
     """The columns of a page; a run's name has `name` characters at most."""
     metrics = [
-        Column(title, [short(row.values.get(name)) for row in rows], need=need)
-        for name, title, need in _METRICS
+        Column(title, [short(row.values.get(name)) for row in rows], need=OF_ROWS.index(name))
+        for name, title in TITLES.items()
     ]
     verdict = Column("verdict", [_verdict(row, layout, signs) for row in rows], left=True)
     return [*_places(rows, layout, name), *metrics, *_sick(rows, layout), verdict]

@@ -16,8 +16,8 @@ from igaviz.survey.measuring.layers import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import EVERYTHING, plan
 from igaviz.survey.work.workers import Jobs, Workers
 
-_INVARIANTS = Settings.of(select=("D001", "D002", "D003"))
 _NUMBERS = {"D001": "nonfinite", "D002": "row_sum_error", "D003": "replay_error"}
+_INVARIANTS = Settings.of(select=tuple(_NUMBERS))
 
 
 @dataclass(frozen=True)

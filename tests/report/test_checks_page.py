@@ -1,6 +1,7 @@
 """docs/checks.md and docs/metrics.md are what the tables say."""
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from igaviz.checks.telling import TELLING
 from igaviz.dump import open_dump, read_maps
 from igaviz.metrics import METRICS, measure
 from igaviz.metrics.formulas import FORMULAS
+from igaviz.metrics.over_steps import OF_PAGE, OF_TRAJECTORY, OF_TRENDS
 from igaviz.metrics.table import LARGEST, SUMMED
 from igaviz.report.explain import METRICS_HEAD, checks_markdown, metrics_markdown
+from igaviz.report.html.content import OVERVIEW
+from igaviz.report.metric_columns import OF_CHANGES, OF_ROWS, TITLES
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
 
@@ -32,6 +36,13 @@ def test_the_table_holds_together(check):
 def test_the_order_of_telling_has_every_check_that_finds_something_and_causes_first():
     assert sorted(TELLING) == [check.id for check in CHECKS if check.scope != "run"]
     assert all(check_id in PAGE.read_text("utf-8").split("## D001")[0] for check_id in TELLING)
+
+
+def test_what_is_shown_first_are_metrics_that_there_are():
+    shown = (OF_TRAJECTORY, OF_TRENDS, OF_PAGE, TITLES, (name for name, _ in OVERVIEW))
+    assert {metric.name for metric in METRICS}.issuperset(chain(*shown))
+    assert sorted(OF_ROWS) == sorted(TITLES)
+    assert set(OF_CHANGES) <= set(TITLES)
 
 
 def test_a_title_starts_with_a_capital_and_a_sign_stays_itself():

@@ -28,8 +28,8 @@ OVERVIEW = (
     ("self_mass", "self mass"),
     ("entropy", "entropy, nats"),
 )
-"""The metrics of the table of runs, at the last step that has them."""
-
+"""The metrics of the table of runs, at the last step that has them: those that the page has charts
+of (`igaviz.metrics.over_steps.OF_PAGE`), and self mass, where a collapse of attention shows."""
 
 _NAMED = 4
 """Sick runs that the headline names."""

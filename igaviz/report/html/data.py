@@ -13,12 +13,10 @@ import numpy.typing as npt
 
 from igaviz.metrics import METRICS
 from igaviz.metrics.course import Course, Scale
+from igaviz.metrics.over_steps import OF_PAGE
 from igaviz.report.html.colours import LABELS, MARKS, kind_of, palettes
 from igaviz.report.html.content import crowded, run_verdict
 from igaviz.survey.page import Page, PageRun
-
-TRAJECTORIES = ("geometry_effect", "gamma", "geometry_ratio", "entropy", "saturation")
-"""The metrics whose course over the steps the page always shows."""
 
 _HALF_LIMIT = 60_000.0
 
@@ -37,7 +35,7 @@ def page_data(page: Page) -> dict[str, Any]:
             for m in METRICS
             if m.name in page.scales
         ],
-        "trajectories": list(TRAJECTORIES),
+        "trajectories": list(OF_PAGE),
         "runs": [_run(run, page) for run in page.runs],
         "crowded": crowded(page),
         "glyphs": MARKS,
@@ -67,7 +65,7 @@ def _run(run: PageRun, page: Page) -> dict[str, Any]:
             None if v is None else {"severity": kind_of(v), "check": v.check, "words": v.words}
             for v in run.words
         ],
-        "byLayer": {name: _rounded(course.by_layer(name).T) for name in TRAJECTORIES},
+        "byLayer": {name: _rounded(course.by_layer(name).T) for name in OF_PAGE},
         "ofRun": {name: _rounded(course.of_run(name)) for name in course.numbers},
     }
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from igaviz.metrics.over_steps import OF_TRENDS
 from igaviz.metrics.resolution import resolved
 from igaviz.survey.rows.row import Row
 
-TREND_METRICS = ("gamma", "geometry_effect", "saturation", "self_mass", "entropy")
 MAX_POINTS = 48
 """Points kept of a course, evenly spread: more than a line of text can show."""
 
@@ -114,7 +114,7 @@ class _Layer:
     def add(self, row: Row) -> None:
         if row.from_maps:
             self.items_differ = row.items_differ
-        for name in TREND_METRICS:
+        for name in OF_TRENDS:
             value = row.values.get(name)
             if value is not None and not isinstance(value, str) and math.isfinite(value):
                 self.courses.setdefault(name, _Course()).add(row.step, float(value))
