@@ -11,8 +11,8 @@ from igaviz.calibration import table
 from igaviz.calibration.recordings import FEW, RECORDINGS, Recording, record
 from igaviz.calibration.training import checkpoint
 from igaviz.checks.cases import with_twins
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import open_dump
-from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.reference.data import Chain
 from igaviz.survey.measuring.layers import measure_layers
 from igaviz.survey.plan import EVERYTHING, plan

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from igaviz.checks.wording import capital, number, percent
+from igaviz.checks.wording import number, percent
 from igaviz.metrics.data import Measurement
+from igaviz.metrics.table import capital
 
 HEALTHY_GAMMA = 0.018
 """γ of healthy networks of the reference layer; less than half of it is small."""

@@ -11,7 +11,8 @@ from igaviz.checks.messages import Evidence
 from igaviz.checks.settings import Settings
 from igaviz.checks.severity import FEW_MAPS
 from igaviz.checks.table import find_check
-from igaviz.checks.wording import capital, counted
+from igaviz.checks.wording import counted
+from igaviz.metrics.table import capital
 
 _UNIT = find_check("unit-suspect")
 

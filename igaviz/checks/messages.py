@@ -10,6 +10,7 @@ from igaviz.checks import causes
 from igaviz.checks.rules import CA_STEP, Outcome, Thresholds
 from igaviz.checks.wording import number, percent, span
 from igaviz.metrics.data import Measurement
+from igaviz.metrics.table import capital
 
 CONTENT = "content (Q·K + pair bias)"
 """What geometry is weighed against: the logits without it."""
@@ -321,8 +322,7 @@ def sigma_collapse(e: Evidence) -> str:
         parts.append(f"{span(shares, percent)} of axis lengths are at their floor")
     if volumes:
         parts.append(f"the smallest log-determinant is {span(volumes)} in ln nm⁶")
-    sentence = ", ".join(parts)
-    return f"{sentence[:1].upper()}{sentence[1:]}."
+    return f"{capital(', '.join(parts))}."
 
 
 def no_locality(e: Evidence) -> str:

@@ -6,11 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 
-def capital(text: str) -> str:
-    """`text` with a capital letter first; a sign stays itself: Γ is not γ."""
-    return text[:1].upper() + text[1:] if text[:1].isascii() else text
-
-
 def number(value: float) -> str:
     """`value` with three significant digits and no exponent where people can do without."""
     if not math.isfinite(value):

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from igaviz.cli import options
+from igaviz.defaults import LOCAL_RADIUS
 
 
 class By(StrEnum):
@@ -48,7 +49,7 @@ def compare(
     ] = None,
     rank: options.Rank = "all",
     by: Annotated[By, typer.Option(help="Numbers layer by layer, or head by head.")] = By.LAYER,
-    radius: options.Radius = 8.0,
+    radius: options.Radius = LOCAL_RADIUS,
     fail_on: options.FailOnOption = None,
     out: Annotated[
         Path | None,

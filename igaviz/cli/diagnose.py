@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igaviz.cli import options, parts
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def diagnose(
             show_default=False,
         ),
     ] = None,
-    radius: options.Radius = 8.0,
+    radius: options.Radius = LOCAL_RADIUS,
     fail_on: options.FailOnOption = None,
     jobs: options.Jobs = None,
     no_cache: options.NoCache = False,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from igaviz.cli import options
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def gather(
                 hint="join parts with --from, all of them at once",
             )
         return Joined(options.open_paths(paths, workers), choice, radius, workers)
-    if choice.narrows or radius != 8.0:
+    if choice.narrows or radius != LOCAL_RADIUS:
         raise UsageError(
             "--from takes what its parts have",
             hint="give the selection and --radius where the parts are measured, with --part",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from igaviz.cli import options
+from igaviz.defaults import DPI, LOCAL_RADIUS
 
 
 class Format(StrEnum):
@@ -83,7 +84,7 @@ def render(
         str | None,
         typer.Option(help="Show these residues only: 10-50, A/10-50.", show_default=False),
     ] = None,
-    radius: options.Radius = 8.0,
+    radius: options.Radius = LOCAL_RADIUS,
     scale: Annotated[Scale, typer.Option(help="The scale of attention.")] = Scale.LOG,
     relative: Annotated[
         bool, typer.Option("--relative", help="Draw logits as each row minus its maximum.")
@@ -92,7 +93,7 @@ def render(
     style: Annotated[
         Style, typer.Option(help="The colours: light for print, dark for slides.")
     ] = Style.LIGHT,
-    dpi: Annotated[int, typer.Option(min=20, max=600, help="Dots per inch.")] = 150,
+    dpi: Annotated[int, typer.Option(min=20, max=600, help="Dots per inch.")] = DPI,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the pictures.")] = Path(
         "attention_vis"
     ),

@@ -11,6 +11,7 @@ import typer
 
 from igaviz.cli import html as page
 from igaviz.cli import options, parts
+from igaviz.defaults import LOCAL_RADIUS, PICTURED_HEADS
 from igaviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from igaviz.survey.parts.join import Joined
     from igaviz.survey.rows.row import Row
     from igaviz.survey.rows.trends import Trends
-
-
-_FIGURES = 12
 
 
 class Format(StrEnum):
@@ -86,9 +84,9 @@ def summary(
         typer.Option(
             min=0, help="Heads whose figures the page shows, the worst of each run first."
         ),
-    ] = _FIGURES,
+    ] = PICTURED_HEADS,
     force: options.Force = False,
-    radius: options.Radius = 8.0,
+    radius: options.Radius = LOCAL_RADIUS,
     jobs: options.Jobs = None,
     no_cache: options.NoCache = False,
     scheduler: options.Scheduler = None,
@@ -106,7 +104,7 @@ def summary(
         "--json" if json else "--format": chosen is not Format.TABLE,
         "--lines": lines,
     }
-    of_page = {"--figures": figures != _FIGURES, "--force": force}
+    of_page = {"--figures": figures != PICTURED_HEADS, "--force": force}
     if part is not None:
         parts.leave_out("summary", {**of_rows, "--html": html, **of_page, "--from": from_})
         return parts.print_part(dump, part, choice, radius, workers)

@@ -12,6 +12,7 @@ from igaviz.figures import text, theme
 from igaviz.figures.view import Window
 from igaviz.format import DEFAULT_PHASE
 from igaviz.metrics.profiles import NonFinite, Profiles
+from igaviz.metrics.table import capital
 
 HEIGHT = 0.84
 """Inches that the header takes from the page."""
@@ -114,7 +115,7 @@ class Header:
         said = "; ".join(parts)
         if not said:
             return ""
-        return f"Yellow is {said}." if self.maps else f"{said[0].upper()}{said[1:]}."
+        return f"Yellow is {said}." if self.maps else f"{capital(said)}."
 
 
 def _part_shown(window: Window) -> str:

@@ -27,7 +27,7 @@ from igaviz.metrics.heads import (
     HeadTable,
 )
 from igaviz.metrics.resolution import scale_ends
-from igaviz.metrics.table import SATURATED
+from igaviz.metrics.table import SATURATED, capital
 
 QUESTION = "Which heads and layers use geometry?"
 
@@ -107,7 +107,7 @@ class MatrixPanel(Panel):
             if words not in (self.title, self.aside, self.sentence):
                 words.remove()
         n_layers, n_heads = len(table.layers), len(table.heads)
-        self.say(_capital(table.title), _aside(table))
+        self.say(capital(table.title), _aside(table))
         pixels = np.ones((n_layers, n_heads, 3)) * to_rgb(theme.PAPER)
         short = any(text.width(word, _SIZE) > self.room for word in table.words.values())
         colours = shades.colormap()(shades.norm()(shades.drawable(table.values)))[..., :3]
@@ -301,11 +301,6 @@ def _type_inks() -> dict[str, str]:
     return dict(zip(HEAD_TYPES, inks, strict=True))
 
 
-def _capital(title: str) -> str:
-    """`title` with a capital; γ remains γ."""
-    return title[:1].upper() + title[1:] if title[:1].isascii() else title
-
-
 def _readable_on(behind: tuple[float, float, float]) -> str:
     """Of ink and paper, what stands out more from the colour `behind`."""
     inks: tuple[str, str] = theme.INK, theme.PAPER
@@ -355,6 +350,6 @@ def _words(table: HeadTable) -> tuple[str, str, str]:
     if table.metric != TYPE:
         caption = (
             f"How does {table.title} differ from head to head and from layer to layer? "
-            f"{_capital(table.title)}: {table.means}."
+            f"{capital(table.title)}: {table.means}."
         )
     return head, " · ".join(filter(None, details)), caption

@@ -13,13 +13,14 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump.data import AttentionMap, Booleans, Floats, Integers, Structure
 from igaviz.errors import SelectionError, UsageError
 from igaviz.figures.theme import StyleName
 from igaviz.format import chain_label
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.profiles import Profiles
-from igaviz.metrics.table import BIN_LIMIT, LOCAL_RADIUS
+from igaviz.metrics.table import BIN_LIMIT
 
 Scale = Literal["log", "linear"]
 MAX_QUERIES = 4

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump.data import Booleans, Structure
 from igaviz.metrics.contacts import Contacts
 from igaviz.metrics.data import Unplaced
@@ -15,7 +16,7 @@ from igaviz.metrics.distance import chain_step, chain_step_spread, distances, qu
 from igaviz.metrics.groups import Groups, distance_bins
 from igaviz.metrics.places import all_on_one_point, have_coordinates, on_one_point
 from igaviz.metrics.protein import Protein
-from igaviz.metrics.table import BIN_LIMIT, LOCAL_RADIUS, NEAR_RADIUS
+from igaviz.metrics.table import BIN_LIMIT, NEAR_RADIUS
 
 
 @dataclass(frozen=True, eq=False)

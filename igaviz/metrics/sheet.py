@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump.data import AttentionMap, Floats, Structure
 from igaviz.format import LayerId
 from igaviz.metrics.data import Measurement
@@ -16,7 +17,6 @@ from igaviz.metrics.distance import distances
 from igaviz.metrics.heads import head_type
 from igaviz.metrics.measure import measure
 from igaviz.metrics.pairs import Pairs
-from igaviz.metrics.table import LOCAL_RADIUS
 
 TILE: Final = 320
 """Cells along a side of a small map, at most: residues beyond share cells."""

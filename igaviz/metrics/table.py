@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-LOCAL_RADIUS: Final = 8.0
-"""Å: pairs closer than this are local (the default of `--radius`)."""
-
 CONTACT_RADIUS: Final = 8.0
 """Å: residues closer than this are in contact, whatever the radius of `local`."""
 
@@ -58,6 +55,11 @@ class Metric:
     unit: str
     title: str
     means: str
+
+
+def capital(name: str) -> str:
+    """`name` as a sentence begins with it: a capital letter; a sign stays itself, Γ is not γ."""
+    return name[:1].upper() + name[1:] if name[:1].isascii() else name
 
 
 METRICS: Final = (

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.format import ANGSTROM_PER_UNIT
 from igaviz.metrics.resolution import DIGITS
 from igaviz.metrics.table import (
@@ -19,7 +20,6 @@ from igaviz.metrics.table import (
     BIN_PAIRS,
     FLAT_STD,
     LARGEST,
-    LOCAL_RADIUS,
     METRICS,
     NEAR_KEYS,
     NEAR_RADIUS,

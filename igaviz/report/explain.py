@@ -14,9 +14,9 @@ from igaviz.checks.explain import (
     explain_metric,
 )
 from igaviz.checks.table import CHECKS
-from igaviz.checks.wording import capital, listed
+from igaviz.checks.wording import listed
 from igaviz.metrics.formulas import LEGEND
-from igaviz.metrics.table import METRICS
+from igaviz.metrics.table import METRICS, capital
 from igaviz.report.terminal import print_line, print_paragraph
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import Dump
 from igaviz.errors import UsageError
-from igaviz.metrics.table import LOCAL_RADIUS
 
 P = ParamSpec("P")
 R = TypeVar("R")

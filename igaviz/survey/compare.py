@@ -17,13 +17,13 @@ from igaviz.checks import (
     judge_layer,
 )
 from igaviz.checks.finding import HEALTHY
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import Damage, Dump, LayerEntry, named_apart
 from igaviz.errors import SelectionError
 from igaviz.format import DEFAULT_PHASE, PROBE_PHASE, LayerId
 from igaviz.metrics import Measurement, Value
 from igaviz.metrics.combine import combine
 from igaviz.metrics.inputs import SAME, Alike, alike, by_place, least_alike
-from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.selection import Numbers, format_numbers
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import Progress

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from igaviz.checks import Baseline, Diagnosis, LayerVerdict, Settings, conclude, judge_layer
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import Damage, Dump
-from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import Progress
 from igaviz.survey.measuring.whole import measure_whole_layers

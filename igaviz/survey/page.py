@@ -21,11 +21,11 @@ from igaviz.checks import (
     judge_layer,
 )
 from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
+from igaviz.defaults import LOCAL_RADIUS, PICTURED_HEADS
 from igaviz.dump import Damage, Dump, Run
 from igaviz.metrics import METRICS, Measurement, Value
 from igaviz.metrics.combine import combine
 from igaviz.metrics.course import Course, CourseBuilder, Scale, scale_of
-from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.drawing.drawn import Rendering
 from igaviz.survey.drawing.worst import Known, draw_worst
@@ -40,9 +40,6 @@ MOST_NUMBERS = 9_000_000
 
 MOST_STEPS = 400
 """Steps of one run that a page holds, more are thinned evenly."""
-
-PICTURED_HEADS = 12
-"""Heads of which figures are drawn where nobody says how many."""
 
 _LEAST_STEPS = 2
 

@@ -11,11 +11,11 @@ from itertools import chain, groupby
 from igaviz.checks import LayerVerdict, Settings, Severity, judge_layer, verdict_of, worst
 from igaviz.checks.finding import NOT_JUDGED, Finding, Verdict
 from igaviz.checks.trends import Course, trend_findings
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import Damage, Dump, ScalarLine
 from igaviz.errors import UsageError
 from igaviz.metrics import METRICS, Measurement
 from igaviz.metrics.combine import combine
-from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import Progress
 from igaviz.survey.measuring.scalars import as_measurements, assumed, thinned

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from igaviz.checks import JudgedLayer, Settings, judge_layer
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import Damage, Dump
 from igaviz.format import MAP_TERMS, MapId
 from igaviz.metrics import Measurement
-from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import LayerGroup, Progress, measure_layers
 from igaviz.survey.plan import EVERYTHING, plan

@@ -10,13 +10,13 @@ from itertools import groupby
 
 from igaviz.checks import Settings, Severity, Verdict, judge_layer
 from igaviz.checks.finding import NOT_JUDGED
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import Damage, Dump, LayerEntry, Run
 from igaviz.format import PROBE_PHASE
 from igaviz.metrics import Measurement, Value
 from igaviz.metrics.combine import combine
 from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.inputs import UNKNOWN, Alike, Inputs, Sameness, inputs_of, least_alike
-from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import Progress
 from igaviz.survey.measuring.scalars import as_measurements, assumed, thinned

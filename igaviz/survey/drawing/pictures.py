@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, cast
 
 from igaviz.checks import Verdict
 from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
+from igaviz.defaults import DPI
 from igaviz.dump import Damage, Dump, LayerEntry
 from igaviz.errors import IgavizError
 from igaviz.figures import DEFAULT_FIGURES, FIGURES, Painter, Scope, Severity, View
@@ -22,8 +23,6 @@ from igaviz.metrics.sheet import Sheet, Tile
 from igaviz.selection import Residues
 from igaviz.survey.measuring.layers import Reader, pairs_of, reader
 from igaviz.survey.plan import LayerTask
-
-DEFAULT_DPI = 150
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _local = threading.local()
@@ -46,7 +45,7 @@ class Style:
     queries: Residues | None = None
     metric: str | None = None
     format: str = "png"
-    dpi: int = DEFAULT_DPI
+    dpi: int = DPI
 
 
 def of_scope(figures: Sequence[str], *scopes: Scope) -> tuple[str, ...]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from igaviz._version import __version__
+from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import Damage
 from igaviz.dump.index import ShardIndex
 from igaviz.dump.listing import Listing, list_paths
 from igaviz.dump.run import describe
 from igaviz.errors import DumpError, NothingReadableError
-from igaviz.metrics.table import LOCAL_RADIUS
 from igaviz.survey.arguments import check_radius
 from igaviz.survey.kept import codec
 from igaviz.survey.kept.cache import measuring_code
