@@ -178,10 +178,8 @@ def test_what_puts_attention_on_the_diagonal(layer, geometry, content, first):
 def test_what_may_follow_from_a_mistaken_unit_points_to_it(layer, measure):
     short = {"geo_range": 3.94, "gamma": 0.5, "geo_bias_std_near": 1.0}
     maps = layer(range(8), ca_step=0.38, length_unit="angstrom", **short)
-    for of_maps in (
-        judge_layer(maps, Settings()).verdict().findings,
-        judge_layer(maps, Settings()).verdict().by_map,
-    ):
+    verdict = judge_layer(maps, Settings()).verdict()
+    for of_maps in (verdict.findings, verdict.by_map):
         said = next(found.message for found in of_maps if found.id == "D107")
         assert "(D004 unit-suspect)" in said
         assert "mend the unit" in said
