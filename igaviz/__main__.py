@@ -3,16 +3,14 @@
 The processes that a command starts import this module too, and have no use for the rest of it.
 """
 
-import os
 import sys
 
-from igaviz.process import BLAS_THREADS, interrupted, leave_quickly
+from igaviz.process import begin_command, interrupted
 
 
 def main() -> int:
     """The exit code of the command line; see `igaviz.cli.main`."""
-    os.environ.update(BLAS_THREADS)
-    leave_quickly()
+    begin_command()
     try:
         from igaviz.cli.main import main as run
     except KeyboardInterrupt:

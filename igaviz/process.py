@@ -17,7 +17,6 @@ Its matrices are too small to be worth more: these turn idly between the product
 cores of a machine busy and saves nothing, and would add up in another order.
 """
 
-
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 
@@ -25,13 +24,28 @@ _A_MOMENT = 0.1
 """Seconds in which the system has a thread gone that Python is done with."""
 
 
-def can_fork() -> bool:
-    """Whether a copy of this process can work as the process itself does, and may be made.
+class _This:
+    """What this process is."""
 
-    A copy has one thread, and every lock as the others held it: so there must be no others, and
-    numpy must start none. On other systems than Linux, their own libraries don't bear being copied.
+    command = False
+
+
+def begin_command() -> None:
+    """Make this process a command of igaviz. numpy, if it isn't imported yet, starts one thread."""
+    _This.command = True
+    os.environ.update(BLAS_THREADS)
+    leave_quickly()
+
+
+def can_fork() -> bool:
+    """Whether copies of this process can work as it does, and harm nobody.
+
+    A copy has one thread, and every lock as the others held it: so there must be no others. Of
+    another's program it would have the open files, the handlers of signals and whatever is to be
+    done when an object goes: so it must be a command. On other systems than Linux, their own
+    libraries don't bear being copied.
     """
-    if sys.platform != "linux" or any(os.environ.get(k) != n for k, n in BLAS_THREADS.items()):
+    if sys.platform != "linux" or not _This.command:
         return False
     try:
         return _is_alone()

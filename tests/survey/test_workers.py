@@ -16,7 +16,6 @@ import bare
 import pytest
 
 from igaviz.cli.main import main
-from igaviz.process import BLAS_THREADS
 from igaviz.survey.work.processes import Processes, seconds_to_start
 from igaviz.survey.work.staff import staying
 from igaviz.survey.work.workers import WORTH, Workers, run_tasks
@@ -33,11 +32,13 @@ LINUX = pytest.mark.skipif(
 
 # How workers start in a process with so many threads: copies know what it does.
 START = """
-import json, os, sys, threading, time
+import json, sys, threading, time
 if __name__ == "__main__":
     sys.known = True
-    threads, variables, state = json.loads(sys.argv[1])
-    os.environ.update(variables)
+    command, threads, state = json.loads(sys.argv[1])
+    from igaviz.process import begin_command
+    if command:
+        begin_command()
     from igaviz.survey.work.workers import run_tasks
     for _ in range(threads - 1):
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
@@ -68,15 +69,16 @@ def test_every_worker_has_one_thread_and_is_deaf_to_ctrl_c(monkeypatch, jobs):
 
 @LINUX
 @pytest.mark.parametrize(
-    ("variables", "threads", "copies"),
-    [(BLAS_THREADS, 1, True), (BLAS_THREADS, 2, False), ({"OMP_NUM_THREADS": "2"}, 1, False)],
-    ids=["alone", "beside another thread", "with threads of numpy's"],
+    ("command", "threads", "copies"),
+    [(True, 1, True), (True, 2, False), (False, 1, False)],
+    ids=["a command", "beside another thread", "a program of somebody's"],
 )
-def test_workers_are_copies_where_that_is_safe(tmp_path, variables, threads, copies):
-    """A copy starts in no time, but with each lock as other threads had it."""
+def test_workers_are_copies_where_that_is_safe(tmp_path, monkeypatch, command, threads, copies):
+    """A copy starts in no time, but with each lock as other threads had it, and all open files."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     program = tmp_path / "program.py"
     program.write_text(START)
-    words = [sys.executable, program, json.dumps([threads, variables, STATE])]
+    words = [sys.executable, program, json.dumps([command, threads, STATE])]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     states = ast.literal_eval(done.stdout)
     assert len(states) == 2
