@@ -10,7 +10,7 @@ from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import Damage, Dump
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import Progress
-from igaviz.survey.measuring.whole import measure_whole_layers
+from igaviz.survey.measuring.whole import measure_whole_layers, readable
 from igaviz.survey.plan import Choice, plan, probed
 from igaviz.survey.work.workers import Jobs
 
@@ -36,12 +36,10 @@ def diagnose(
     damaged: list[Damage] = []
 
     def verdicts() -> Iterator[LayerVerdict]:
-        for layer in measure_whole_layers(
-            plan(dump, choice), radius=radius, jobs=jobs, progress=progress
-        ):
-            damaged.extend(layer.group.damaged)
-            if layer.chosen:
-                yield judge_layer(layer.group.measurements, settings).verdict(layer.told)
+        tasks = plan(dump, choice)
+        layers = measure_whole_layers(tasks, radius=radius, jobs=jobs, progress=progress)
+        for layer in readable(layers, damaged.append):
+            yield judge_layer(layer.group.measurements, settings).verdict(layer.told)
 
     # `damaged` fills while the verdicts stream, and is read after them.
     pieces = chain(dump.damaged, damaged)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, count, groupby
+from functools import cached_property
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +25,14 @@ from igaviz.checks import (
 from igaviz.checks.finding import GEOMETRY_NOT_JUDGED, NOT_JUDGED
 from igaviz.defaults import LOCAL_RADIUS, PICTURED_HEADS
 from igaviz.dump import Damage, Dump, Run
-from igaviz.metrics import METRICS, Measurement, Value
-from igaviz.metrics.combine import combine
+from igaviz.metrics import METRICS
 from igaviz.metrics.course import Course, CourseBuilder, Scale, scale_of
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.drawing.drawn import Rendering
 from igaviz.survey.drawing.worst import Known, draw_worst
 from igaviz.survey.measuring.layers import LayerGroup, Progress
-from igaviz.survey.measuring.scalars import as_measurements, assumed, thinned
-from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers
+from igaviz.survey.measuring.time_line import evenly, layers_of_lines
+from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers, readable
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines, probed
 from igaviz.survey.work.workers import Jobs, Workers
 
@@ -135,12 +136,11 @@ def page(
     def verdicts() -> Iterator[LayerVerdict]:
         by_name = {(run.line.run.name, run.line.phase): run for run in runs}
         tasks = [task for line in lines for task in line.tasks]
-        for layer in measure_whole_layers(tasks, radius=radius, jobs=jobs, progress=progress):
-            damaged.extend(layer.group.damaged)
-            if layer.chosen:
-                verdict = judge_layer(layer.group.measurements, settings).verdict(layer.told)
-                by_name[verdict.run, verdict.phase].add_maps(layer, verdict)
-                yield verdict
+        layers = measure_whole_layers(tasks, radius=radius, jobs=jobs, progress=progress)
+        for layer in readable(layers, damaged.append):
+            verdict = judge_layer(layer.group.measurements, settings).verdict(layer.told)
+            by_name[verdict.run, verdict.phase].add_maps(layer, verdict)
+            yield verdict
 
     before = chain(dump.damaged, *(run.scalar_damage for run in dump.runs))
     diagnosis = conclude(verdicts(), settings, chain(before, damaged), probed=probed(dump))
@@ -161,12 +161,13 @@ def _add_lines(
 ) -> list[Damage]:
     """Give each run the lines of its scalars files; what of them is damaged."""
     damaged: list[Damage] = []
-    total = sum(len(run.steps & run.line.steps) for run in runs)
-    done = count()
+    total = sum(len(run.steps_of_lines) for run in runs)
+    done = 0
     for run in runs:
-        for _ in run.add_scalars(settings, damaged.append):
+        for step in run.add_scalars(settings, damaged.append):
             if reading is not None:
-                reading(next(done), total)
+                reading(done + bisect_left(run.steps_of_lines, step), total)
+        done += len(run.steps_of_lines)
     if reading is not None:
         reading(total, total)
     return damaged
@@ -197,14 +198,18 @@ def _heads_of(line: TimeLine) -> dict[int, set[int]]:
 def _thin(line: TimeLine, room: int) -> frozenset[int]:
     """At most `room` steps, those with maps before the others."""
     mapped = frozenset(task.entry.id.step for task in line.tasks)
-    kept = thinned(mapped, set(), room)
+    kept = evenly(mapped, room)
     left = room - len(kept)
-    return kept | thinned(line.steps - mapped, set(), left) if left > 0 else kept
+    return kept | evenly(line.steps - mapped, left) if left > 0 else kept
 
 
 @dataclass
 class _Growing:
-    """A run while it is read."""
+    """A run while it is read: its maps first, then its lines.
+
+    `measured` are (step, layer) of which maps could be measured. Lines stand in for the others,
+    also where maps were recorded: by then it is known which of them can't be read.
+    """
 
     line: TimeLine
     steps: frozenset[int]
@@ -213,12 +218,17 @@ class _Growing:
     known: dict[tuple[int, int], Known] = field(default_factory=dict)
     measured: set[tuple[int, int]] = field(default_factory=set)
 
+    @cached_property
+    def steps_of_lines(self) -> list[int]:
+        """The steps at which lines are read, ascending."""
+        return sorted(self.steps & self.line.steps)
+
     def add_maps(self, layer: WholeLayer, verdict: LayerVerdict) -> None:
         """Take a layer at a step into account; steps come in their order."""
         self.measured.add((verdict.step, verdict.layer))
         self._know(layer.group, verdict)
         if verdict.step in self.steps:
-            self._add(layer.chosen, verdict.heads, from_maps=True)
+            self._add(layer, verdict.heads)
 
     def _know(self, group: LayerGroup, of_layer: LayerVerdict) -> None:
         """Keep which maps of the last step could be drawn, the worst item of each head."""
@@ -232,41 +242,19 @@ class _Growing:
                 self.known[place] = known
 
     def add_scalars(self, settings: Settings, report: Callable[[Damage], None]) -> Iterator[int]:
-        """Take the lines of the scalars files, at steps and layers without maps, step by step."""
-        line = self.line
-        items = assumed(e for e in line.run.entries if e.id.phase == line.phase)
-        steps = self.steps & line.steps
-        lines = line.run.scalar_lines(line.phase, steps, report) if steps else ()
-        for step, of_step in groupby(lines, key=lambda found: found.step):
+        """Take the lines of the scalars files, where no maps were measured, step by step."""
+        steps = frozenset(self.steps_of_lines)
+        layers = layers_of_lines(self.line, steps, self.measured, report)
+        for step, of_step in groupby(layers, key=lambda layer: layer.group.step):
             yield step
-            for layer, same in groupby(of_step, key=lambda found: found.layer):
-                if (step, layer) in self.measured or layer not in line.heads:
-                    continue
-                found = [m for one in same for m in as_measurements(one, line, items)]
-                if found:
-                    verdicts = judge_layer(found, settings).head_verdicts()
-                    self._add(found, verdicts, from_maps=False)
+            for layer in of_step:
+                judged = judge_layer(layer.group.measurements, settings)
+                self._add(layer, judged.head_verdicts())
 
-    def _add(
-        self,
-        measurements: Sequence[Measurement],
-        verdicts: Mapping[int, Verdict],
-        *,
-        from_maps: bool,
-    ) -> None:
-        first = measurements[0].id
-        by_head: dict[int, list[Mapping[str, Value]]] = defaultdict(list)
-        for m in measurements:
-            by_head[m.id.head].append(m.values)
-        shown = set(by_head) if from_maps else set(self.line.heads[first.layer])
-        heads = {
-            head: found[0] if len(found) == 1 else combine(found)
-            for head, found in sorted(by_head.items())
-            if head in shown
-        }
-        self.builder.add(first.step, first.layer, heads, from_maps=from_maps)
-        for head in heads:
-            self.verdicts[first.step, first.layer, head] = verdicts[head]
+    def _add(self, layer: WholeLayer, verdicts: Mapping[int, Verdict]) -> None:
+        step, number, heads = layer.group.step, layer.group.layer, layer.by_head()
+        self.builder.add(step, number, heads, from_maps=layer.from_maps)
+        self.verdicts.update({(step, number, head): verdicts[head] for head in heads})
 
     def finished(self) -> PageRun:
         """The run as the page shows it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +11,14 @@ from igaviz.checks import LayerVerdict, Settings, Severity, judge_layer, verdict
 from igaviz.checks.finding import NOT_JUDGED, Finding, Verdict
 from igaviz.checks.trends import Course, trend_findings
 from igaviz.defaults import LOCAL_RADIUS
-from igaviz.dump import Damage, Dump, ScalarLine
+from igaviz.dump import Damage, Dump
 from igaviz.errors import UsageError
-from igaviz.metrics import METRICS, Measurement
+from igaviz.metrics import Measurement
 from igaviz.metrics.combine import combine
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import Progress
-from igaviz.survey.measuring.scalars import as_measurements, assumed, thinned
-from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers
+from igaviz.survey.measuring.time_line import layers_in_time, thinned
+from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers, readable
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.rows.row import By, Row, of_step
 from igaviz.survey.work.workers import Jobs
@@ -73,20 +72,11 @@ def summary_rows(
     for piece in chain(dump.damaged, *(run.scalar_damage for run in dump.runs)):
         tell(piece)
     tasks = [task for line in time_lines for task in line.tasks]
-    layers = measure_whole_layers(tasks, radius=radius, jobs=jobs, progress=progress)
+    measured = measure_whole_layers(tasks, radius=radius, jobs=jobs, progress=progress)
     judged = each_layer is not None or by == "run"
     return chain.from_iterable(
-        _SUMS[by](
-            _told(
-                heapq.merge(
-                    _with_trends(line, measured),
-                    _scalar_layers(line, tell, judged=judged),
-                    key=lambda layer: (layer.row.step, layer.row.layer),
-                ),
-                each_layer,
-            )
-        )
-        for line, measured in _by_time_line(time_lines, _map_layers(layers, tell))
+        _SUMS[by](_told(_with_trends(line, _layers(line, maps, tell, judged=judged)), each_layer))
+        for line, maps in _by_time_line(time_lines, readable(measured, tell))
     )
 
 
@@ -95,14 +85,14 @@ def _ignore(_: Damage) -> None:
 
 
 def _by_time_line(
-    time_lines: Iterable[TimeLine], layers: Iterator[_Layer]
-) -> Iterator[tuple[TimeLine, Iterator[_Layer]]]:
+    time_lines: Iterable[TimeLine], layers: Iterator[WholeLayer]
+) -> Iterator[tuple[TimeLine, Iterator[WholeLayer]]]:
     """Each time line, and its own of the `layers`, which come in the same order."""
     waiting = next(layers, None)
 
-    def own(line: TimeLine) -> Iterator[_Layer]:
+    def own(line: TimeLine) -> Iterator[WholeLayer]:
         nonlocal waiting
-        while waiting is not None and (waiting.row.run, waiting.row.phase) == (
+        while waiting is not None and (waiting.group.run, waiting.group.phase) == (
             line.run.name,
             line.phase,
         ):
@@ -162,15 +152,23 @@ _SUMS: dict[By, Callable[[Iterable[_Layer]], Iterator[Row]]] = {
 }
 
 
-def _map_layers(layers: Iterable[WholeLayer], report: Callable[[Damage], None]) -> Iterator[_Layer]:
-    for layer in layers:
-        for piece in layer.group.damaged:
-            report(piece)
-        if layer.chosen:
-            yield _measured_layer(layer)
+def _layers(
+    line: TimeLine,
+    maps: Iterable[WholeLayer],
+    report: Callable[[Damage], None],
+    *,
+    judged: bool,
+) -> Iterator[_Layer]:
+    """The layers of one time line; `judged`, those of lines tell as well which checks they show."""
+    looked_at = thinned(line, MOST_JUDGED) if judged else frozenset()
+    for layer in layers_in_time(line, maps, line.steps, report):
+        if layer.from_maps:
+            yield _of_maps(layer)
+        else:
+            yield _of_lines(layer, judged=layer.group.step in looked_at)
 
 
-def _measured_layer(layer: WholeLayer) -> _Layer:
+def _of_maps(layer: WholeLayer) -> _Layer:
     verdict = judge_layer(layer.group.measurements, _SETTINGS).verdict(layer.told)
     judged = {head: found for head, found in verdict.heads.items() if found != NOT_JUDGED}
     said = verdict.verdict
@@ -205,21 +203,23 @@ def _worst_head(verdict: LayerVerdict) -> int | None:
 
 
 def _with_trends(line: TimeLine, layers: Iterable[_Layer]) -> Iterator[_Layer]:
-    """The layers with maps of one time line: at the last step, by what trends say as well.
+    """The layers of one time line, those with maps at the last step by what trends say as well.
 
-    Each is told whether its items have differed so far.
+    Each with maps is told whether its items have differed so far.
     """
     last = max((task.entry.id.step for task in line.tasks), default=None)
     courses: dict[int, Course] = defaultdict(Course)
     for layer in layers:
-        row, verdict = layer.row, layer.verdict
-        if verdict is not None:
-            course = courses[verdict.layer]
-            course.add(verdict)
-            row = replace(row, items_differ=course.items.alike.differ)
-            if verdict.step == last:
-                for finding in trend_findings(course, verdict, _SETTINGS):
-                    row = _with_finding(row, finding)
+        verdict = layer.verdict
+        if verdict is None:
+            yield layer
+            continue
+        course = courses[verdict.layer]
+        course.add(verdict)
+        row = replace(layer.row, items_differ=course.items.alike.differ)
+        if verdict.step == last:
+            for finding in trend_findings(course, verdict, _SETTINGS):
+                row = _with_finding(row, finding)
         yield replace(layer, row=row)
 
 
@@ -254,47 +254,22 @@ def _head_row(measurement: Measurement, verdict: Verdict) -> Row:
     )
 
 
-def _scalar_layers(
-    line: TimeLine, report: Callable[[Damage], None], *, judged: bool
-) -> Iterator[_Layer]:
-    """What the lines say of layers at steps without maps; `judged`, also which checks they show."""
-    entries = tuple(entry for entry in line.run.entries if entry.id.phase == line.phase)
-    items, measured = assumed(entries), {(entry.id.step, entry.id.layer) for entry in entries}
-    looked_at = thinned(line.steps, {step for step, _ in measured}, MOST_JUDGED) if judged else ()
-    found = line.run.scalar_lines(line.phase, line.steps, report)
-    for (step, layer), group in groupby(found, key=lambda found: (found.step, found.layer)):
-        if (step, layer) in measured or layer not in line.heads:
-            continue
-        same = list(group)
-        heads = [row for scalars in same for row in _line_rows(line, scalars)]
-        if not heads:
-            continue
-        shown = None
-        if step in looked_at:
-            told = [m for one in same for m in as_measurements(one, line, items)]
-            shown = tuple(sorted(judge_layer(told, _SETTINGS).shown))
-        row = Row(
-            *(line.run.name, line.phase, step, None, None, layer, None),
-            values=combine([head.values for head in heads]),
-            from_maps=False,
-            shown=shown,
-        )
-        yield _Layer(row, heads)
+def _of_lines(layer: WholeLayer, *, judged: bool) -> _Layer:
+    of_layer, shown = layer.group, None
+    if judged:
+        shown = tuple(sorted(judge_layer(of_layer.measurements, _SETTINGS).shown))
+    row = Row(
+        *(of_layer.run, of_layer.phase, of_layer.step, None, None, of_layer.layer, None),
+        values=combine([measurement.values for measurement in layer.chosen]),
+        from_maps=False,
+        shown=shown,
+    )
+    return _Layer(row, [_line_row(measurement) for measurement in layer.chosen])
 
 
-def _line_rows(line: TimeLine, found: ScalarLine) -> Iterator[Row]:
-    if found.rank not in line.ranks:
-        return
-    chosen = line.heads[found.layer]
-    for position, head in enumerate(found.heads):
-        if head in chosen:
-            values = {
-                metric.name: found.values[metric.name][position]
-                for metric in METRICS
-                if metric.name in found.values
-            }
-            yield Row(
-                *(line.run.name, found.phase, found.step, found.rank),
-                *(None, found.layer, head, values),
-                from_maps=False,
-            )
+def _line_row(measurement: Measurement) -> Row:
+    """The row of a head's means over its items."""
+    run, phase, step, rank, _, layer, head = measurement.id
+    return Row(
+        *(run, phase, step, rank, None, layer, head), values=measurement.values, from_maps=False
+    )

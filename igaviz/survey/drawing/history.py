@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 
 from igaviz.checks import Settings, Severity, Verdict, judge_layer
 from igaviz.checks.finding import NOT_JUDGED
 from igaviz.defaults import LOCAL_RADIUS
-from igaviz.dump import Damage, Dump, LayerEntry, Run
+from igaviz.dump import Damage, Dump, Run
 from igaviz.format import PROBE_PHASE
-from igaviz.metrics import Measurement, Value
-from igaviz.metrics.combine import combine
 from igaviz.metrics.history import History, Moment, telling, tracks_of
-from igaviz.metrics.inputs import UNKNOWN, Alike, Inputs, Sameness, inputs_of, least_alike
+from igaviz.metrics.inputs import UNKNOWN, Alike, Sameness, inputs_of, least_alike
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import Progress
-from igaviz.survey.measuring.scalars import as_measurements, assumed, thinned
-from igaviz.survey.measuring.whole import measure_whole_layers
+from igaviz.survey.measuring.time_line import layers_in_time, thinned
+from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers, readable
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.work.workers import Jobs
 
@@ -85,11 +80,9 @@ def history_of(
     tell = report or _ignore
     metrics = telling(metric)
     items = _Items(fixed=line.phase == PROBE_PHASE)
-    moments = heapq.merge(
-        _of_maps(line, radius, jobs, progress, tell, items),
-        _of_scalars(line, tell, items),
-        key=lambda moment: (moment.step, moment.layer),
-    )
+    maps = measure_whole_layers(line.tasks, radius=radius, jobs=jobs, progress=progress)
+    layers = layers_in_time(line, readable(maps, tell), thinned(line, MOST_STEPS), tell)
+    moments = (_moment(layer) for layer in items.seen(layers))
     tracks = tracks_of(moments, [m.name for m in metrics])
     drawn = [task.entry for task in line.tasks]
     return History(
@@ -123,10 +116,6 @@ def _ignore(_: Damage) -> None:
     """Where the caller asked for no report."""
 
 
-def _entries(line: TimeLine) -> tuple[LayerEntry, ...]:
-    return tuple(entry for entry in line.run.entries if entry.id.phase == line.phase)
-
-
 @dataclass
 class _Items:
     """Whether the items of a time line stay the same, layer by layer: those of maps.
@@ -138,12 +127,15 @@ class _Items:
     layers: dict[int, Sameness] = field(default_factory=dict)
     numbers_alone: bool = False
 
-    def add(self, layer: int, inputs: Inputs) -> None:
-        self.layers.setdefault(layer, Sameness()).add(inputs, fixed=self.fixed)
-
-    def add_unknown(self) -> None:
-        """A line of a scalars file, which doesn't say what it is of, was taken into account."""
-        self.numbers_alone = True
+    def seen(self, layers: Iterable[WholeLayer]) -> Iterator[WholeLayer]:
+        """The same layers, taken into account as they pass. Lines don't say what they are of."""
+        for layer in layers:
+            if layer.from_maps:
+                known = self.layers.setdefault(layer.group.layer, Sameness())
+                known.add(inputs_of(layer.group.measurements), fixed=self.fixed)
+            else:
+                self.numbers_alone = True
+            yield layer
 
     @property
     def alike(self) -> Alike:
@@ -151,53 +143,16 @@ class _Items:
         return least_alike([*(layer.alike for layer in self.layers.values()), *unknown])
 
 
-def _of_maps(
-    line: TimeLine,
-    radius: float,
-    jobs: Jobs,
-    progress: Progress | None,
-    report: Callable[[Damage], None],
-    items: _Items,
-) -> Iterator[Moment]:
-    layers = measure_whole_layers(line.tasks, radius=radius, jobs=jobs, progress=progress)
-    for group, shown in layers:
-        for piece in group.damaged:
-            report(piece)
-        if shown:
-            items.add(group.layer, inputs_of(group.measurements))
-            yield _moment(shown, group.measurements, from_maps=True)
-
-
-def _of_scalars(
-    line: TimeLine, report: Callable[[Damage], None], items: _Items
-) -> Iterator[Moment]:
-    """What the scalars files say of layers and steps without maps."""
-    entries = _entries(line)
-    assumption, measured = assumed(entries), {(entry.id.step, entry.id.layer) for entry in entries}
-    steps = thinned(line.steps, {step for step, _ in measured}, MOST_STEPS)
-    lines = line.run.scalar_lines(line.phase, steps, report) if steps else ()
-    for (step, layer), same in groupby(lines, key=lambda found: (found.step, found.layer)):
-        if (step, layer) in measured or layer not in line.heads:
-            continue
-        found = [m for one in same for m in as_measurements(one, line, assumption)]
-        shown = [m for m in found if m.id.head in line.heads[layer]]
-        if shown:
-            items.add_unknown()
-            yield _moment(shown, found, from_maps=False)
-
-
-def _moment(
-    shown: Sequence[Measurement], measurements: Sequence[Measurement], *, from_maps: bool
-) -> Moment:
-    """A layer at a step: the numbers of the heads `shown`, and how bad all of its heads are.
+def _moment(layer: WholeLayer) -> Moment:
+    """The numbers of the layer's chosen heads, and how bad all of its heads are.
 
     A scalars file has one number per head, over its items: so the items of maps are one as well.
     """
-    severity = judge_layer(measurements, Settings()).severity
-    first = shown[0].id
-    said = None if severity is None else str(severity)
-    by_head: dict[int, list[Mapping[str, Value]]] = defaultdict(list)
-    for m in shown:
-        by_head[m.id.head].append(m.values)
-    heads = [found[0] if len(found) == 1 else combine(found) for found in by_head.values()]
-    return Moment(first.layer, first.step, heads, from_maps, said)
+    severity = judge_layer(layer.group.measurements, Settings()).severity
+    return Moment(
+        layer.group.layer,
+        layer.group.step,
+        list(layer.by_head().values()),
+        layer.from_maps,
+        None if severity is None else str(severity),
+    )
