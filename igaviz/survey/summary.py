@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
@@ -33,11 +33,21 @@ _SETTINGS = Settings()
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer at one step: its row, those of its heads, and the verdict where it has maps."""
+    """One layer at one step: its row, what it was measured as, the verdict where it has maps."""
 
     row: Row
-    heads: Sequence[Row]
+    measured: WholeLayer
     verdict: LayerVerdict | None = None
+
+    def heads(self) -> Iterator[Row]:
+        """The rows of its maps; where it has none, of the means of its heads on each rank."""
+        for m in self.measured.chosen:
+            if self.verdict is not None:
+                yield _map_row(m, self.verdict.of_maps[m.id])
+            else:
+                run, phase, step, rank, _, layer, head = m.id
+                place = run, phase, step, rank, None, layer, head
+                yield Row(*place, values=m.values, from_maps=False)
 
 
 @takes_dumps
@@ -112,7 +122,7 @@ def _told(layers: Iterable[_Layer], each_layer: Callable[[Row], None] | None) ->
 
 def _by_head(layers: Iterable[_Layer]) -> Iterator[Row]:
     for layer in layers:
-        yield from layer.heads
+        yield from layer.heads()
 
 
 def _by_layer(layers: Iterable[_Layer]) -> Iterator[Row]:
@@ -169,6 +179,7 @@ def _layers(
 
 
 def _of_maps(layer: WholeLayer) -> _Layer:
+    """The row of measured maps, with the verdict on them."""
     verdict = judge_layer(layer.group.measurements, _SETTINGS).verdict(layer.told)
     judged = {head: found for head, found in verdict.heads.items() if found != NOT_JUDGED}
     said = verdict.verdict
@@ -186,7 +197,7 @@ def _of_maps(layer: WholeLayer) -> _Layer:
     )
     for finding in verdict.of_items:
         row = _with_finding(row, finding)
-    return _Layer(row, [_head_row(m, verdict.of_maps[m.id]) for m in layer.chosen], verdict)
+    return _Layer(row, layer, verdict)
 
 
 def _worst_head(verdict: LayerVerdict) -> int | None:
@@ -244,7 +255,7 @@ def _word(verdict: Verdict) -> str | None:
     return None if verdict == NOT_JUDGED else str(verdict.severity)
 
 
-def _head_row(measurement: Measurement, verdict: Verdict) -> Row:
+def _map_row(measurement: Measurement, verdict: Verdict) -> Row:
     return Row(
         *measurement.id,
         values=measurement.values,
@@ -255,6 +266,7 @@ def _head_row(measurement: Measurement, verdict: Verdict) -> Row:
 
 
 def _of_lines(layer: WholeLayer, *, judged: bool) -> _Layer:
+    """The row of numbers alone, which has no verdict."""
     of_layer, shown = layer.group, None
     if judged:
         shown = tuple(sorted(judge_layer(of_layer.measurements, _SETTINGS).shown))
@@ -264,12 +276,4 @@ def _of_lines(layer: WholeLayer, *, judged: bool) -> _Layer:
         from_maps=False,
         shown=shown,
     )
-    return _Layer(row, [_line_row(measurement) for measurement in layer.chosen])
-
-
-def _line_row(measurement: Measurement) -> Row:
-    """The row of a head's means over its items."""
-    run, phase, step, rank, _, layer, head = measurement.id
-    return Row(
-        *(run, phase, step, rank, None, layer, head), values=measurement.values, from_maps=False
-    )
+    return _Layer(row, layer)
