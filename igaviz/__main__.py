@@ -5,11 +5,12 @@ The processes that a command starts import this module too, and have no use for 
 
 import sys
 
-from igaviz.process import begin_command, interrupted
+from igaviz.process import begin_command, interrupted, open_closed_streams
 
 
 def main() -> int:
     """The exit code of the command line; see `igaviz.cli.main`."""
+    open_closed_streams()
     begin_command()
     try:
         from igaviz.cli.main import main as run

@@ -20,6 +20,7 @@ cores of a machine busy and saves nothing, and would add up in another order.
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 
+_STDERR = 2
 _A_MOMENT = 0.1
 """Seconds in which the system has a thread gone that Python is done with."""
 
@@ -61,6 +62,20 @@ def _is_alone() -> bool:
             return False
         time.sleep(0.001)
     return True
+
+
+def open_closed_streams() -> None:
+    """Have stdin, stdout and stderr lead nowhere where they are closed (`2>&-`).
+
+    Else nobody could write to them, and the next file opened would be what libraries write to.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nothing = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 (stays open)
+            setattr(sys, name, nothing)
 
 
 def leave_quickly() -> None:

@@ -322,6 +322,16 @@ def test_a_radius_is_a_positive_length(verb, radius, good, igaviz):
     assert not done.stdout
 
 
+def test_a_stream_that_is_closed_changes_nothing_else(good):
+    """As jobs that nobody listens to are started; the next file opened would be stderr."""
+    command = [sys.executable, "-m", "igaviz", "summary", str(good), "--no-cache"]
+    heard = subprocess.run(command, capture_output=True, text=True, check=True)
+    for redirected, said in (("2>&-", heard.stdout), (">&-", heard.stderr), ("<&- >&- 2>&-", "")):
+        deaf = ["bash", "-c", f'"$@" {redirected}', "bash", *command]
+        done = subprocess.run(deaf, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout + done.stderr) == (0, said), redirected
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
 @pytest.mark.parametrize("verb", ["info", "diagnose", "summary"])
 def test_no_room_for_the_output_is_no_bug(verb, good):
