@@ -50,7 +50,7 @@ class Shades:
     within: float = 0.0
 
     def ticks(self) -> tuple[list[float], list[str], str]:
-        """Places and labels of ticks, and the power of ten to write before the unit."""
+        """Places and labels of ticks, and the power of ten that labels are in units of."""
         if self.within:
             return *signed_ticks(self.high, self.within), ""
         if self.log:

@@ -14,7 +14,7 @@ from igaviz.figures import colour, text, theme
 from igaviz.figures.attention_axis import AttentionAxis
 from igaviz.figures.distance_axis import farthest_shown
 from igaviz.figures.panels import Key, Panel
-from igaviz.figures.ticks import scaled_ticks, value_ticks
+from igaviz.figures.ticks import axis_name, scaled_ticks, value_ticks
 from igaviz.figures.view import View, why_no_pairs
 from igaviz.metrics.profiles import Array, Curve, Curves, Profiles
 from igaviz.metrics.table import BEYOND, LONG_RANGE
@@ -168,8 +168,9 @@ class BiasCurvesPanel(CurvesPanel):
         low, high = low - margin, high + margin
         ticks, labels, power = scaled_ticks(low, high)
         self.axes.set_ylim(low, high)
-        self.axes.set_ylabel(f"geometric bias ({power}nat)")
+        self.axes.set_ylabel(axis_name("geometric bias", power, "nat"))
         theme.set_ticks(self.axes.yaxis, ticks, labels)
+        theme.name_beside(self.axes, labels)
 
 
 def _reach_in_words(reach: float | str | None) -> str:

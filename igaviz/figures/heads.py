@@ -14,7 +14,7 @@ from igaviz.figures import colour, text, theme
 from igaviz.figures.colour import Shades
 from igaviz.figures.header import HEIGHT, Header, Severity
 from igaviz.figures.panels import BAR_GAP, BAR_WIDTH, ColourBar, Key, Panel
-from igaviz.figures.ticks import scaled_ticks, value_ticks
+from igaviz.figures.ticks import axis_name, scaled_ticks, value_ticks
 from igaviz.figures.view import View
 from igaviz.format import DEFAULT_PHASE
 from igaviz.metrics.heads import (
@@ -36,10 +36,12 @@ _WIDTH = 6.2
 _BESIDE = _LEFT + _WIDTH + 1.85
 _RIGHT = 4.1
 _TALLEST = 6.4
+_LOWEST = 1.8  # a colour bar's name has room beside it
 _CELL = 0.62
 _WIDEST_CELL = 2.4
 _ROOM = 3.7  # beside the panel to the right, at its lowest
 _SMALLEST = 0.2
+_EDGE = 0.15  # of a cell that white lines may take
 _SMALL_NUMBERS = 0.3  # inches of a cell in which a number has room
 _POINT, _SMALL_POINT = 42, 14
 _MANY_POINTS = 300  # that hide one another, and the names of the types, unless they are small
@@ -54,7 +56,8 @@ class HeadsFigure:
 
     def __init__(self, n_layers: int, n_heads: int) -> None:
         width = min(_WIDTH, n_heads * _WIDEST_CELL)
-        high = max(_CELL, min(width / n_heads, _ROOM / n_layers))  # few are as high as wide
+        few = min(width / n_heads, _ROOM / n_layers)  # that are as high as wide
+        high = max(_CELL, few, _LOWEST / n_layers)
         cell = max(min(high, _TALLEST / n_layers), _SMALLEST)
         matrix, right = n_layers * cell, min(max(n_layers * cell - _FOR_THE_KEY, 3.2), 4.6)
         top = HEIGHT + theme.TITLE_ROOM
@@ -64,8 +67,7 @@ class HeadsFigure:
         self.header = Header(page)
         size = (width / n_heads, cell)
         self.matrix = MatrixPanel(page.axes(_LEFT, top, width, matrix), size)
-        tall = max(matrix, 1.2)
-        self.bar = ColourBar(page.axes(_LEFT + width + BAR_GAP, top, BAR_WIDTH, tall), label="{}")
+        self.bar = ColourBar(page.axes(_LEFT + width + BAR_GAP, top, BAR_WIDTH, matrix))
         self.types = TypesPanel(page.axes(_BESIDE, top + _FOR_THE_KEY, _RIGHT, right))
         self.layers = LayersPanel(page.axes(_BESIDE, top + _FOR_THE_KEY, _RIGHT, right))
 
@@ -77,7 +79,7 @@ class HeadsFigure:
         by_type = subject.metric == TYPE
         shades = colour.by_decades(subject.values)
         self.matrix.update(subject, _type_inks() if by_type else {}, shades)
-        self.bar.label = f"{subject.title} ({{}}{subject.unit})".replace(" ({})", "")
+        self.bar.title, self.bar.unit = subject.title, subject.unit
         self.bar.update(None if by_type or not shades.total else shades)
         self.types.axes.set_visible(by_type)
         self.layers.axes.set_visible(not by_type)
@@ -99,7 +101,8 @@ class MatrixPanel(Panel):
         self.image = axes.imshow(np.zeros((1, 1, 3)), aspect="auto", interpolation="nearest")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        self.edges = self.line(color=theme.PAPER, linewidth=1.5, zorder=2)
+        edge = min(1.5, _EDGE * 72 * min(cell))
+        self.edges = self.line(color=theme.PAPER, linewidth=edge, zorder=2)
 
     def update(self, table: HeadTable, inks: Mapping[str, str], shades: Shades) -> None:
         """Draw `table`, words in their `inks` and numbers in `shades`."""
@@ -109,7 +112,7 @@ class MatrixPanel(Panel):
         n_layers, n_heads = len(table.layers), len(table.heads)
         self.say(capital(table.title), _aside(table))
         pixels = np.ones((n_layers, n_heads, 3)) * to_rgb(theme.PAPER)
-        short = any(text.width(word, _SIZE) > self.room for word in table.words.values())
+        written = self._written(table)
         colours = shades.colormap()(shades.norm()(shades.drawable(table.values)))[..., :3]
         for y, layer in enumerate(table.layers):
             for x, head in enumerate(table.heads):
@@ -122,41 +125,51 @@ class MatrixPanel(Panel):
                     pixels[y, x] = colours[y, x]
                 else:
                     pixels[y, x] = to_rgb(theme.RULE)
-                self._write(table, (layer, head), (x, y), tuple(pixels[y, x]), short)
+                severity = table.severities.get((layer, head))
+                self._write(written[layer, head], severity, (x, y), tuple(pixels[y, x]))
         self.image.set_data(pixels)
         self.image.set_extent((-0.5, n_heads - 0.5, n_layers - 0.5, -0.5))
         self.edges.set_data(*_edges(n_layers, n_heads))
         self.axes.set_xlim(-0.5, n_heads - 0.5)
         self.axes.set_ylim(n_layers - 0.5, -0.5)
-        for axis, numbers, room in (
-            (self.axes.xaxis, table.heads, self.cell[0] / 0.24),
-            (self.axes.yaxis, table.layers, self.cell[1] / 0.17),
+        widest = max(text.width(str(head), theme.SMALL) for head in table.heads)
+        for axis, numbers, taken in (
+            (self.axes.xaxis, table.heads, max(0.24, widest + 0.07) / self.cell[0]),
+            (self.axes.yaxis, table.layers, 0.17 / self.cell[1]),
         ):
-            stride = max(1, int(np.ceil(1 / room)))
+            stride = max(1, int(np.ceil(taken)))
             places = range(0, len(numbers), stride)
             theme.set_ticks(axis, [float(k) for k in places], [str(numbers[k]) for k in places])
 
+    def _written(self, table: HeadTable) -> dict[Cell, str]:
+        """What is written in each cell: its word or number, or nothing.
+
+        Words are their first letters, all of them where one alone has no room; numbers are left
+        out, all of them where most have no room.
+        """
+        short = any(text.width(word, _SIZE) > self.room for word in table.words.values())
+        words = {cell: word[:1] if short else word for cell, word in table.words.items()}
+        numbers = {
+            (layer, head): self._number(float(table.values[y, x]))
+            for y, layer in enumerate(table.layers)
+            for x, head in enumerate(table.heads)
+            if (layer, head) not in words
+        }
+        if sum(map(bool, numbers.values())) < len(numbers) / 2:
+            numbers = dict.fromkeys(numbers, "")
+        return words | numbers
+
     def _write(
         self,
-        table: HeadTable,
-        cell: Cell,
+        word: str,
+        severity: Severity,
         place: tuple[float, float],
         behind: tuple[float, float, float],
-        short: bool,
     ) -> None:
-        """The word or number of a cell, and the sign of its verdict in the corner.
-
-        `short`: words are their first letters, all of them where one alone has no room.
-        """
-        value = float(table.values[table.layers.index(cell[0]), table.heads.index(cell[1])])
-        if cell in table.words:
-            word = table.words[cell][:1] if short else table.words[cell]
-        else:
-            word = self._number(value)
+        """The word or number of a cell, and the sign of its verdict in the corner."""
         ink = _readable_on(behind)
         if word and self.cell[1] >= _SMALLEST:
             self.axes.text(*place, word, ha="center", va="center", size=_SIZE, color=ink, zorder=4)
-        severity = table.severities.get(cell)
         if severity in ("note", "warning", "error") and min(self.cell) >= _SMALL_NUMBERS:
             glyph, tint = theme.VERDICTS[severity]
             self.axes.text(
@@ -272,8 +285,7 @@ class LayersPanel(Panel):
             power = self._fit_decades(low, high)
         else:
             power = self._fit_y(*scale_ends(table.metric, low, high))
-        unit = f"{power}{table.unit}"
-        self.axes.set_ylabel(f"{table.title} ({unit})" if unit else table.title)
+        self.axes.set_ylabel(axis_name(table.title, power, table.unit))
         stride = -(-len(table.layers) // 12)
         places = range(0, len(table.layers), stride)
         names = [str(table.layers[k]) for k in places]
@@ -283,7 +295,7 @@ class LayersPanel(Panel):
         """Make the axis hold `low` and `high` by decades; its ticks have no power of ten."""
         self.axes.set_yscale("log")
         self.axes.set_ylim(low / 1.5, high * 1.5)
-        theme.set_ticks(self.axes.yaxis, *value_ticks(low, high, log=True))
+        self._number(*value_ticks(low, high, log=True))
         return ""
 
     def _fit_y(self, low: float, high: float) -> str:
@@ -292,13 +304,22 @@ class LayersPanel(Panel):
         margin = 0.07 * (high - low)
         self.axes.set_ylim(low - margin, high + margin)
         ticks, labels, power = scaled_ticks(low, high)
-        theme.set_ticks(self.axes.yaxis, ticks, labels)
+        self._number(ticks, labels)
         return power
+
+    def _number(self, ticks: list[float], labels: list[str]) -> None:
+        theme.set_ticks(self.axes.yaxis, ticks, labels)
+        theme.name_beside(self.axes, labels)
 
 
 def _type_inks() -> dict[str, str]:
     inks = (theme.FIELD, theme.CONTENT, theme.ATTENTION, theme.BIAS, theme.QUERY)
     return dict(zip(HEAD_TYPES, inks, strict=True))
+
+
+def _quoted(means: str) -> str:
+    """`means` for a figure: values that code has between backticks are quoted."""
+    return means.replace("`", '"')
 
 
 def _readable_on(behind: tuple[float, float, float]) -> str:
@@ -350,6 +371,6 @@ def _words(table: HeadTable) -> tuple[str, str, str]:
     if table.metric != TYPE:
         caption = (
             f"How does {table.title} differ from head to head and from layer to layer? "
-            f"{capital(table.title)}: {table.means}."
+            f"{capital(table.title)}: {_quoted(table.means)}."
         )
     return head, " · ".join(filter(None, details)), caption

@@ -42,7 +42,7 @@ class InteractionPanel(Panel):
         axes.set_xlabel("Cα distance (Å)")
         axes.set_ylabel("attention weight")
         self.bar = ColourBar(
-            page.axes(left + side + BAR_GAP, top, BAR_WIDTH, height), label="geometric bias ({}nat)"
+            page.axes(left + side + BAR_GAP, top, BAR_WIDTH, height), "geometric bias", "nat"
         )
         self.image = axes.imshow(
             np.zeros((1, 1, 4)), aspect="auto", origin="lower", transform=axes.transAxes, zorder=1

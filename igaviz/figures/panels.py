@@ -19,6 +19,7 @@ from matplotlib.text import Text
 from igaviz.dump.data import Booleans, Floats
 from igaviz.figures import text, theme
 from igaviz.figures.colour import Shades
+from igaviz.figures.ticks import axis_name
 from igaviz.figures.view import Window
 from igaviz.metrics.profiles import Level
 
@@ -33,7 +34,7 @@ _APART = 0.12  # inches between a title and its aside
 
 BAR_GAP = 0.08
 BAR_WIDTH = 0.13
-_LABEL_BESIDE_BAR = 1 + 0.56 / BAR_WIDTH
+_NAME_BESIDE_BAR = 0.56
 
 
 class Panel:
@@ -131,17 +132,16 @@ class Key:
 class ColourBar:
     """A colour scale beside a panel: ticks, what lies beyond its ends, and one marked level.
 
-    `label` stands beside it, with `{}` where the power of ten of its ticks belongs; without a
-    label that stands above.
+    `title` stands beside it, with `unit` and the power of ten of its ticks; without a title that
+    stands above.
     """
 
     _STEPS = 256
 
-    def __init__(self, axes: Axes, label: str = "") -> None:
+    def __init__(self, axes: Axes, title: str = "", unit: str = "") -> None:
         self.axes = axes
         axes.yaxis.set_label_position("right")
-        self.label = label
-        axes.yaxis.set_label_coords(_LABEL_BESIDE_BAR, 0.5)
+        self.title, self.unit = title, unit
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.xaxis.set_visible(False)
@@ -186,8 +186,10 @@ class ColourBar:
         self.below.set_text(beyond(shades.below, shades.total, "below"))
         norm = shades.norm()
         values, labels, power = shades.ticks()
-        if self.label:
-            self.axes.set_ylabel(self.label.format(power), rotation=270, va="bottom")
+        if self.title:
+            name = axis_name(self.title, power, self.unit)
+            self.axes.set_ylabel(name, rotation=270, va="bottom")
+            theme.name_beside(self.axes, labels, least=_NAME_BESIDE_BAR)
         elif power:
             above = f"{above}\n× {power}".strip()
         self.above.set_text(above)

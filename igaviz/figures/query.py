@@ -11,7 +11,7 @@ from matplotlib.collections import PolyCollection
 from igaviz.dump.data import Booleans, Floats
 from igaviz.figures import colour, text, theme
 from igaviz.figures.panels import Panel
-from igaviz.figures.ticks import scaled_ticks
+from igaviz.figures.ticks import axis_name, scaled_ticks
 from igaviz.figures.view import Window
 from igaviz.metrics.profiles import Array, Profiles, Row
 
@@ -53,7 +53,6 @@ class QueryPanel(Panel):
         self.right.xaxis.set_visible(False)
         self.right.yaxis.tick_right()
         self.right.yaxis.set_label_position("right")
-        self.right.yaxis.set_label_coords(1 + theme.LABEL_BESIDE / width, 0.5)
         self.right.tick_params(axis="y", labelcolor=theme.BIAS)
         for spines in (axes.spines, self.right.spines):
             spines["top"].set_visible(False)
@@ -113,6 +112,7 @@ class QueryPanel(Panel):
 
     def _name_right(self, words: str, ink: str) -> None:
         self.right.set_ylabel(words, color=ink, rotation=270, va="bottom")
+        theme.name_beside(self.right, ())
 
     def _draw_frame(self, row: Row, window: Window) -> None:
         edge = window.size - 0.5
@@ -134,10 +134,9 @@ class QueryPanel(Panel):
         top = _top(row, window)
         ticks, labels, power = scaled_ticks(0, top * _MARGIN)
         self.axes.set_ylim(0, top * _MARGIN)
-        self.axes.set_ylabel(
-            f"attention weight (× {power.strip()})" if power else "attention weight"
-        )
+        self.axes.set_ylabel(axis_name("attention weight", power))
         theme.set_ticks(self.axes.yaxis, ticks, labels)
+        theme.name_beside(self.axes, labels)
         if row.content is not None:
             self.content.set_data(*_broken(row.content, window))
         if row.attention is None:
@@ -173,9 +172,10 @@ class QueryPanel(Panel):
         theme.set_ticks(self.right.yaxis, ticks, labels)
         finite = shown[np.isfinite(shown)]
         beyond = int(np.count_nonzero((finite < low) | (finite > high)))
-        unit = f"{power}nat" if sign == 1 else f"{power}nat, sign −1"
+        unit = "nat" if sign == 1 else "nat, sign −1"
         unit = f"{unit}; {beyond} beyond" if beyond else unit
-        self._name_right(f"geometric bias ({unit})", theme.BIAS)
+        self._name_right(axis_name("geometric bias", power, unit), theme.BIAS)
+        theme.name_beside(self.right, labels)
         self.bias.set_data(*_broken(row.bias, window))
 
 

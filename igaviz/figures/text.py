@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from igaviz.figures.theme import FONT
+FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LONGEST = 400  # characters looked at before a name is measured

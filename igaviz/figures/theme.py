@@ -7,7 +7,7 @@ placed once, in inches, so that no layout engine has to draw it twice.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -22,12 +22,12 @@ from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from igaviz.figures import text
 from igaviz.figures.canvas import Canvas
 from igaviz.figures.notebook import NotebookFigure
 from igaviz.signs import SIGNS
 
 DPI = 150
-FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
 
 HEADLINE = 15.0
 VERDICT = 13.2
@@ -38,6 +38,9 @@ SMALL = 9.3
 LABEL_BELOW = 0.29
 LABEL_BESIDE = 0.5
 """Inches from the axes to the label of the horizontal and of the vertical one."""
+
+_TICK, _TICK_PAD = 3.2, 3.0  # points of a tick, and from it to its label
+_CLEAR = 0.04  # inches between tick labels and the name of their axis, at least
 
 TITLE_ROOM = 0.33
 AXIS_ROOM = 0.56
@@ -150,7 +153,7 @@ _RC: dict[Any, Any] = {
         for name, value in matplotlib.rcParamsDefault.items()
         if not name.startswith(("backend", "toolbar", "webagg", "interactive", "datapath"))
     },
-    "font.family": FONT,
+    "font.family": text.FONT,
     "font.size": BODY,
     "text.parse_math": False,
     "text.hinting": "none",  # a seventh of the time of a figure, and truer shapes at 150 dpi
@@ -227,12 +230,12 @@ class Page:
         axes.tick_params(
             which="both",
             labelsize=SMALL,
-            labelfontfamily=FONT,
+            labelfontfamily=text.FONT,
             color=_InForce.palette.FAINT,
             labelcolor=_InForce.palette.INK,
-            length=3.2,
+            length=_TICK,
             width=0.8,
-            pad=3,
+            pad=_TICK_PAD,
         )
         # a label without a place of its own is measured against all tick labels at each draw
         axes.xaxis.set_label_coords(0.5, -LABEL_BELOW / height)
@@ -253,6 +256,15 @@ def set_ticks(axis: Axis, positions: list[float], labels: list[str]) -> None:
     axis.set_major_locator(FixedLocator(positions))
     axis.set_major_formatter(FixedFormatter(labels))
     axis.set_minor_locator(NullLocator())
+
+
+def name_beside(axes: Axes, labels: Sequence[str], *, least: float = LABEL_BESIDE) -> None:
+    """Put the name of the vertical axis beside its tick `labels`, `least` inches from the axes."""
+    widest = max((text.width(label, SMALL) for label in labels), default=0.0)
+    inches = max(least, (_TICK + _TICK_PAD) / 72 + widest + _CLEAR)
+    right = axes.yaxis.get_label_position() == "right"
+    beside = inches * axes.figure.dpi / axes.bbox.width
+    axes.yaxis.set_label_coords(1 + beside if right else -beside, 0.5)
 
 
 def blank(axes: Axes) -> None:

@@ -30,18 +30,30 @@ def value_ticks(
 
 
 def scaled_ticks(low: float, high: float, *, most: int = 5) -> tuple[list[float], list[str], str]:
-    """Ticks between two values, and what to write before the unit: a power of ten, or nothing.
+    """Ticks between two values, and the power of ten that their labels are in units of, or nothing.
 
-    The labels are in units of it and stay short, whatever the values are.
+    The labels are short, with fewer ticks where many would take more digits; longer ones are left
+    where the values differ by less than a hundredth of themselves.
     """
     largest = max(abs(low), abs(high))
-    if largest == 0 or 0.02 <= largest < 1_000:
-        ticks, labels = value_ticks(low, high, most=most)
-        if max(map(len, labels), default=0) <= _LONGEST:
-            return ticks, labels, ""
-    exponent = 3 * math.floor(math.log10(largest) / 3)
-    ticks, labels = value_ticks(low / 10.0**exponent, high / 10.0**exponent, most=most)
-    return [t * 10.0**exponent for t in ticks], labels, f"10{text.superscript(exponent)} "
+    exponents = [0] if largest == 0 or 0.02 <= largest < 1_000 else []
+    if largest:
+        exponents.append(3 * math.floor(math.log10(largest) / 3))
+    choices = [
+        (*value_ticks(low / 10.0**exponent, high / 10.0**exponent, most=count), exponent)
+        for count in range(most, 1, -1)
+        for exponent in exponents
+    ]
+    told_apart = [choice for choice in choices if len(choice[0]) > 1] or choices
+    ticks, labels, exponent = min(told_apart, key=lambda choice: max(_LONGEST, _longest(choice[1])))
+    power = f"10{text.superscript(exponent)}" if exponent else ""
+    return [t * 10.0**exponent for t in ticks], labels, power
+
+
+def axis_name(title: str, power: str, unit: str = "") -> str:
+    """The name of an axis whose numbers are in units of `power` of ten times `unit`."""
+    inside = f"{power} {unit}".strip() if unit or not power else f"× {power}"
+    return f"{title} ({inside})" if inside else title
 
 
 def signed_ticks(high: float, within: float) -> tuple[list[float], list[str]]:
@@ -55,6 +67,10 @@ def signed_ticks(high: float, within: float) -> tuple[list[float], list[str]]:
 
 def _decade(exponent: int) -> str:
     return {0: "1", -1: "0.1", -2: "0.01"}.get(exponent, f"10{text.superscript(exponent)}")
+
+
+def _longest(labels: Sequence[str]) -> int:
+    return max(map(len, labels), default=0)
 
 
 def _round_labels(ticks: Sequence[float]) -> list[str]:

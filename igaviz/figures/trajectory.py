@@ -199,8 +199,7 @@ class _Scale:
             self.ticks, self.labels = value_ticks(low, high, log=True, most=_TICKS)
             self.power = ""
         else:
-            self.ticks, self.labels, power = scaled_ticks(low, high, most=_TICKS)
-            self.power = power.strip()
+            self.ticks, self.labels, self.power = scaled_ticks(low, high, most=_TICKS)
 
     @classmethod
     def of(cls, history: History, name: str) -> _Scale:

@@ -273,6 +273,46 @@ def test_a_matrix_tells_types_numbers_and_what_is_not_there(make_map):
         assert tuple(missing) == (1, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "name"),
+    [
+        ("bias_trend", -1.0, -0.976, "bias trend"),
+        ("bias_trend", -0.9953, -0.9948, "bias trend (× 10⁻³)"),
+        ("geo_bias_mean", -41.45, -41.4, "bias mean (nat)"),
+        ("geometry_effect", 1e-4, 6e-3, "geometry effect (× 10⁻³)"),
+        ("longrange_enrichment", 1e-7, 9e-6, "long-range enrichment (× 10⁻⁶)"),
+    ],
+)
+def test_names_of_scales_keep_off_their_numbers_and_say_what_they_are_in(
+    make_map, metric, low, high, name
+):
+    table = replace(
+        HeadTable.of([measure(make_map(9), Pairs.of(make_map(9).structure))]),
+        metric=metric,
+        layers=(0,),
+        heads=tuple(range(32)),
+        values=np.linspace(low, high, 32)[None],
+        words={},
+        recorded=frozenset((0, head) for head in range(32)),
+    )
+    built = drawn(HeadsFigure, table, layout=(1, 32))
+    with style():
+        built.figure.canvas.draw()
+        names, boxes = [], []
+        for axes in (built.bar.axes, built.layers.axes):
+            label = axes.yaxis.label
+            names.append(label.get_text())
+            boxes.append(label.get_window_extent())
+            for tick in axes.get_yticklabels():
+                assert not boxes[-1].overlaps(tick.get_window_extent())
+        above = built.bar.above
+        assert not above.get_text() or not boxes[0].overlaps(above.get_window_extent())
+    assert not boxes[0].overlaps(boxes[1])
+    assert boxes[0].x1 < boxes[1].x0
+    assert names[0] == name
+    assert names[1] == name
+
+
 def test_types_in_narrow_cells_are_letters_all_of_them_and_many_points_hide_no_name(make_map):
     measured = measure(make_map(9), Pairs.of(make_map(9).structure))
     cells = [(layer, head) for layer in range(20) for head in range(16)]

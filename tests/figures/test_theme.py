@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from igaviz.checks import Severity
-from igaviz.figures import theme
+from igaviz.figures import text, theme
 from igaviz.signs import SIGNS, UNKNOWN
 
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB
@@ -99,7 +99,7 @@ def test_a_style_holds_where_it_is_named_and_nowhere_else():
 @pytest.mark.parametrize("weight", ["normal", "bold"])
 def test_signs_differ_in_shape_and_the_font_has_them(weight):
     assert set(SIGNS) == {str(severity) for severity in Severity}
-    font = get_font(findfont(FontProperties(family=theme.FONT, weight=weight)))
+    font = get_font(findfont(FontProperties(family=text.FONT, weight=weight)))
     marks = [sign.mark for sign in SIGNS.values()]
     assert len({*marks, UNKNOWN}) == 5
     assert all(font.get_char_index(ord(mark)) for mark in marks)

@@ -127,7 +127,8 @@ def test_scaled_ticks_say_their_power_of_ten():
     assert scaled_ticks(0, 0.004) == (
         pytest.approx([0, 0.001, 0.002, 0.003, 0.004]),
         ["0", "1", "2", "3", "4"],
-        "10⁻³ ",
+        "10⁻³",
     )
-    assert scaled_ticks(-3e7, 0)[1:] == (["−30", "−20", "−10", "0"], "10⁶ ")
+    assert scaled_ticks(-3e7, 0)[1:] == (["−30", "−20", "−10", "0"], "10⁶")
+    assert scaled_ticks(-1.0, -0.976)[1:] == (["−1.00", "−0.99", "−0.98"], "")
     assert value_ticks(1e-4, 0.3, log=True)[1] == ["10⁻⁴", "10⁻³", "0.01", "0.1"]
