@@ -539,6 +539,13 @@ def test_four_cards_stand_in_a_row_and_columns_of_findings_end_alike(crowd):
         ends[left] = max(ends.get(left, 0.0), bottom)
     one, other = ends.values()
     assert abs(one - other) < 130
+    lined = (
+        "[...document.querySelectorAll('.findings *')]"
+        ".filter((e) => getComputedStyle(e).borderLeftWidth === '4px')"
+    )
+    pieces = crowd.evaluate(f"{lined}.map((e) => [e.innerText.length, e.getClientRects().length])")
+    assert len(pieces) > 10
+    assert not [piece for piece in pieces if not piece[0] or piece[1] != 1]  # beside nothing
 
 
 def test_many_runs_are_lines_in_the_colours_of_their_verdicts(crowd):
