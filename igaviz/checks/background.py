@@ -20,12 +20,12 @@ BACKGROUND = {
     ),
     "D002": Background(
         "Rounding of the type that the attention went through: bfloat16 weights miss a sum of 1 "
-        "by up to 2.9e-3 where all is well.",
+        "by up to 2.9e−3 where all is well.",
         "Weights that were recorded after dropout: kept ones are scaled up, the others are 0.",
     ),
     "D003": Background(
-        "A row may be off by 5e-3 + 2u·max(|S| + |G|), u being the rounding of the type that the "
-        "logits were computed in; the maximum runs over keys that get over 1e-3. In bfloat16, "
+        "A row may be off by 5e−3 + 2u·max(|S| + |G|), u being the rounding of the type that the "
+        "logits were computed in; the maximum runs over keys that get over 1e−3. In bfloat16, "
         "logits of 24 reach a tolerance of 0.1, in float16 logits of 195.",
         "A layer that recorded γ × overlap, and whose softmax never saw γ.",
     ),

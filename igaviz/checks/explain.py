@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from igaviz.checks.check import Check
 from igaviz.checks.finding import Severity
 from igaviz.checks.silence import SILENCES
 from igaviz.checks.table import CHECKS, find_check
+from igaviz.checks.wording import raised
 from igaviz.errors import SelectionError
 from igaviz.metrics.formulas import FORMULAS
 from igaviz.metrics.table import METRICS
@@ -110,7 +112,7 @@ def explain_check(name: str) -> Explanation:
         title=check.title,
         meaning=check.meaning,
         metrics=check.metrics,
-        formula=check.formula.format(**check.thresholds),
+        formula=_formula(check),
         thresholds=check.thresholds,
         origin=background.origin,
         severity=_severity(check),
@@ -119,6 +121,11 @@ def explain_check(name: str) -> Explanation:
         example=background.example,
         remedy=check.remedy,
     )
+
+
+def _formula(check: Check) -> str:
+    """When the check fires, with its thresholds as all numbers are said."""
+    return re.sub(r"(?<=\d)%", " %", raised(check.formula.format(**check.thresholds)))
 
 
 def _severity(check: Check) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
+
+_EXPONENT = re.compile(r"(?<=\d)(?:\.0)?e\+?(-?)0*(\d+)")
+"""That of 2.0e-05, with the mantissa's digits that say nothing."""
 
 
 def number(value: float) -> str:
@@ -12,10 +16,15 @@ def number(value: float) -> str:
         return "not finite"
     size = abs(value)
     if size >= 1e7 or 0 < size < 1e-5:
-        return f"{value:.2g}"
+        return raised(f"{value:.2g}")
     if size >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return raised(f"{value:.3g}")
+
+
+def raised(text: str) -> str:
+    """`text` with the exponents of Python's numbers as people write them: 2e−5, not 2e-05."""
+    return _EXPONENT.sub(lambda found: f"e{found[1].replace('-', '−')}{found[2]}", text)
 
 
 def percent(share: float) -> str:

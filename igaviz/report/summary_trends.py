@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from igaviz.checks import find_check
-from igaviz.checks.wording import ranges
+from igaviz.checks.wording import raised, ranges
 from igaviz.metrics.resolution import alike
 from igaviz.report.columns import Column, markdown_header, markdown_rows, print_columns
 from igaviz.report.terminal import encodable, print_line, print_paragraph
@@ -136,7 +136,7 @@ def _signed(slope: float) -> str:
         return "0"
     size = abs(slope)
     decimals = max(0, 2 - math.floor(math.log10(size)))
-    digits = f"{size:.{decimals}f}" if 1e-5 <= size < 10_000 else f"{size:.1e}"
+    digits = f"{size:.{decimals}f}" if 1e-5 <= size < 10_000 else raised(f"{size:.1e}")
     return f"{'+' if slope > 0 else '−'}{digits}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from igaviz.checks.wording import raised
 from igaviz.metrics import Value
 from igaviz.metrics.resolution import least_span
 
@@ -19,7 +20,7 @@ def short(value: Value) -> str:
         return value or "–"
     if value == 0 or 0.001 <= abs(value) < 10_000:
         return f"{value:.3g}"
-    return f"{value:.1e}"
+    return raised(f"{value:.1e}")
 
 
 def sparkline(

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from igaviz.checks import CHECKS, judge_layer
+from igaviz.checks.explain import explain_check
 from igaviz.checks.settings import Settings
-from igaviz.checks.wording import number, percent, ranges, span
+from igaviz.checks.wording import number, percent, raised, ranges, span
 from igaviz.metrics.data import Replay
 
 
@@ -114,13 +115,16 @@ def test_content_that_is_left_under_a_dominating_geometry(layer):
 
 
 def test_numbers_are_rounded_for_people():
-    assert [number(x) for x in (0, 0.0001, 0.01234, 12.345, 12600, 3e8, float("nan"))] == [
+    values = (0, 2e-8, 3.05e-5, 0.0001, 0.01234, 12.345, 12600, 3e8, float("nan"))
+    assert [number(x) for x in values] == [
         "0",
+        "2e−8",
+        "3.05e−5",
         "0.0001",
         "0.0123",
         "12.3",
         "12,600",
-        "3e+08",
+        "3e8",
         "not finite",
     ]
     assert [percent(x) for x in (0.0, 1e-20, 0.0083, 0.025, 0.0996, 0.25, 1.0)] == [
@@ -136,6 +140,8 @@ def test_numbers_are_rounded_for_people():
     assert span([-0.5, -0.2]) == "-0.5 to -0.2"
     assert span([0.30001, 0.30002]) == "0.3"
     assert ranges([5, 0, 1, 2, 2]) == "0-2, 5"
+    assert raised("float16 1.0e-05, 0.5, 2e+07") == "float16 1e−5, 0.5, 2e7"
+    assert "over 1 % over 200" in explain_check("D106").formula
 
 
 @pytest.mark.parametrize(

@@ -223,8 +223,8 @@ def test_what_rounding_makes_of_one_number_is_no_course(run):
     lines = [line.split() for line in printed([row], trends).splitlines()]
     told = {line[0]: line[1:] for line in lines if line and line[0] in values}
     assert told == {
-        "gamma": ["0-1", "5.0e-04", "5.0e-04", "0", "▁" * 9],
-        "geometry_effect": ["0-1", "4.2e-04", "4.1e-04", "0", "▁" * 9],
+        "gamma": ["0-1", "5e−4", "5e−4", "0", "▁" * 9],
+        "geometry_effect": ["0-1", "4.2e−4", "4.1e−4", "0", "▁" * 9],
     }
 
 
