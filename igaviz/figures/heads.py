@@ -162,7 +162,7 @@ class MatrixPanel(Panel):
     def _write(
         self,
         word: str,
-        severity: Severity,
+        severity: str | None,
         place: tuple[float, float],
         behind: tuple[float, float, float],
     ) -> None:

@@ -262,7 +262,7 @@ def name_beside(axes: Axes, labels: Sequence[str], *, least: float = LABEL_BESID
     """Put the name of the vertical axis beside its tick `labels`, `least` inches from the axes."""
     widest = max((text.width(label, SMALL) for label in labels), default=0.0)
     inches = max(least, (_TICK + _TICK_PAD) / 72 + widest + _CLEAR)
-    right = axes.yaxis.get_label_position() == "right"
+    right = str(axes.yaxis.get_label_position()) == "right"  # matplotlib's own types forget it
     beside = inches * axes.figure.dpi / axes.bbox.width
     axes.yaxis.set_label_coords(1 + beside if right else -beside, 0.5)
 
