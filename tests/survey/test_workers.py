@@ -140,6 +140,18 @@ def test_a_command_starts_its_processes_once(tmp_path, monkeypatch):
     assert not multiprocessing.active_children()
 
 
+@LINUX
+@pytest.mark.parametrize("files", [12, 24], ids=["for no pool", "for a few processes"])
+def test_no_room_for_processes_is_no_bug(tmp_path, files):
+    """The system's limits on files and processes are the user's to know, as is --jobs."""
+    shard = bare.write(tmp_path / "shard.h5", steps=range(12))
+    command = [sys.executable, "-m", "igaviz", "summary", shard, "--jobs", "64", "--no-cache"]
+    words = ["bash", "-c", f'ulimit -n {files}; exec "$@"', "bash", *command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("igaviz: can't start worker processes: too many open files\n")
+
+
 def test_a_pass_that_ends_early_ends_its_workers():
     """Else Ctrl-C would wait for what they are at."""
     long = "__import__('time').sleep(30)"

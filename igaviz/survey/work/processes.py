@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
+from igaviz.errors import UsageError
 from igaviz.process import BLAS_THREADS, can_fork, leave_quickly
 from igaviz.survey.work.calls import run_call
 
@@ -21,6 +23,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _AHEAD = 4
+_LIMITS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _COPYING = 0.02
 """Seconds that one more copy of this process takes: they are made one after the other."""
 
@@ -77,7 +80,8 @@ class Processes:
         """A pool whose processes run: where they are copies, before this one has other threads."""
         # a fork server would be the whole process's own, and import everything once more
         context = multiprocessing.get_context("fork" if can_fork() else "spawn")
-        pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin)
+        with _limits_told():
+            pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin)
         _submit(pool, abs, 0)
         return pool
 
@@ -89,8 +93,22 @@ def seconds_to_start(jobs: int) -> float:
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], task: T) -> Future[R]:
     """The result to be. Any call may start a worker, for as long as there are not all of them."""
-    with _one_thread_each(), _interrupts_held_back():
+    with _one_thread_each(), _interrupts_held_back(), _limits_told():
         return pool.submit(function, task)
+
+
+@contextmanager
+def _limits_told() -> Iterator[None]:
+    """Raise `UsageError` where the system has no room for another process, or for what it needs."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _LIMITS:  # stdout is written out before a process starts
+            raise
+        raise UsageError(
+            f"can't start worker processes: {os.strerror(error.errno).lower()}",
+            hint="ask for fewer with --jobs; 1 starts none (from Python jobs=1)",
+        ) from error
 
 
 @contextmanager
