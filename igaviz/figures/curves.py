@@ -170,7 +170,7 @@ class BiasCurvesPanel(CurvesPanel):
         self.axes.set_ylim(low, high)
         self.axes.set_ylabel(axis_name("geometric bias", power, "nat"))
         theme.set_ticks(self.axes.yaxis, ticks, labels)
-        theme.name_beside(self.axes, labels)
+        self.give_way(labels)
 
 
 def _reach_in_words(reach: float | str | None) -> str:

@@ -309,7 +309,7 @@ class LayersPanel(Panel):
 
     def _number(self, ticks: list[float], labels: list[str]) -> None:
         theme.set_ticks(self.axes.yaxis, ticks, labels)
-        theme.name_beside(self.axes, labels)
+        self.give_way(labels)
 
 
 def _type_inks() -> dict[str, str]:
@@ -356,7 +356,7 @@ def _words(table: HeadTable) -> tuple[str, str, str]:
     """Head line, details and caption."""
     n_layers, n_maps = len(table.layers), len(table.recorded)
     layers = f"layer {table.layers[0]}" if n_layers == 1 else f"{n_layers} layers"
-    items = ", ".join(table.items[:3]) + (" …" if len(table.items) > 3 else "")
+    items = text.some(table.items, theme.BODY)
     details = [
         f"step {table.step:,}",
         "" if table.phase == DEFAULT_PHASE else f"phase {table.phase}",

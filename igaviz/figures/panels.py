@@ -46,6 +46,7 @@ class Panel:
     def __init__(self, axes: Axes, between: float = 0.0) -> None:
         self.axes = axes
         self._open_sides: list[Spine] | None = None
+        self.place = axes.get_position()
         self.width = axes.bbox.width / theme.DPI
         up = 6 + 72 * between
         above: dict[str, Any] = {
@@ -85,7 +86,22 @@ class Panel:
         self._close_frame(bool(sentence))
         if sentence:
             theme.blank(self.axes)
+            self.give_way(())
         return not sentence
+
+    def give_way(self, labels: Sequence[str], *, right: Axes | None = None) -> None:
+        """Make the axes narrower where tick `labels` are long, so that none runs into their name.
+
+        The labels are those of the vertical axis, or of the axes `right` that lie on these.
+        """
+        named = right or self.axes
+        inches = theme.beside(labels)
+        lost = (inches - theme.LABEL_BESIDE) * named.figure.dpi / named.figure.bbox.width
+        begin, end = self.place.x0, self.place.x1
+        begin, end = (begin, end - lost) if right else (begin + lost, end)
+        for axes in filter(None, (self.axes, right)):
+            axes.set_position((begin, self.place.y0, end - begin, self.place.height))
+            theme.put_name(axes, inches if axes is named else theme.LABEL_BESIDE)
 
     def _close_frame(self, closed: bool) -> None:
         """Draw all four sides around a sentence, or those that the panel has with data."""
@@ -189,7 +205,7 @@ class ColourBar:
         if self.title:
             name = axis_name(self.title, power, self.unit)
             self.axes.set_ylabel(name, rotation=270, va="bottom")
-            theme.name_beside(self.axes, labels, least=_NAME_BESIDE_BAR)
+            theme.put_name(self.axes, theme.beside(labels, _NAME_BESIDE_BAR))
         elif power:
             above = f"{above}\n× {power}".strip()
         self.above.set_text(above)

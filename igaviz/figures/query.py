@@ -109,10 +109,10 @@ class QueryPanel(Panel):
         self.own.set_text("")
         theme.blank(self.right)
         self._name_right("", theme.BIAS)
+        self.give_way((), right=self.right)
 
     def _name_right(self, words: str, ink: str) -> None:
         self.right.set_ylabel(words, color=ink, rotation=270, va="bottom")
-        theme.name_beside(self.right, ())
 
     def _draw_frame(self, row: Row, window: Window) -> None:
         edge = window.size - 0.5
@@ -136,7 +136,6 @@ class QueryPanel(Panel):
         self.axes.set_ylim(0, top * _MARGIN)
         self.axes.set_ylabel(axis_name("attention weight", power))
         theme.set_ticks(self.axes.yaxis, ticks, labels)
-        theme.name_beside(self.axes, labels)
         if row.content is not None:
             self.content.set_data(*_broken(row.content, window))
         if row.attention is None:
@@ -175,7 +174,7 @@ class QueryPanel(Panel):
         unit = "nat" if sign == 1 else "nat, sign −1"
         unit = f"{unit}; {beyond} beyond" if beyond else unit
         self._name_right(axis_name("geometric bias", power, unit), theme.BIAS)
-        theme.name_beside(self.right, labels)
+        self.give_way(labels, right=self.right)
         self.bias.set_data(*_broken(row.bias, window))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from bisect import bisect_left
+from collections.abc import Sequence
 from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -13,6 +14,7 @@ FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LONGEST = 400  # characters looked at before a name is measured
+_SOME, _NAMES = 3, 3.0  # of many names so many are told, in so many inches
 
 
 def clean(text: str) -> str:
@@ -43,6 +45,13 @@ def fit(text: str, inches: float, size: float, *, bold: bool = False) -> str:
         lengths, True, key=lambda n: width(_shortened(text, n), size, bold=bold) > inches
     )
     return _shortened(text, max(0, too_long - 1))
+
+
+def some(names: Sequence[str], size: float) -> str:
+    """The first of `names`, cut so that they leave room for other words on their line."""
+    told = names[:_SOME]
+    shown = ", ".join(fit(name, _NAMES / len(told), size) for name in told)
+    return f"{shown} …" if len(names) > _SOME else shown
 
 
 def fold(text: str, inches: float, size: float, lines: int) -> str:

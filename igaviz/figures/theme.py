@@ -258,13 +258,17 @@ def set_ticks(axis: Axis, positions: list[float], labels: list[str]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def name_beside(axes: Axes, labels: Sequence[str], *, least: float = LABEL_BESIDE) -> None:
-    """Put the name of the vertical axis beside its tick `labels`, `least` inches from the axes."""
+def beside(labels: Sequence[str], least: float = LABEL_BESIDE) -> float:
+    """Inches from vertical axes to their name: `least`, or more where tick `labels` are longer."""
     widest = max((text.width(label, SMALL) for label in labels), default=0.0)
-    inches = max(least, (_TICK + _TICK_PAD) / 72 + widest + _CLEAR)
+    return max(least, (_TICK + _TICK_PAD) / 72 + widest + _CLEAR)
+
+
+def put_name(axes: Axes, inches: float) -> None:
+    """Put the name of the vertical axis so many `inches` from `axes`, on the side of its own."""
+    away = inches * axes.figure.dpi / axes.bbox.width
     right = str(axes.yaxis.get_label_position()) == "right"  # matplotlib's own types forget it
-    beside = inches * axes.figure.dpi / axes.bbox.width
-    axes.yaxis.set_label_coords(1 + beside if right else -beside, 0.5)
+    axes.yaxis.set_label_coords(1 + away if right else -away, 0.5)
 
 
 def blank(axes: Axes) -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
 from igaviz.dump.data import Floats
-from igaviz.figures import colour, theme
+from igaviz.figures import colour, text, theme
 from igaviz.figures.header import HEIGHT, Header, Severity
 from igaviz.figures.panels import Panel
 from igaviz.figures.ticks import scaled_ticks, value_ticks
@@ -265,14 +265,14 @@ def words(history: History) -> tuple[str, str]:
     first, last = history.extent
     with_maps = {s for t in history.tracks for s in t.steps[t.from_maps].tolist()}
     thinned = history.recorded - history.drawn
-    items = ", ".join(history.items[:3]) + (" …" if len(history.items) > 3 else "")
+    items = text.some(history.items, theme.BODY)
     details = [
         f"phase {history.phase}",
         f"step {first:,}" if first == last else f"steps {first:,} to {last:,}",
+        _ITEMS[history.items_differ],
         f"{history.recorded:,} recorded, {len(with_maps):,} of them as maps",
         f"{thinned:,} left out evenly" if thinned > 0 else "",
         items,
-        _ITEMS[history.items_differ],
     ]
     return head, " · ".join(filter(None, details))
 

@@ -331,7 +331,7 @@ def test_types_in_narrow_cells_are_letters_all_of_them_and_many_points_hide_no_n
 
 
 def test_a_trajectory_says_when_items_differ_and_what_is_left_out(make_map, make_history):
-    history = make_history(make_map(25))
+    history = replace(make_history(make_map(25)), items=("n" * 300, "m" * 300, "1abc", "2xyz"))
     built = drawn(TrajectoryFigure, history, layout=(2, 5))
     details = built.header.details.get_text()
     assert "ITEMS DIFFER" in details

@@ -72,6 +72,26 @@ def test_chosen_queries_fill_the_page(drawn, make_map):
         drawn(map, View(queries=(80,)))
 
 
+def test_the_name_of_the_bias_keeps_off_its_numbers_and_on_the_page(make_map):
+    map = make_map(80)
+    near = replace(map, geo_bias=(1e-3 * map.geo_bias - 13.5).astype(np.float32))
+    built = ProfilesFigure()
+    for drawn, longest in ((near, 6), (map, 1)):  # one after the other, on the same axes
+        built.update(Profiles(drawn, Pairs.of(map.structure)), View())
+        built.figure.canvas.draw()
+        for panel in built.panels:
+            numbers = panel.right.get_yticklabels()
+            assert max(len(number.get_text()) for number in numbers) >= longest
+            name = panel.right.yaxis.label.get_window_extent()
+            assert not any(name.overlaps(number.get_window_extent()) for number in numbers)
+            assert name.x1 < built.figure.bbox.width
+            others = (other.axes.yaxis.label.get_window_extent() for other in built.panels)
+            assert not any(name.overlaps(other) for other in others)
+            assert panel.axes.get_position().bounds == panel.right.get_position().bounds
+    fresh = ProfilesFigure().panels[0].axes.get_position()
+    assert built.panels[0].axes.get_position().bounds == fresh.bounds
+
+
 def test_the_query_itself_does_not_flatten_its_row(drawn, make_map):
     map = make_map(80)
     attention = np.full((80, 80), 0.05 / 79, np.float32)
