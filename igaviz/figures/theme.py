@@ -40,7 +40,7 @@ LABEL_BESIDE = 0.5
 """Inches from the axes to the label of the horizontal and of the vertical one."""
 
 _TICK, _TICK_PAD = 3.2, 3.0  # points of a tick, and from it to its label
-_CLEAR = 0.04  # inches between tick labels and the name of their axis, at least
+_CLEAR = 0.01  # inches between tick labels and the name of their axis, at least
 
 TITLE_ROOM = 0.33
 AXIS_ROOM = 0.56
