@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from igaviz.aside import written_aside
 from igaviz.calibration import table
 from igaviz.calibration.recordings import FEW, RECORDINGS, Recording, record
 from igaviz.calibration.training import checkpoint
@@ -26,9 +27,8 @@ def measure_all(chains: list[Chain], folder: Path) -> None:
             if path.exists() or not checkpoint(folder, recording.condition, seed).exists():
                 continue
             rows = measure_one(recording, seed, chains, folder)
-            unfinished = path.with_suffix(".part")
-            table.write(rows, unfinished)
-            unfinished.replace(path)
+            with written_aside(path) as aside:
+                table.write(rows, aside)
             print(f"{recording.name}, seed {seed}: {len(rows)} maps", file=sys.stderr)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from igaviz.aside import written_aside
 from igaviz.calibration.conditions import CONDITIONS, STEPS, Condition
 from igaviz.reference.data import Chain, draw_batch, split_chains
 from igaviz.reference.model import Denoiser
@@ -70,9 +71,8 @@ def train(
         json.dumps({"condition": condition.name, "seed": seed, "held_out_error": error}) + "\n",
         encoding="utf-8",
     )
-    unfinished = path.with_suffix(".part")
-    torch.save(weights, unfinished)
-    unfinished.replace(path)
+    with written_aside(path) as aside:
+        torch.save(weights, aside)
     return error
 
 

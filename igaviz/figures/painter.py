@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from matplotlib.figure import Figure
 
+from igaviz.aside import written_aside
 from igaviz.dump.data import AttentionMap
 from igaviz.errors import OutputError, UsageError
 from igaviz.figures import png, theme
@@ -30,7 +30,6 @@ from igaviz.figures.terms import TermsFigure
 from igaviz.figures.trajectory import TrajectoryFigure
 from igaviz.figures.trajectory_map import trajectory_figure
 from igaviz.figures.view import View, profiles_of
-from igaviz.format import temporary_name
 from igaviz.metrics.pairs import Pairs
 from igaviz.metrics.profiles import Profiles
 
@@ -220,20 +219,11 @@ def _vector(figure: Figure, format: str, dpi: int) -> bytes:
 
 def publish(path: Path, data: bytes) -> None:
     """Write `data` aside and rename it to `path`: whole or not at all."""
-    aside = unfinished(path)
     try:
-        aside.write_bytes(data)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.write_bytes(data)
     except OSError as error:
         raise OutputError.unwritable(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-
-
-def unfinished(path: Path) -> Path:
-    """Where the picture `path` is while it is written: what a killed process leaves behind."""
-    return path.with_name(temporary_name(path.name))
 
 
 def check_name(name: str) -> None:

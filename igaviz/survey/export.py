@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from igaviz.aside import unfinished
 from igaviz.dump import AttentionMap, Damage, Dump, LayerEntry, read_maps
 from igaviz.errors import IgavizError, UsageError
-from igaviz.figures.painter import publish, unfinished
+from igaviz.figures.painter import publish
 from igaviz.format import MapId
 from igaviz.selection import Residues
 from igaviz.survey.arguments import takes_dumps

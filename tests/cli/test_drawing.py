@@ -20,11 +20,12 @@ DEADLY = "layer1_distance_statistics_b0_h3.png"
 # by the system when half of it is written.
 SITE = f"""
 import os, signal
+from igaviz.aside import unfinished
 from igaviz.figures import painter
 publish = painter.publish
 def half(path, data):
     if path.name == {DEADLY!r}:
-        painter.unfinished(path).write_bytes(data[:len(data) // 2])
+        unfinished(path).write_bytes(data[:len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
     publish(path, data)
 painter.publish = half

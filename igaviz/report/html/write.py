@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from igaviz.aside import written_aside
 from igaviz.errors import OVERWRITE, OutputError, UsageError
 from igaviz.report.html.content import content
 from igaviz.report.html.data import numbers_base64, page_data, script_json, verdicts_base64
@@ -192,11 +193,5 @@ def _sha256(text: str) -> str:
 
 def _publish(pieces: Iterable[bytes], path: Path) -> int:
     """Write beside and rename, so that a page is whole or not there; its size."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            n_bytes = sum(map(file.write, pieces))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return n_bytes
+    with written_aside(path) as aside, aside.open("wb") as file:
+        return sum(map(file.write, pieces))

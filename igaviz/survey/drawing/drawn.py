@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from igaviz.aside import unfinished
 from igaviz.dump import Damage
 from igaviz.errors import OVERWRITE, OutputError
-from igaviz.figures.painter import unfinished
 from igaviz.survey.drawing.pictures import PictureTask, Shown, Style, draw, one_by_one
 from igaviz.survey.measuring.layers import Progress
 from igaviz.survey.work.workers import Jobs, Workers, run_tasks

@@ -22,6 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from igaviz._version import __version__
+from igaviz.aside import written_aside
 from igaviz.dump.index import ShardIndex
 from igaviz.metrics import Measurement
 from igaviz.survey.kept import codec
@@ -228,11 +229,9 @@ class Cache:
         beside = path.with_name(f"{path.name}.{os.urandom(8).hex()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            beside.write_bytes(_MAGIC + check + body)
-            beside.replace(path)
+            with written_aside(path, beside):
+                beside.write_bytes(_MAGIC + check + body)
         except OSError as error:
-            with suppress(OSError):  # the folder is gone, or not ours
-                beside.unlink(missing_ok=True)
             return _reason(error)
         return ""
 
