@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 from matplotlib.spines import Spine
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from igaviz.dump.data import Booleans, Floats
 from igaviz.figures import text, theme
@@ -97,10 +98,11 @@ class Panel:
         named = right or self.axes
         inches = theme.beside(labels)
         lost = (inches - theme.LABEL_BESIDE) * named.figure.dpi / named.figure.bbox.width
-        begin, end = self.place.x0, self.place.x1
-        begin, end = (begin, end - lost) if right else (begin + lost, end)
+        (left, bottom), (end, top) = self.place.min, self.place.max  # which rounding leaves alone
+        ends = (left, end - lost) if right else (left + lost, end)
+        place = Bbox.from_extents(ends[0], bottom, ends[1], top)
         for axes in filter(None, (self.axes, right)):
-            axes.set_position((begin, self.place.y0, end - begin, self.place.height))
+            axes.set_position(place)
             theme.put_name(axes, inches if axes is named else theme.LABEL_BESIDE)
 
     def _close_frame(self, closed: bool) -> None:
