@@ -16,8 +16,9 @@ import bare
 import pytest
 
 from igaviz.cli.main import main
-from igaviz.survey.work.processes import Processes, seconds_to_start
+from igaviz.survey.work.processes import Processes
 from igaviz.survey.work.staff import staying
+from igaviz.survey.work.starting import seconds_to_start
 from igaviz.survey.work.workers import WORTH, Workers, run_tasks
 
 STATE = (
@@ -96,7 +97,7 @@ def test_a_command_starts_copies_beside_its_progress_too(tmp_path):
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=write, check=True)
     os.close(write)
     os.close(read)
-    assert done.stdout.splitlines()[-1] == b"['fork']"
+    assert done.stdout.splitlines()[-1] == b"['fork', 'fork']"
 
 
 @LINUX
@@ -141,7 +142,7 @@ def test_a_command_starts_its_processes_once(tmp_path, monkeypatch):
 
 
 @LINUX
-@pytest.mark.parametrize("files", [12, 24], ids=["for no pool", "for a few processes"])
+@pytest.mark.parametrize("files", [12, 24], ids=["for no process", "for a few of them"])
 def test_no_room_for_processes_is_no_bug(tmp_path, files):
     """The system's limits on files and processes are the user's to know, as is --jobs."""
     shard = bare.write(tmp_path / "shard.h5", steps=range(12))
@@ -150,6 +151,48 @@ def test_no_room_for_processes_is_no_bug(tmp_path, files):
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("igaviz: can't start worker processes: too many open files\n")
+
+
+def test_workers_killed_while_they_write_cost_nothing():
+    """As by the system, for want of memory: half of a result is on its way and that is all."""
+    results = run_tasks(eval, ["1", *["bytes(10**7)"] * 12], 2)
+    assert next(results).result == 1
+    time.sleep(1)  # both write more than a pipe holds, and nobody reads
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    assert [len(done.result) for done in results] == [10**7] * 12
+
+
+def test_workers_killed_between_two_passes_cost_nothing():
+    with staying():
+        for _ in range(2):
+            assert {done.result for done in run_tasks(eval, ["5"] * 12, 2)} == {5}
+            for worker in multiprocessing.active_children():
+                worker.kill()
+
+
+@pytest.mark.parametrize("kill", ["__import__('os')._exit(3)", "__import__('os').abort()"])
+def test_who_dies_costs_its_own_task(kill):
+    """Those before it, beside it and behind it in its own pipe come in their order."""
+    tasks = [kill if number % 5 == 3 else f"{number}" for number in range(40)]
+    results = [done.result for done in run_tasks(eval, tasks, 3)]
+    assert results == [None if number % 5 == 3 else number for number in range(40)]
+
+
+def test_a_program_that_each_worker_would_run_anew_is_told_so(tmp_path):
+    """Without `if __name__ == "__main__"` a worker begins by starting workers, and so on."""
+    program = tmp_path / "program.py"
+    shard = bare.write(tmp_path / "shard.h5", steps=range(12))
+    program.write_text(
+        "import igaviz\n"
+        "try:\n"
+        f"    print(len(list(igaviz.summary_rows(igaviz.open_dump({str(shard)!r}), jobs=2))))\n"
+        "except igaviz.errors.UsageError as error:\n"
+        "    print(error, error.hint)\n"
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
+    assert "worker processes end as soon as they start" in done.stdout
+    assert '__name__ == "__main__"' in done.stdout
 
 
 def test_a_pass_that_ends_early_ends_its_workers():

@@ -1,7 +1,7 @@
 """Calls on their way to a worker, and back what came of them: as bytes, which always travel.
 
-An exception that can't be pickled breaks a pool of processes, as if a worker had died, and a
-result that can't be has the client of a Dask cluster wait for ever.
+An exception that can't be pickled would end the worker that raised it, and a result that can't be
+has the client of a Dask cluster wait for ever.
 """
 
 from __future__ import annotations

@@ -82,9 +82,6 @@ class Cluster:
         found: Future[bytes] = self.executor.submit(_work, call, working_code())
         return found
 
-    def renew(self) -> None:
-        """Nothing: the cluster starts workers anew."""
-
 
 def _check_installed(client: Any) -> None:  # noqa: ANN401
     """Raise where igaviz is missing: such a worker would never answer, and no error come back."""

@@ -1,176 +1,206 @@
-"""Processes on this machine, which end when their parent does, however it ends."""
+"""Processes on this machine, a pipe to each: who dies is known, and what it was at."""
 
 from __future__ import annotations
 
-import errno
-import gc
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from types import FrameType
-from typing import TypeVar
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 
 from igaviz.errors import UsageError
-from igaviz.process import BLAS_THREADS, can_fork, leave_quickly
 from igaviz.survey.work.calls import run_call
-
-T = TypeVar("T")
-R = TypeVar("R")
+from igaviz.survey.work.starting import FEWER, begin_work, starting
 
 _AHEAD = 4
-_LIMITS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-_COPYING = 0.02
-"""Seconds that one more copy of this process takes: they are made one after the other."""
+_SMALL = 4096
+"""Bytes of a call that any system's pipe takes in while nobody reads it."""
 
-_STARTING = 0.5
-"""Seconds until processes that start anew have imported what they need, each on its core."""
+_READY = _LEAVE = b""
+
+
+class DeadWorkerError(Exception):
+    """The worker that was at a task is gone."""
+
+
+class Outcome:
+    """What will come of a call."""
+
+    def __init__(self, crew: Processes, call: bytes) -> None:
+        self.call = call
+        self.known = False
+        self._crew = crew
+        self._answer: bytes | None = None
+
+    def result(self) -> bytes:
+        """What came of it, waited for; raises `DeadWorkerError` where the worker did."""
+        self._crew.work_until(self)
+        if self._answer is None:
+            raise DeadWorkerError
+        return self._answer
+
+    def exception(self) -> DeadWorkerError | None:
+        """Waits as `result` does, and returns what that would raise."""
+        self._crew.work_until(self)
+        return DeadWorkerError() if self._answer is None else None
+
+    def come(self, answer: bytes | None) -> None:
+        """Have it known; None where the worker died."""
+        self.known, self._answer = True, answer
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, the pipe to it, and the calls that it has, in the order that it answers them."""
+
+    process: BaseProcess
+    pipe: Connection
+    calls: deque[Outcome] = field(default_factory=deque)
+    ready: bool = False
+
+    def give(self, outcome: Outcome) -> None:
+        """Send it a call."""
+        self.calls.append(outcome)
+        with suppress(OSError):  # it is dead: the pipe's end is heard next
+            self.pipe.send_bytes(outcome.call)
+
+    def dismiss(self) -> None:
+        """Have it end."""
+        with suppress(OSError):  # it is dead
+            self.pipe.send_bytes(_LEAVE)
+        self.pipe.close()
 
 
 class Processes:
-    """`jobs` worker processes; one that dies breaks the pool with all that is in flight."""
+    """`jobs` worker processes; in place of one that dies another starts.
 
-    death: type[Exception] = BrokenProcessPool
+    Nothing happens between calls: whoever waits for an outcome hands out calls and takes in what
+    comes back. So there is no thread here that workers would be copied with, or that could be cut
+    off while it holds a lock.
+    """
+
+    death: type[Exception] = DeadWorkerError
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
         self.ahead = jobs * _AHEAD
-        self.pool = self._start()
+        self._workers: list[_Worker] = []
+        self._waiting: deque[Outcome] = deque()
+        self._stillborn = 0  # so many in a row
 
     @classmethod
     @contextmanager
     def hired(cls, jobs: int) -> Iterator[Processes]:
-        """Workers that are gone when the context is left, however it is left."""
-        others = {process.pid for process in multiprocessing.active_children()}
-        crew = None
+        """Workers that are gone when the context is left, however it is left.
+
+        Raises `UsageError` where they can't be had.
+        """
+        crew = cls(jobs)
         try:
-            crew = cls(jobs)
+            crew._start()
             yield crew
         except BaseException:
-            for process in multiprocessing.active_children():
-                if process.pid not in others:
-                    process.terminate()
+            for worker in crew._workers:
+                worker.process.terminate()
             raise
         finally:
-            if crew is not None:
-                crew.pool.shutdown(wait=True, cancel_futures=True)
+            for worker in crew._workers:
+                worker.dismiss()
+            for worker in crew._workers:
+                worker.process.join()
 
-    def submit(self, call: bytes) -> Future[bytes]:
-        """What will come of a packed call; a pool that broke unseen fails it as all in flight."""
+    def submit(self, call: bytes) -> Outcome:
+        """What will come of a packed call."""
+        outcome = Outcome(self, call)
+        self._waiting.append(outcome)
+        self._go_on(0)
+        return outcome
+
+    def work_until(self, outcome: Outcome) -> None:
+        """Hand out calls and take in what comes of them, until `outcome` is known."""
+        self._go_on(0)
+        while not outcome.known:
+            self._go_on(None)
+
+    def _go_on(self, seconds: float | None) -> None:
+        """Take in what has come, or comes within so many seconds; None: what comes next."""
+        self._hand_out()
+        heard = wait([worker.pipe for worker in self._workers], seconds)
+        for worker in [worker for worker in self._workers if worker.pipe in heard]:
+            self._hear(worker)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Give each idle worker a call, and each busy one its next while there are enough.
+
+        The last calls go to whoever is idle first.
+        """
+        for worker in self._workers:
+            if self._waiting and not worker.calls:
+                worker.give(self._waiting.popleft())
+        for worker in self._workers:
+            if len(self._waiting) <= self.jobs or len(self._waiting[0].call) > _SMALL:
+                break  # nobody may be reading a pipe that is full
+            if len(worker.calls) == 1:
+                worker.give(self._waiting.popleft())
+
+    def _hear(self, worker: _Worker) -> None:
+        """Take in one word of a worker: that it is ready, what came of a call, or its end."""
         try:
-            return _submit(self.pool, run_call, call)
-        except BrokenProcessPool as error:
-            failed: Future[bytes] = Future()
-            failed.set_exception(error)
-            return failed
+            word = worker.pipe.recv_bytes()
+        except (EOFError, OSError):
+            self._replace(worker)
+            return
+        if worker.ready:
+            worker.calls.popleft().come(word)
+            return
+        worker.ready = True
+        self._stillborn = 0
 
-    def renew(self) -> None:
-        """A new pool in place of a broken one."""
-        try:
-            _submit(self.pool, abs, 0)
-        except BrokenProcessPool:
-            self.pool.shutdown(wait=True, cancel_futures=True)
-            self.pool = self._start()
+    def _replace(self, dead: _Worker) -> None:
+        """Start another worker; the call that the dead one was at died with it, others wait on."""
+        self._workers.remove(dead)
+        dead.pipe.close()
+        dead.process.join()
+        if dead.ready and dead.calls:
+            dead.calls.popleft().come(None)
+        self._waiting.extendleft(reversed(dead.calls))
+        self._stillborn += not dead.ready
+        ended_itself = not dead.ready and (dead.process.exitcode or 0) >= 0
+        if ended_itself or self._stillborn > self.jobs:
+            raise UsageError(
+                "worker processes end as soon as they start",
+                hint=f"{FEWER}; a program of yours must do its work below "
+                'if __name__ == "__main__":, or each worker does it too',
+            )
+        self._start()
 
-    def _start(self) -> ProcessPoolExecutor:
-        """A pool whose processes run: where they are copies, before this one has other threads."""
-        # a fork server would be the whole process's own, and import everything once more
-        context = multiprocessing.get_context("fork" if can_fork() else "spawn")
-        with _limits_told():
-            pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin)
-        _submit(pool, abs, 0)
-        return pool
-
-
-def seconds_to_start(jobs: int) -> float:
-    """About what it takes to start so many processes now."""
-    return jobs * _COPYING if can_fork() else _STARTING
-
-
-def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], task: T) -> Future[R]:
-    """The result to be. Any call may start a worker, for as long as there are not all of them."""
-    with _one_thread_each(), _interrupts_held_back(), _limits_told():
-        return pool.submit(function, task)
-
-
-@contextmanager
-def _limits_told() -> Iterator[None]:
-    """Raise `UsageError` where the system has no room for another process, or for what it needs."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _LIMITS:  # stdout is written out before a process starts
-            raise
-        raise UsageError(
-            f"can't start worker processes: {os.strerror(error.errno).lower()}",
-            hint="ask for fewer with --jobs; 1 starts none (from Python jobs=1)",
-        ) from error
+    def _start(self) -> None:
+        """Start workers until there are all."""
+        while len(self._workers) < self.jobs:
+            with starting() as context:
+                here, there = context.Pipe()
+                others = [worker.pipe for worker in self._workers]
+                # a copy has all that is open here, and other workers' pipes would never end
+                copied = [*others, here] if context.get_start_method() == "fork" else []
+                process = context.Process(target=_work, args=(there, copied), daemon=True)
+                try:
+                    process.start()
+                except BaseException:
+                    here.close()
+                    raise
+                finally:
+                    there.close()
+                self._workers.append(_Worker(process, here))
 
 
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started in this context have one BLAS thread: more would fight over the cores."""
-    before = {name: os.environ.get(name) for name in BLAS_THREADS}
-    os.environ.update(BLAS_THREADS)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Processes started in this context never see Ctrl-C, which a terminal sends to all at once.
-
-    Here it arrives when the context is left, not between a process's start and its being known.
-    Ending the workers is the parent's business.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        with _handled_later():
-            yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _handled_later() -> Iterator[None]:
-    """Ctrl-C that another thread takes is handled in the main one: here, when this is left."""
-    handler = signal.getsignal(signal.SIGINT)
-    main = threading.current_thread() is threading.main_thread()
-    if not main or not callable(handler):
-        yield
-        return
-    pressed: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if pressed:
-            handler(*pressed[0])
-
-
-def _begin() -> None:
-    """Make this worker end when its parent does: a parent that is killed can't say so."""
-    leave_quickly()
-    gc.freeze()  # what was imported stays; of a copy, memory that is looked through is copied too
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+def _work(pipe: Connection, copied: Sequence[Connection]) -> None:
+    """The life of a worker: answers calls through `pipe` until it is told to leave."""
+    for other in copied:
+        other.close()
+    begin_work()
+    with suppress(EOFError, ConnectionError):  # the parent is gone
+        pipe.send_bytes(_READY)
+        while (call := pipe.recv_bytes()) != _LEAVE:
+            pipe.send_bytes(run_call(call))

@@ -6,7 +6,6 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,8 @@ from igaviz.survey.kept.known import Known
 from igaviz.survey.work import staff
 from igaviz.survey.work.calls import pack_call, result_of
 from igaviz.survey.work.cluster import Cluster
-from igaviz.survey.work.processes import Processes, seconds_to_start
+from igaviz.survey.work.processes import Processes
+from igaviz.survey.work.starting import seconds_to_start
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -86,18 +86,25 @@ Jobs = int | Workers
 """The `jobs` of a function: a number of processes, or `Workers`, which say more."""
 
 
+class Outcome(Protocol):
+    """What will come of a call; a future is one."""
+
+    def result(self) -> bytes:
+        """What came of it, waited for; raises the crew's `death` where a worker died."""
+
+    def exception(self) -> BaseException | None:
+        """Waits as `result` does, and returns what that would raise."""
+
+
 class Crew(Protocol):
     """Workers that take tasks; `ahead` is how many are under way at most."""
 
     ahead: int
     death: type[Exception]
-    """What the future of a task raises whose worker died, of that task or of another."""
+    """What the outcome of a task raises whose worker died, at that task or at another."""
 
-    def submit(self, call: bytes) -> Future[bytes]:
+    def submit(self, call: bytes) -> Outcome:
         """What will come of a packed call (`igaviz.survey.work.calls`)."""
-
-    def renew(self) -> None:
-        """Take in new workers for those that died, where nobody else does."""
 
 
 def available_cores() -> int:
@@ -116,10 +123,10 @@ def run_tasks(
     """Each task with `function`'s result, in the order of `tasks`.
 
     With more than one job and enough tasks the work goes to worker processes, a few tasks ahead
-    of what is consumed. A dead worker may fail every task in flight and name none, so those are
-    run again one at a time, and only the one that kills again is given up. `parts` takes that one
-    apart: its parts come in its place, and only those that kill are given up. `seconds` is about
-    what the tasks take one after the other.
+    of what is consumed. A task whose worker died is run again with nothing beside it, for want of
+    memory kills whom it likes; it is given up where that kills again. `parts` takes it apart then:
+    its parts come in its place, and only those that kill are given up. `seconds` is about what the
+    tasks take one after the other.
 
     The workers start here, before the first result is asked for: copies of this process are to be
     made before what is done with results starts threads.
@@ -155,20 +162,18 @@ def _over(
     parts: Callable[[T], Sequence[T]] | None,
 ) -> Generator[Done[T, R], None, list[Done[T, R]]]:
     """Each result as it comes; returns the last, for which no worker is needed any more."""
-    under_way: deque[tuple[T, Future[bytes]]] = deque()
+    under_way: deque[tuple[T, Outcome]] = deque()
     left = deque(tasks)
-    suspects = 0  # so many of those under way were in flight when a worker died
     while True:
-        while left and not suspects and len(under_way) < crew.ahead:
+        while left and len(under_way) < crew.ahead:
             task = left.popleft()
             under_way.append((task, crew.submit(pack_call(function, task))))
-        task, future = under_way.popleft()
-        suspects = max(0, suspects - 1)
+        task, outcome = under_way.popleft()
         try:
-            done = Done[T, R](task, result_of(future.result()))
+            done = Done[T, R](task, result_of(outcome.result()))
         except crew.death:
-            wait([other for _, other in under_way])
-            suspects = len(under_way)
+            for _, other in under_way:
+                other.exception()  # waited for
             done = _alone(crew, function, task)
         pieces = parts(task) if parts is not None and done.result is None else ()
         found = [_alone(crew, function, p) for p in pieces] if len(pieces) > 1 else [done]
@@ -179,9 +184,7 @@ def _over(
 
 def _alone(crew: Crew, function: Callable[[T], R], task: T) -> Done[T, R]:
     """The task run with nothing beside it: where a worker dies now, it is this task that kills."""
-    crew.renew()
     try:
         return Done(task, result_of(crew.submit(pack_call(function, task)).result()))
     except crew.death:
-        crew.renew()
         return Done(task, None)
