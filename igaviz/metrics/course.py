@@ -45,7 +45,7 @@ class Course:
 
     `numbers` [T, L, H] go by metric, in the order of `METRICS`, for those that have a value
     anywhere: NaN is no value, infinity the word `beyond`. `from_maps` [T] says where maps were
-    measured, else the numbers are those of a scalars file.
+    measured; else the numbers are those of a scalars file, as they are of heads without a map.
     """
 
     steps: npt.NDArray[np.int64]
@@ -88,23 +88,26 @@ class Course:
 class CourseBuilder:
     """Takes the layers of a run step by step, in any order, and makes them a `Course`."""
 
-    _found: dict[tuple[int, int], tuple[bool, tuple[int, ...], Floats]] = field(
+    _found: dict[tuple[int, int, bool], tuple[tuple[int, ...], Floats]] = field(
         default_factory=dict
     )
 
     def add(
         self, step: int, layer: int, heads: Mapping[int, Mapping[str, Value]], *, from_maps: bool
     ) -> None:
-        """Take what one layer's heads say at a step: their metrics, by head."""
+        """Take what one layer's heads say at a step: their metrics, by head.
+
+        Of a layer at a step some heads may have maps, and others come from a scalars file.
+        """
         rows = [[_coded(values.get(name)) for name in NAMES] for values in heads.values()]
         numbers = np.array(rows, np.float32).reshape(len(heads), len(NAMES))
-        self._found[step, layer] = from_maps, tuple(heads), numbers
+        self._found[step, layer, from_maps] = tuple(heads), numbers
 
     def course(self) -> Course:
         """All that was taken."""
-        steps = sorted({step for step, _ in self._found})
-        layers = sorted({layer for _, layer in self._found})
-        heads = sorted({head for _, there, _ in self._found.values() for head in there})
+        steps = sorted({step for step, _, _ in self._found})
+        layers = sorted({layer for _, layer, _ in self._found})
+        heads = sorted({head for there, _ in self._found.values() for head in there})
         numbers = np.full(
             (len(NAMES), len(steps), len(layers), len(heads)), np.nan, dtype=np.float32
         )
@@ -112,7 +115,7 @@ class CourseBuilder:
         at = {step: place for place, step in enumerate(steps)}
         row = {layer: place for place, layer in enumerate(layers)}
         column = {head: place for place, head in enumerate(heads)}
-        for (step, layer), (mapped, there, found) in self._found.items():
+        for (step, layer, mapped), (there, found) in self._found.items():
             from_maps[at[step]] |= mapped
             numbers[:, at[step], row[layer], [column[head] for head in there]] = found.T
         return Course(

@@ -23,8 +23,8 @@ class Moment:
     """One layer at one step: the numbers of its heads, and what the checks say of it.
 
     `values` holds one mapping per head, which speaks of all its batch items: maps and scalars
-    files say the same then. `from_maps` says whether maps were measured for it or it comes from a
-    scalars file. `severity` is None where they can't judge it.
+    files say the same then. `from_maps` says whether maps were measured for it, of one head at
+    least, or it comes from a scalars file. `severity` is None where they can't judge it.
     """
 
     layer: int

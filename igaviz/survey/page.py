@@ -207,8 +207,8 @@ def _thin(line: TimeLine, room: int) -> frozenset[int]:
 class _Growing:
     """A run while it is read: its maps first, then its lines.
 
-    `measured` are (step, layer) of which maps could be measured. Lines stand in for the others,
-    also where maps were recorded: by then it is known which of them can't be read.
+    `measured` has the heads of which maps could be measured by (step, layer); lines stand in for
+    the others.
     """
 
     line: TimeLine
@@ -216,7 +216,7 @@ class _Growing:
     builder: CourseBuilder = field(default_factory=CourseBuilder)
     verdicts: dict[tuple[int, int, int], Verdict] = field(default_factory=dict)
     known: dict[tuple[int, int], Known] = field(default_factory=dict)
-    measured: set[tuple[int, int]] = field(default_factory=set)
+    measured: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
 
     @cached_property
     def steps_of_lines(self) -> list[int]:
@@ -225,7 +225,7 @@ class _Growing:
 
     def add_maps(self, layer: WholeLayer, verdict: LayerVerdict) -> None:
         """Take a layer at a step into account; steps come in their order."""
-        self.measured.add((verdict.step, verdict.layer))
+        self.measured[verdict.step, verdict.layer] = layer.heads
         self._know(layer.group, verdict)
         if verdict.step in self.steps:
             self._add(layer, verdict.heads)
@@ -242,14 +242,16 @@ class _Growing:
                 self.known[place] = known
 
     def add_scalars(self, settings: Settings, report: Callable[[Damage], None]) -> Iterator[int]:
-        """Take the lines of the scalars files, where no maps were measured, step by step."""
+        """Take the lines of the scalars files, of heads without a measured map, step by step."""
         steps = frozenset(self.steps_of_lines)
-        layers = layers_of_lines(self.line, steps, self.measured, report)
+        layers = layers_of_lines(self.line, steps, report)
         for step, of_step in groupby(layers, key=lambda layer: layer.group.step):
             yield step
             for layer in of_step:
-                judged = judge_layer(layer.group.measurements, settings)
-                self._add(layer, judged.head_verdicts())
+                left = layer.without(self.measured.get((step, layer.group.layer), frozenset()))
+                if left:
+                    judged = judge_layer(layer.group.measurements, settings)
+                    self._add(left, judged.head_verdicts())
 
     def _add(self, layer: WholeLayer, verdicts: Mapping[int, Verdict]) -> None:
         step, number, heads = layer.group.step, layer.group.layer, layer.by_head()

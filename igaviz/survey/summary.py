@@ -14,10 +14,9 @@ from igaviz.defaults import LOCAL_RADIUS
 from igaviz.dump import Damage, Dump
 from igaviz.errors import UsageError
 from igaviz.metrics import Measurement
-from igaviz.metrics.combine import combine
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import Progress
-from igaviz.survey.measuring.time_line import layers_in_time, thinned
+from igaviz.survey.measuring.time_line import LayerInTime, layers_in_time, thinned
 from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers, readable
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.rows.row import By, Row, of_step
@@ -33,18 +32,20 @@ _SETTINGS = Settings()
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer at one step: its row, what it was measured as, the verdict where it has maps."""
+    """One layer at one step: its row, what is known of it, the verdict where it has maps."""
 
     row: Row
-    measured: WholeLayer
+    known: LayerInTime
     verdict: LayerVerdict | None = None
 
     def heads(self) -> Iterator[Row]:
-        """The rows of its maps; where it has none, of the means of its heads on each rank."""
-        for m in self.measured.chosen:
-            if self.verdict is not None:
+        """The rows of its maps; of heads without one, those of their means on each rank."""
+        maps, lines = self.known
+        if maps is not None and self.verdict is not None:
+            for m in maps.chosen:
                 yield _map_row(m, self.verdict.of_maps[m.id])
-            else:
+        if lines is not None:
+            for m in lines.chosen:
                 run, phase, step, rank, _, layer, head = m.id
                 place = run, phase, step, rank, None, layer, head
                 yield Row(*place, values=m.values, from_maps=False)
@@ -66,11 +67,11 @@ def summary_rows(
 
     Streamed: what is held does not grow with maps or lines. Layers are measured from their maps
     at steps that have some, and judged from all of their recorded heads, chosen or not; at the last
-    of these steps by the checks on trends too. The scalars files give the other steps. These know
-    neither single items nor other radii, and are left out for a selection by item or a radius other
-    than 8 Å. Maps and lines that can't be read are handed to `report`. `by` says what a row is of;
-    `each_layer` is called with the row of every layer at every step, whatever `by` is:
-    `Trends().add` is one.
+    of these steps by the checks on trends too. The scalars files give the other steps, and heads of
+    which no map could be measured. They know neither single items nor other radii, and are left out
+    for a selection by item or a radius other than 8 Å. Maps and lines that can't be read are handed
+    to `report`. `by` says what a row is of; `each_layer` is called with the row of every layer at
+    every step, whatever `by` is: `Trends().add` is one.
     Raises, before the first row, `SelectionError` where a part of the selection is neither in the
     shards nor in the scalars, `UsageError` for another `by`.
     """
@@ -172,21 +173,21 @@ def _layers(
     """The layers of one time line; `judged`, those of lines tell as well which checks they show."""
     looked_at = thinned(line, MOST_JUDGED) if judged else frozenset()
     for layer in layers_in_time(line, maps, line.steps, report):
-        if layer.from_maps:
-            yield _of_maps(layer)
+        if layer.maps is not None:
+            yield _of_maps(layer, layer.maps)
         else:
-            yield _of_lines(layer, judged=layer.group.step in looked_at)
+            yield _of_lines(layer, judged=layer.judged.group.step in looked_at)
 
 
-def _of_maps(layer: WholeLayer) -> _Layer:
-    """The row of measured maps, with the verdict on them."""
-    verdict = judge_layer(layer.group.measurements, _SETTINGS).verdict(layer.told)
+def _of_maps(layer: LayerInTime, maps: WholeLayer) -> _Layer:
+    """The row of a layer with measured maps, and the verdict on them."""
+    verdict = judge_layer(maps.group.measurements, _SETTINGS).verdict(maps.told)
     judged = {head: found for head, found in verdict.heads.items() if found != NOT_JUDGED}
     said = verdict.verdict
     sick = [head for head, found in judged.items() if found.severity >= Severity.WARNING]
     row = Row(
         *(verdict.run, verdict.phase, verdict.step, None, None, verdict.layer, None),
-        values=combine([measurement.values for measurement in layer.chosen]),
+        values=layer.means(),
         verdict=_word(said),
         words=said.words,
         worst_head=_worst_head(verdict),
@@ -265,14 +266,14 @@ def _map_row(measurement: Measurement, verdict: Verdict) -> Row:
     )
 
 
-def _of_lines(layer: WholeLayer, *, judged: bool) -> _Layer:
+def _of_lines(layer: LayerInTime, *, judged: bool) -> _Layer:
     """The row of numbers alone, which has no verdict."""
-    of_layer, shown = layer.group, None
+    of_layer, shown = layer.judged.group, None
     if judged:
         shown = tuple(sorted(judge_layer(of_layer.measurements, _SETTINGS).shown))
     row = Row(
         *(of_layer.run, of_layer.phase, of_layer.step, None, None, of_layer.layer, None),
-        values=combine([measurement.values for measurement in layer.chosen]),
+        values=layer.means(),
         from_maps=False,
         shown=shown,
     )

@@ -14,8 +14,8 @@ from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.inputs import UNKNOWN, Alike, Sameness, inputs_of, least_alike
 from igaviz.survey.arguments import takes_dumps
 from igaviz.survey.measuring.layers import Progress
-from igaviz.survey.measuring.time_line import layers_in_time, thinned
-from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers, readable
+from igaviz.survey.measuring.time_line import LayerInTime, layers_in_time, thinned
+from igaviz.survey.measuring.whole import measure_whole_layers, readable
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines
 from igaviz.survey.work.workers import Jobs
 
@@ -38,10 +38,10 @@ def histories(
 
     Without a phase named it is `probe` where a run has it, because only the same input tells
     change of the layer from change of the input. Layers are measured at steps that have maps, the
-    scalars files give the others: not for single items or a radius other than 8 Å, which they
-    don't tell. Every step is judged by the checks, from all heads of the layer, chosen or not; one
-    of a scalars file by each head's means over the batch. Raises `SelectionError` where a part of
-    the selection isn't there.
+    scalars files give the other steps, and heads of which no map could be measured: not for single
+    items or a radius other than 8 Å, which they don't tell. Every step is judged by the checks,
+    from all heads of the layer that have maps, chosen or not; one of a scalars file by each head's
+    means over the batch. Raises `SelectionError` where a part of the selection isn't there.
     """
     return tuple(
         history_of(line, metric=metric, radius=radius, jobs=jobs, progress=progress, report=report)
@@ -127,13 +127,14 @@ class _Items:
     layers: dict[int, Sameness] = field(default_factory=dict)
     numbers_alone: bool = False
 
-    def seen(self, layers: Iterable[WholeLayer]) -> Iterator[WholeLayer]:
+    def seen(self, layers: Iterable[LayerInTime]) -> Iterator[LayerInTime]:
         """The same layers, taken into account as they pass. Lines don't say what they are of."""
         for layer in layers:
-            if layer.from_maps:
-                known = self.layers.setdefault(layer.group.layer, Sameness())
-                known.add(inputs_of(layer.group.measurements), fixed=self.fixed)
-            else:
+            if layer.maps:
+                group = layer.maps.group
+                known = self.layers.setdefault(group.layer, Sameness())
+                known.add(inputs_of(group.measurements), fixed=self.fixed)
+            if layer.lines:
                 self.numbers_alone = True
             yield layer
 
@@ -143,16 +144,17 @@ class _Items:
         return least_alike([*(layer.alike for layer in self.layers.values()), *unknown])
 
 
-def _moment(layer: WholeLayer) -> Moment:
+def _moment(layer: LayerInTime) -> Moment:
     """The numbers of the layer's chosen heads, and how bad all of its heads are.
 
     A scalars file has one number per head, over its items: so the items of maps are one as well.
     """
-    severity = judge_layer(layer.group.measurements, Settings()).severity
+    group = layer.judged.group
+    severity = judge_layer(group.measurements, Settings()).severity
     return Moment(
-        layer.group.layer,
-        layer.group.step,
+        group.layer,
+        group.step,
         list(layer.by_head().values()),
-        layer.from_maps,
+        layer.maps is not None,
         None if severity is None else str(severity),
     )

@@ -1,9 +1,8 @@
-"""Runs as one time line: layers from maps where there are any, else from lines of scalars files."""
+"""Runs as one time line: heads from maps where one was measured, else from scalars files."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from igaviz.dump import Damage, LayerEntry, ScalarLine
 from igaviz.format import MapId
-from igaviz.metrics import METRICS, Measurement
+from igaviz.metrics import METRICS, Measurement, Value
+from igaviz.metrics.combine import combine
 from igaviz.survey.measuring.layers import LayerGroup
 from igaviz.survey.measuring.whole import WholeLayer
 from igaviz.survey.plan import TimeLine
@@ -20,39 +20,80 @@ _UNKNOWN_SIZE = 20
 """Residues of items of which no map was recorded: the fewest that the checks judge."""
 
 
+class LayerInTime(NamedTuple):
+    """What is known of a layer at a step, of `maps`, of `lines`, or of both.
+
+    Lines stand in for the chosen heads of which no map was measured: none was recorded there, or
+    none can be read. The checks are asked of the maps alone where there are any.
+    """
+
+    maps: WholeLayer | None
+    lines: WholeLayer | None
+
+    @property
+    def judged(self) -> WholeLayer:
+        """What the checks are asked of."""
+        layer = self.maps or self.lines
+        assert layer is not None
+        return layer
+
+    def by_head(self) -> dict[int, Mapping[str, Value]]:
+        """The chosen heads in order, each with its numbers over all its items and ranks."""
+        of_maps, of_lines = (layer.by_head() if layer else {} for layer in self)
+        return dict(sorted({**of_lines, **of_maps}.items()))
+
+    def means(self) -> dict[str, Value]:
+        """The numbers of the layer: over its maps; over its heads where lines tell some of them."""
+        if self.maps and self.lines:
+            return combine(list(self.by_head().values()))
+        return combine([m.values for m in self.judged.chosen])
+
+
 def layers_in_time(
     line: TimeLine,
     maps: Iterable[WholeLayer],
     steps: frozenset[int],
     report: Callable[[Damage], None],
-) -> Iterator[WholeLayer]:
+) -> Iterator[LayerInTime]:
     """The layers of a time line in the order of step and layer, streamed.
 
-    `maps` are those measured from its maps, in that order. Where a layer has no maps at one of
-    `steps`, the lines of the scalars files speak for it. They don't stand in for maps that can't be
-    read, which are told of as damaged.
+    `maps` are those measured from its maps, in that order; of `steps` lines are read.
     """
-    lines = layers_of_lines(line, steps, mapped(line), report)
-    return heapq.merge(maps, lines, key=lambda layer: (layer.group.step, layer.group.layer))
+    lines = layers_of_lines(line, steps, report)
+    waiting = next(lines, None)
+    for layer in maps:
+        while waiting and _place(waiting) < _place(layer):
+            yield LayerInTime(None, waiting)
+            waiting = next(lines, None)
+        left = None
+        if waiting and _place(waiting) == _place(layer):
+            left = waiting.without(layer.heads)
+            waiting = next(lines, None)
+        yield LayerInTime(layer, left)
+    while waiting:
+        yield LayerInTime(None, waiting)
+        waiting = next(lines, None)
+
+
+def _place(layer: WholeLayer) -> tuple[int, int]:
+    return layer.group.step, layer.group.layer
 
 
 def layers_of_lines(
     line: TimeLine,
     steps: frozenset[int],
-    besides: Collection[tuple[int, int]],
     report: Callable[[Damage], None],
 ) -> Iterator[WholeLayer]:
     """What the lines say of the layers at `steps`, in the order of step and layer, streamed.
 
-    Each head counts as one map, which has the head's means over the batch. What is known `besides`,
-    by (step, layer), is left out, and so are layers without a chosen head. Lines that no reader can
-    use are handed to `report`.
+    Each head counts as one map, which has the head's means over the batch. Layers without a chosen
+    head are left out. Lines that no reader can use are handed to `report`.
     """
     items = _assumed(_entries(line))
     lines = line.run.scalar_lines(line.phase, steps, report)
     for (step, layer), same in groupby(lines, key=lambda found: (found.step, found.layer)):
         heads = line.heads.get(layer, ())
-        if not heads or (step, layer) in besides:
+        if not heads:
             continue
         of_ranks = [one for one in same if one.rank in line.ranks]
         found = tuple(m for one in of_ranks for m in _measurements(one, line.run.name, items))
@@ -62,14 +103,9 @@ def layers_of_lines(
             yield WholeLayer(group, chosen)
 
 
-def mapped(line: TimeLine) -> frozenset[tuple[int, int]]:
-    """The steps and layers of which maps were recorded, chosen or not: (step, layer)."""
-    return frozenset((entry.id.step, entry.id.layer) for entry in _entries(line))
-
-
 def thinned(line: TimeLine, most: int) -> frozenset[int]:
     """The steps with lines, of those without maps at most `most`, evenly."""
-    with_maps = frozenset(step for step, _ in mapped(line))
+    with_maps = frozenset(entry.id.step for entry in _entries(line))
     return evenly(line.steps - with_maps, most) | (line.steps & with_maps)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from igaviz.dump import Damage
@@ -28,6 +28,16 @@ class WholeLayer(NamedTuple):
     def from_maps(self) -> bool:
         """Whether maps were measured, or it comes from lines of scalars files."""
         return bool(self.group.entries)
+
+    @property
+    def heads(self) -> frozenset[int]:
+        """The chosen heads."""
+        return frozenset(m.id.head for m in self.chosen)
+
+    def without(self, heads: Collection[int]) -> WholeLayer | None:
+        """The same, of the chosen heads those that aren't of `heads`; None where none is left."""
+        left = tuple(m for m in self.chosen if m.id.head not in heads)
+        return self._replace(chosen=left) if left else None
 
     @property
     def told(self) -> frozenset[MapId]:

@@ -23,7 +23,8 @@ class Row:
     could be judged; `words` say it, or how little was judged. `worst_layer`, `worst_head` and
     `worst_id` say which layer, head and check gave it. `sick` of `judged` heads (of a layer) or
     layers (of a step or run) are a warning or worse. A row that is not `from_maps` comes from a
-    scalars file, and has neither verdict nor words.
+    scalars file, and has neither verdict nor words; in means of one that is, a scalars file stands
+    in for heads of which no map could be measured.
 
     A run's row has the numbers of its last step with maps, or of its last step where it has none:
     `steps` counts its steps of either kind, `since` is the first of them at which the check of
