@@ -72,7 +72,7 @@ def verify(dump: Dump, *, jobs: Jobs = 1, progress: Progress | None = None) -> V
     damaged = list(dump.damaged)
     problems: list[Problem] = []
     maps, judged = 0, Counter(dict.fromkeys(_NUMBERS, 0))
-    workers = replace(Workers.of(jobs), cache=None, parts=None)  # whole is what was read now
+    workers = replace(Workers.of(jobs), cache=None, measured=None)  # whole is what was read now
     if dump.entries:
         tasks = plan(dump, EVERYTHING)
         for group in measure_layers(

@@ -22,6 +22,8 @@ from igaviz.survey.drawing.asked import asked, tasks_of
 from igaviz.survey.drawing.drawn import check_output
 from igaviz.survey.drawing.history import histories
 from igaviz.survey.drawing.pictures import Namer, Style, draw
+from igaviz.survey.measuring import layers
+from igaviz.survey.measuring.layers import measure_some
 from igaviz.survey.plan import Choice
 from igaviz.survey.render import figure_names, render
 from igaviz.survey.summary import summary_rows
@@ -260,6 +262,32 @@ def test_a_damaged_head_costs_its_own_pictures_only(tmp_path):
     }
     assert drawn.damaged
     assert all("head 1" in piece.where for piece in drawn.damaged)
+
+
+def test_maps_and_a_trajectory_of_one_command_are_measured_once(tmp_path, monkeypatch):
+    """With a picture of each map of layer 0, whose damage is told once as well."""
+    measured = []
+
+    def seen(tasks, **options):
+        measured.extend(task.entry.id.layer for task in tasks)
+        return measure_some(tasks, **options)
+
+    monkeypatch.setattr(layers, "measure_some", seen)
+    dump = open_dump(bare.write_with_broken_head(tmp_path / "a.h5"))
+    drawn = render(
+        dump,
+        numbers(layer="0"),
+        over_steps=ALL,
+        out=tmp_path / "out",
+        style=Style(figures=("effect", "trajectory"), metric="gamma", **SMALL),
+    )
+    assert len(drawn.pictures) == 3
+    assert measured == [0, 1]
+    assert [piece.where.rsplit("/", 1)[1] for piece in drawn.damaged] == ["attention (head 1)"]
+    alone = Style(figures=("trajectory",), metric="gamma", **SMALL)
+    render(dump, over_steps=ALL, out=tmp_path / "alone", style=alone)
+    name = "trajectory_gamma.png"
+    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
 
 
 def test_threads_of_a_process_draw_what_one_draws(tmp_path):

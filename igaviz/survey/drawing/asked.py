@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -23,11 +23,12 @@ from igaviz.survey.drawing.pictures import (
     Style,
     of_scope,
 )
+from igaviz.survey.kept.known import Before
 from igaviz.survey.measuring.layers import Progress
 from igaviz.survey.measuring.whole import measure_whole_layers
 from igaviz.survey.parts.part import Part
 from igaviz.survey.plan import Choice, LayerTask, TimeLine, plan
-from igaviz.survey.work.workers import Jobs
+from igaviz.survey.work.workers import Jobs, Workers
 
 Piece = tuple[str, str] | tuple[str, str, int] | tuple[str, str, int, int]
 """What falls to one part: a phase of a run, a step of it, or the calls of a layer at a step."""
@@ -107,9 +108,17 @@ def tasks_of(
     What can't be read is added to `damaged`, and has no picture.
     """
     judged = _measured(asked.tasks, style, jobs, damaged, progress)
+    workers = Workers.of(jobs)
+    before = Before(
+        frozenset(task.entry.id for task in asked.tasks),
+        judged.measurements,
+        style.view.radius,
+        workers.known,
+    )
+    knowing = replace(workers, measured=before)
     return [
         *_work(judged, asked, namer, style),
-        *_run_work(asked.tracks, namer, style, jobs, damaged, progress),
+        *_run_work(asked.tracks, namer, style, knowing, damaged, progress),
     ]
 
 

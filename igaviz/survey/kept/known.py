@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from igaviz.dump import Damage
+from igaviz.format import LayerId, MapId
 from igaviz.metrics import Measurement
 from igaviz.survey.plan import LayerTask
 
@@ -31,6 +32,36 @@ class Known(Protocol):
 
     def find(self, task: LayerTask, radius: float) -> Measured | None:
         """The measurements of the task's maps, None where they must be measured."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a command has measured already: every map of `entries` that could be, at this `radius`.
+
+    What is damaged in these was told then, and is not told again. All else is as `others` know it.
+    """
+
+    entries: Collection[LayerId]
+    measurements: Mapping[MapId, Measurement]
+    radius: float
+    others: Known | None
+
+    def has(self, task: LayerTask, radius: float) -> bool:
+        """Whether it was measured, or others may know it."""
+        return self._measured(task, radius) or (
+            self.others is not None and self.others.has(task, radius)
+        )
+
+    def find(self, task: LayerTask, radius: float) -> Measured | None:
+        """The measurements of the task's maps that could be read; or what others know."""
+        if self._measured(task, radius):
+            maps = (MapId(*task.entry.id, head) for head in task.heads)
+            known = (self.measurements[m] for m in maps if m in self.measurements)
+            return Measured(tuple(known), ())
+        return None if self.others is None else self.others.find(task, radius)
+
+    def _measured(self, task: LayerTask, radius: float) -> bool:
+        return radius == self.radius and task.entry.id in self.entries
 
 
 def of_task(measurements: Iterable[Measurement], task: LayerTask) -> tuple[Measurement, ...]:

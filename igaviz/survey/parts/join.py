@@ -65,7 +65,7 @@ def join_parts(*files: str | Path, jobs: Jobs = 1, progress: Progress | None = N
     parts.sort(key=lambda part: part.heading.part.number)
     first = parts[0].heading
     known = Parts(parts, first.radius)
-    workers = replace(Workers.of(jobs), parts=known)
+    workers = replace(Workers.of(jobs), measured=known)
     listing = Listing(
         tuple(known.places), (*damaged, *_missing(parts, begun, known), *first.damaged)
     )

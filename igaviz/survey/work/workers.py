@@ -42,14 +42,15 @@ class Done(Generic[T, R]):
 class Workers:
     """Who works: `jobs` processes here, or the Dask cluster whose scheduler is at `scheduler`.
 
-    What is measured already is in `cache`, or in the `parts` that others measured. With `if_worth`
-    the processes are started only where they save time: nobody asked for them.
+    What is measured already is in `cache`, or `measured` knows it: what others have measured, or
+    the same command before. With `if_worth` the processes are started only where they save time:
+    nobody asked for them.
     """
 
     jobs: int = 1
     cache: Cache | None = None
     scheduler: str | None = None
-    parts: Known | None = None
+    measured: Known | None = None
     if_worth: bool = False
 
     @classmethod
@@ -60,7 +61,7 @@ class Workers:
     @property
     def known(self) -> Known | None:
         """What needs no work."""
-        return self.parts or self.cache
+        return self.measured or self.cache
 
     @property
     def folder(self) -> str:
