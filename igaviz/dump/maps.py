@@ -24,6 +24,13 @@ from igaviz.softmax import softmax
 _AT_ONCE = 2 * 2**20
 """Bytes of one term: so many small maps are read with one call, which costs as much as its data."""
 
+_OF_CHUNKS = 32 * 2**20
+"""Bytes of one term: so many heads of a chunk are read with one call.
+
+A chunk is unpacked with each call that reads of it: eight times where its eight heads are read one
+by one. The bound is what eight heads of 1,024 residues take.
+"""
+
 ATTENTION_FROM = ("logits_after", "logits_before", "geo_bias")
 """The terms that an attention which was not recorded is derived from."""
 
@@ -42,10 +49,11 @@ def read_maps(
     Only the [N, N] data sets that `terms` names are read, and what an attention that was not
     recorded is derived from; other terms are None, as where they were not recorded.
 
-    The shard is opened once and closed at the end; no more is held than one head's terms, or
-    those of a few small heads (2 MiB a term). Raises `UsageError` for terms that no map has,
-    `SelectionError` for a head that isn't recorded. A map that can't be read (a checksum, say)
-    raises `DumpError`; with `report` it is handed over instead, and the next head follows.
+    The shard is opened once and closed at the end; no more is held than one head's terms, or those
+    of a few small heads (2 MiB a term) or of heads that share chunks (32 MiB a term). Raises
+    `UsageError` for terms that no map has, `SelectionError` for a head that isn't recorded. A map
+    that can't be read (a checksum, say) raises `DumpError`; with `report` it is handed over
+    instead, and the next head follows.
     """
     with MapReader() as reader:
         yield from reader.read(entry, heads, report, terms)
@@ -85,7 +93,7 @@ class MapReader:
                 raise SelectionError(f"no head {head} in layer {entry.id.layer}")
         try:
             layer = self._layer(entry, terms)
-            for run in _runs(entry, chosen):
+            for run in _runs(layer, chosen):
                 yield from _read_run(layer, run, report)
         except DumpError as error:
             if report is None:
@@ -135,12 +143,12 @@ def heads_at_once(n_residues: int) -> int:
     return max(1, _AT_ONCE // (4 * n_residues**2 or 1))
 
 
-def _runs(entry: LayerEntry, heads: Sequence[int]) -> Iterator[list[int]]:
+def _runs(layer: _Layer, heads: Sequence[int]) -> Iterator[list[int]]:
     """`heads` in stretches that are stored one after the other and small enough for one read."""
-    most = heads_at_once(entry.n_residues)
+    stored, most = layer.entry.heads, layer.heads_at_once
     run: list[int] = []
     for head in heads:
-        follows = run and entry.heads.index(head) == entry.heads.index(run[-1]) + 1
+        follows = run and stored.index(head) == stored.index(run[-1]) + 1
         if run and (not follows or len(run) == most):
             yield run
             run = []
@@ -221,6 +229,13 @@ class _Layer:
         for data in found.values():
             expect_shape(data, shape)
         return {name: data for name, data in found.items() if data is not None}
+
+    @property
+    def heads_at_once(self) -> int:
+        """How many heads are read with one call: small ones, or those of a chunk."""
+        n = self.entry.n_residues
+        of_chunk = max((data.chunks[0] for data in self.stored.values() if data.chunks), default=1)
+        return max(heads_at_once(n), min(of_chunk, _OF_CHUNKS // (4 * n**2 or 1)))
 
     def read(self, heads: Sequence[int]) -> list[AttentionMap]:
         """The maps of `heads`, which are stored one after the other."""

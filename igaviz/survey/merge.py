@@ -49,7 +49,7 @@ def merge(
     """The file `out`, with every chosen map that is whole; terms, types, filters as they were.
 
     A map keeps its identity: (phase, step, rank, batch item, layer, head). What can't be read is
-    left out and named in `damaged`. One map is held at a time; `out` comes to be in one move.
+    left out and named in `damaged`. A few maps are held at most; `out` comes to be in one move.
     Raises `SelectionError` for an empty selection, and where `dump` is of several runs or length
     units, which one file can't hold; `OutputError` where `out` exists and `force` is not set, is
     one of the shards, is no name of a shard, or can't be written; `NothingReadableError` where no

@@ -13,6 +13,7 @@ import pytest
 from refused import REFUSED, N, instead_of_attention
 
 from igaviz.dump import named_apart, open_dump, read_maps
+from igaviz.dump.stored import Stored
 from igaviz.errors import NothingReadableError, SelectionError
 
 
@@ -273,6 +274,36 @@ def test_a_sequence_of_a_type_that_nobody_knows_is_refused(tmp_path):
 
     with pytest.raises(NothingReadableError, match="unknown type"):
         open_dump(bare.write(tmp_path / "x.h5", change=change))
+
+
+def test_a_chunk_of_several_heads_is_unpacked_once(tmp_path, monkeypatch):
+    """Heads of 600 residues, each of which is read by itself where it has a chunk of its own."""
+    data = bare.terms(bare.helix(600), 6)
+
+    def in_chunks(file):
+        layer = file["steps/000000100/batch/0/layers/0"]
+        for name, values in data.items():
+            del layer[name]
+            layer.create_dataset(name, data=values, chunks=(4, 600, 600), compression=1)
+
+    path = bare.write(tmp_path / "a.h5", layers=1, heads=6, n=600, change=in_chunks)
+    (entry,) = open_dump(path).entries
+    unpacked = []
+    raw_chunk = Stored.raw_chunk
+
+    def counted(stored, offset):
+        unpacked.append((stored.name, offset[0]))
+        return raw_chunk(stored, offset)
+
+    monkeypatch.setattr(Stored, "raw_chunk", counted)
+    for chosen in (range(6), (5, 1, 2)):
+        unpacked.clear()
+        for head, found in zip(chosen, read_maps(entry, chosen), strict=True):
+            assert found.id.head == head
+            for name, values in data.items():
+                np.testing.assert_array_equal(getattr(found, name), values[head])
+        chunks = {head - head % 4 for head in chosen}
+        assert sorted(unpacked) == sorted((name, first) for name in data for first in chunks)
 
 
 def test_a_broken_checksum_costs_its_head_only(tmp_path):
