@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 
 from igaviz.dump.data import Booleans
 from igaviz.figures import colour, theme
@@ -28,6 +29,9 @@ MOST_POINTS = 4000
 _CELLS = 60
 _FAINTEST = 0.75
 _MARGIN = 1.02  # beyond the farthest pair
+_FOR_THE_NAME = 0.65
+"""Inches beside the colour bar in which its name keeps within the page."""
+
 _FOR_THE_KEY = 3 * Key.ROW + 0.04
 
 
@@ -44,6 +48,7 @@ class InteractionPanel(Panel):
         self.bar = ColourBar(
             page.axes(left + side + BAR_GAP, top, BAR_WIDTH, height), "geometric bias", "nat"
         )
+        self.bar_place = self.bar.axes.get_position()
         self.image = axes.imshow(
             np.zeros((1, 1, 4)), aspect="auto", origin="lower", transform=axes.transAxes, zorder=1
         )  # an image can't be drawn on a logarithmic axis, but on the paper it is linear
@@ -128,6 +133,7 @@ class InteractionPanel(Panel):
         seen = known & (attention > axis.low)
         shades = None if bias is None else colour.signed(bias[seen])
         self.bar.update(shades)
+        self._give_way_to_bar()
         if shades is None:
             self.no_bias.set_text("geometric bias not recorded")
         if np.count_nonzero(known) > MOST_POINTS:
@@ -141,6 +147,15 @@ class InteractionPanel(Panel):
         self._draw_points(self.near_points, profiles, axis, known & ~longrange, shades)
         self._draw_points(self.far_points, profiles, axis, known & longrange, shades)
         self.near_points.set_facecolor("none")
+
+    def _give_way_to_bar(self) -> None:
+        """Make the axes narrower where the numbers of the bar are long, which moves it inwards."""
+        inches = max(0.0, self.bar.beside - _FOR_THE_NAME)
+        lost = inches * self.axes.figure.dpi / self.axes.figure.bbox.width
+        (left, bottom), (right, top) = self.place.min, self.place.max
+        self.axes.set_position(Bbox.from_extents(left, bottom, right - lost, top))
+        (left, bottom), (right, top) = self.bar_place.min, self.bar_place.max
+        self.bar.axes.set_position(Bbox.from_extents(left - lost, bottom, right - lost, top))
 
     @staticmethod
     def _draw_points(

@@ -150,8 +150,8 @@ class Key:
 class ColourBar:
     """A colour scale beside a panel: ticks, what lies beyond its ends, and one marked level.
 
-    `title` stands beside it, with `unit` and the power of ten of its ticks; without a title that
-    stands above.
+    `title` stands beside it, with `unit` and the power of ten of its ticks, so many inches
+    `beside`; without a title that stands above.
     """
 
     _STEPS = 256
@@ -160,6 +160,7 @@ class ColourBar:
         self.axes = axes
         axes.yaxis.set_label_position("right")
         self.title, self.unit = title, unit
+        self.beside = _NAME_BESIDE_BAR
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.xaxis.set_visible(False)
@@ -192,6 +193,7 @@ class ColourBar:
     def update(self, shades: Shades | None, level: float | None = None) -> None:
         """Show `shades`, with a line across at `level`; nothing for None and for no values."""
         self.axes.set_visible(shades is not None and shades.total > 0)
+        self.beside = _NAME_BESIDE_BAR
         if shades is None:
             return
         colormap = shades.colormap()
@@ -207,7 +209,8 @@ class ColourBar:
         if self.title:
             name = axis_name(self.title, power, self.unit)
             self.axes.set_ylabel(name, rotation=270, va="bottom")
-            theme.put_name(self.axes, theme.beside(labels, _NAME_BESIDE_BAR))
+            self.beside = theme.beside(labels, _NAME_BESIDE_BAR)
+            theme.put_name(self.axes, self.beside)
         elif power:
             above = f"{above}\n× {power}".strip()
         self.above.set_text(above)
