@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from igaviz.checks.wording import number, percent
+from igaviz.checks.wording import number
 from igaviz.metrics.data import Measurement
 from igaviz.metrics.table import capital
+from igaviz.percent import percent
 
 HEALTHY_GAMMA = 0.018
 """γ of healthy networks of the reference layer; less than half of it is small."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from igaviz.checks import causes
 from igaviz.checks.rules import CA_STEP, Outcome, Thresholds
-from igaviz.checks.wording import number, percent, span
+from igaviz.checks.wording import number, span
 from igaviz.metrics.data import Measurement
 from igaviz.metrics.table import capital
+from igaviz.percent import percent
 
 CONTENT = "content (Q·K + pair bias)"
 """What geometry is weighed against: the logits without it."""

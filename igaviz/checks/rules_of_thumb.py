@@ -15,7 +15,8 @@ from igaviz.checks.layer_verdict import LayerVerdict
 from igaviz.checks.messages import frozen
 from igaviz.checks.settings import Settings
 from igaviz.checks.table import find_check
-from igaviz.checks.wording import listed, number, percent, span
+from igaviz.checks.wording import listed, number, span
+from igaviz.percent import percent
 
 GAMMA = find_check("gamma-unusual")
 FROZEN = find_check("gamma-frozen")

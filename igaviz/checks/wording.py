@@ -27,16 +27,6 @@ def raised(text: str) -> str:
     return _EXPONENT.sub(lambda found: f"e{found[1].replace('-', '−')}{found[2]}", text)
 
 
-def percent(share: float) -> str:
-    """`share` (0 to 1) in percent: whole from 10 % on, two digits below, none below 0.01 %."""
-    if not math.isfinite(share):
-        return "not finite"
-    value = 100 * share
-    if 0 < value < 0.01:
-        return "<0.01 %"
-    return f"{value:.0f} %" if abs(value) >= 9.95 else f"{value:.2g} %"
-
-
 def span(values: Iterable[float], say: Callable[[float], str] = number) -> str:
     """The range of `values` in words: `0.8–2.5 %`, or one number where the ends read the same."""
     known = [value for value in values if math.isfinite(value)]

@@ -19,6 +19,7 @@ from igaviz.metrics.contact_map import ContactMap
 from igaviz.metrics.contacts import Ranking
 from igaviz.metrics.profiles import Profiles
 from igaviz.metrics.table import CONTACT_RADIUS, LONG_RANGE
+from igaviz.percent import percent
 
 QUESTION = "Does attention know which residues touch?"
 
@@ -94,7 +95,7 @@ class TrianglesPanel(MapPanel):
             self.clear()
             return
         if precision is not None:
-            self.say(title, f"precision {_percent(precision)}")
+            self.say(title, f"precision {percent(precision)}")
         self.update(*_upper(found, window), window)
         self._draw_contacts(found, window)
 
@@ -157,7 +158,7 @@ class PrecisionPanel(Panel):
         self.key.say(self.content, no_content)
         chance = found.by_chance or 0.0
         self.chance.set_data([0.5, most + 0.5], [chance, chance])
-        self.key.say(self.chance, f"by chance: {_percent(chance)}")
+        self.key.say(self.chance, f"by chance: {percent(chance)}")
         self.axes.set_xlim(0.5, max(most, 2) + 0.5)
         self.axes.set_ylim(0, 1.03)
         ticks, labels = value_ticks(0, most, most=6)
@@ -179,11 +180,7 @@ def _curve(ranking: Ranking) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def _at_end(ranking: Ranking) -> str:
-    return f"{_percent(float(ranking.precision[-1]))} of {len(ranking.precision):,}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{percent(float(ranking.precision[-1]))} of {len(ranking.precision):,}"
 
 
 def _mark_size(n: int) -> float:

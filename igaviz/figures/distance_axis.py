@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from igaviz.figures import colour, text
+from igaviz.figures import colour
 from igaviz.metrics.profiles import Profiles
+from igaviz.percent import percent, percent_of
 
 _AT_LEAST = 3.0  # radii of local pairs
 _READABLE = 6.0  # radii, too: an axis that long is left as it is
@@ -31,8 +32,8 @@ def what_is_farther(profiles: Profiles) -> str:
     beyond = profiles.beyond(end)
     if not beyond.n:
         return ""
-    attention = f"{100 * beyond.attention:.1g} % of" if beyond.attention >= 1e-5 else "no"
+    attention = f"{percent(beyond.attention)} of" if beyond.attention >= 1e-5 else "no"
     return (
-        f"Not shown: pairs beyond {end:,.0f} Å, {text.share(beyond.n, beyond.of)} of all; "
+        f"Not shown: pairs beyond {end:,.0f} Å, {percent_of(beyond.n, beyond.of)} of all; "
         f"they get {attention} attention."
     )

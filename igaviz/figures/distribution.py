@@ -9,13 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import StepPatch
 
-from igaviz.figures import text, theme
+from igaviz.figures import theme
 from igaviz.figures.attention_axis import AttentionAxis
 from igaviz.figures.curves import FOR_THE_KEY
 from igaviz.figures.panels import Key, Panel, mean_in_words
 from igaviz.figures.ticks import value_ticks
 from igaviz.figures.view import View, why_no_pairs
 from igaviz.metrics.profiles import Distribution, Level, Profiles
+from igaviz.percent import percent_of
 
 _BINS = 36
 _CONTENT = "no geometry (global: ···)"
@@ -137,5 +138,5 @@ class DistributionPanel(Panel):
 
 def _beyond(words: str, groups: Sequence[tuple[str, int, Level]]) -> str:
     """What part of each group lies beyond an end of the axis; empty where nothing does."""
-    parts = [f"{name} {text.share(count, level.n)}" for name, count, level in groups if count]
+    parts = [f"{name} {percent_of(count, level.n)}" for name, count, level in groups if count]
     return words.format(", ".join(parts)) if parts else ""

@@ -23,6 +23,7 @@ from igaviz.figures.colour import Shades
 from igaviz.figures.ticks import axis_name
 from igaviz.figures.view import Window
 from igaviz.metrics.profiles import Level
+from igaviz.percent import percent_of
 
 FEW_MARKS = 60
 """Up to so many non-finite cells are marked one by one, to be seen where cells are tiny."""
@@ -292,7 +293,7 @@ def beyond(count: int, total: int, word: str) -> str:
     """A note on what is cut off: in per cent, or as a number where that would say nothing."""
     if not count:
         return ""
-    return f"{count:,} {word}" if count < 0.001 * total else f"{text.share(count, total)} {word}"
+    return f"{count:,} {word}" if count < 0.001 * total else f"{percent_of(count, total)} {word}"
 
 
 def grid_lines(places: npt.NDArray[np.float64], edge: float) -> tuple[Floats, Floats]:

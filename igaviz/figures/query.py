@@ -14,6 +14,7 @@ from igaviz.figures.panels import Panel
 from igaviz.figures.ticks import axis_name, scaled_ticks
 from igaviz.figures.view import Window
 from igaviz.metrics.profiles import Array, Profiles, Row
+from igaviz.percent import percent
 
 FULL = 0.5
 PALE = 0.2
@@ -197,7 +198,7 @@ def _aside(row: Row, window: Window) -> str:
         parts.append("no attention: padding, or not finite")
     else:
         own = float(row.attention[row.query])
-        parts.append(f"local keys {row.local_mass:.0%}, itself {own:.0%}".replace("%", " %"))
+        parts.append(f"local keys {percent(row.local_mass)}, itself {percent(own)}")
     return " · ".join(parts)
 
 

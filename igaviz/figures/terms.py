@@ -18,6 +18,7 @@ from igaviz.figures.view import NO_RESIDUES, View, Window
 from igaviz.metrics.profiles import Array, Profiles
 from igaviz.metrics.table import NEAR_RADIUS
 from igaviz.metrics.variance import CONTENT, GEOMETRY, PAIR, Shares, VarianceShares
+from igaviz.percent import whole_percent
 
 QUESTION = "Which term tells keys apart?"
 
@@ -207,7 +208,7 @@ def _bars(low: Array, high: Array) -> list[Array]:
 
 
 def _percent(share: float) -> str:
-    return f"{round(100 * share)} %".replace("-", "−") if np.isfinite(share) else "–"
+    return whole_percent(share).replace("-", "−") if np.isfinite(share) else "–"
 
 
 def _together(names: tuple[str, ...], correlation: Array) -> tuple[str, str]:

@@ -101,16 +101,6 @@ def superscript(exponent: int) -> str:
     return str(exponent).translate(_SUPERSCRIPT)
 
 
-def share(count: int, total: int) -> str:
-    """What part `count` is of `total`, in per cent, never rounded to nothing or to all."""
-    percent = 100.0 * count / total
-    if 0 < percent < 0.1:
-        return "< 0.1 %"
-    if percent < 9.95:
-        return f"{percent:.1f} %"
-    return f"{percent:.0f} %" if percent < 99.5 or count == total else "> 99 %"
-
-
 _UNDRAWABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Mc"})
 
 

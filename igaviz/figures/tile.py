@@ -14,6 +14,7 @@ from igaviz.figures.header import Severity
 from igaviz.figures.panels import beyond, grid_lines, outline
 from igaviz.figures.view import NO_RESIDUES, Window
 from igaviz.metrics.sheet import Sheet, Tile
+from igaviz.percent import percent
 
 SMALL = theme.SMALL - 0.6
 _TITLE_UP, _LINE_UP = 0.24, 0.07  # inches from the map to the base lines of the words above it
@@ -171,11 +172,7 @@ def _summary(tile: Tile, room: float) -> str:
     """What there is to say of a head, as long as `room` inches allow."""
     if tile.severity not in (None, "healthy"):
         return tile.verdict
-    moves = "" if tile.effect is None else _percent(tile.effect)
+    moves = "" if tile.effect is None else percent(tile.effect)
     kind = tile.head_type or ""
     long = f"{kind} · geometry moves {moves}" if kind and moves else kind or moves
     return long if text.width(long, SMALL) <= room else f"{kind} {moves}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share >= 0.001 else "< 0.1 %"

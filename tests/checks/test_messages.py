@@ -7,8 +7,9 @@ import pytest
 from igaviz.checks import CHECKS, judge_layer
 from igaviz.checks.explain import explain_check
 from igaviz.checks.settings import Settings
-from igaviz.checks.wording import number, percent, raised, ranges, span
+from igaviz.checks.wording import number, raised, ranges, span
 from igaviz.metrics.data import Replay
+from igaviz.percent import percent, percent_of, whole_percent
 
 
 def message(maps, **choice):
@@ -136,6 +137,10 @@ def test_numbers_are_rounded_for_people():
         "25 %",
         "100 %",
     ]
+    assert [whole_percent(x) for x in (-0.031, 0.004, 0.5)] == ["-3 %", "0 %", "50 %"]
+    counts = ((0, 10), (1, 22500), (5, 100), (999, 1000), (10, 10))
+    said = [percent_of(count, total) for count, total in counts]
+    assert said == ["0 %", "<0.01 %", "5 %", ">99 %", "100 %"]
     assert span([0.008, 0.025], percent) == "0.8–2.5 %"
     assert span([-0.5, -0.2]) == "-0.5 to -0.2"
     assert span([0.30001, 0.30002]) == "0.3"

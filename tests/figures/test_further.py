@@ -32,6 +32,7 @@ from igaviz.metrics.heads import HeadTable
 from igaviz.metrics.history import History, Moment, telling, tracks_of
 from igaviz.metrics.profiles import Profiles
 from igaviz.metrics.sheet import Sheet
+from igaviz.percent import percent
 
 
 def drawn(build, subject, view=View(), layout=()):  # noqa: B008
@@ -241,7 +242,7 @@ def test_what_the_scale_of_a_sheet_cuts_off_is_counted(make_map):
     built = drawn(GridFigure, sheet, layout=(1,))
     below = np.count_nonzero(sheet.tiles[0].cells < 1e-4)
     assert below > 9
-    assert built.bar.below.get_text() == f"{100 * below / 900:.{1 if below < 90 else 0}f} % below"
+    assert built.bar.below.get_text() == f"{percent(below / 900)} below"
     assert built.bar.under.get_visible()
 
 

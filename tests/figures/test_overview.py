@@ -234,3 +234,22 @@ def test_hostile_names_are_text_on_one_line_and_stay_in_their_place(drawn, make_
         assert head.get_window_extent().x1 < verdict.get_window_extent().x0
         assert verdict.get_window_extent().x1 <= figure.figure.bbox.width
     assert "item 0" in drawn(make_map(10, name="")).header.head.get_text()
+
+
+def test_the_name_of_the_bias_keeps_on_the_page_whatever_its_numbers(drawn, make_map):
+    """A bias that hardly varies has numbers of eight digits."""
+    map = make_map(30)
+    bar = drawn(map).interaction.bar.axes
+    places = [axes.get_position().extents.tolist() for axes in (bar, drawn(map).interaction.axes)]
+    for varies in (1e-3, 1e-4, 1e-5, 3e-6):
+        bias = (-1234 * (1 + varies * map.geo_bias / np.ptp(map.geo_bias))).astype(np.float32)
+        figure = drawn(replace(map, geo_bias=bias))
+        figure.figure.canvas.draw()
+        name = bar.yaxis.label.get_window_extent()
+        assert name.x1 < figure.figure.bbox.width
+        numbers = [number.get_window_extent() for number in bar.get_yticklabels()]
+        assert not any(name.overlaps(number) for number in numbers)
+    assert max(number.x1 for number in numbers) > bar.get_window_extent().x1 + 40
+    figure = drawn(map)
+    for axes, place in zip((bar, figure.interaction.axes), places, strict=True):
+        assert axes.get_position().extents.tolist() == place

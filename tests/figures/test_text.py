@@ -61,18 +61,3 @@ def test_a_long_name_keeps_its_beginning_and_its_end():
 )
 def test_numbers_are_written_short(value, said):
     assert text.decimal(value) == said
-
-
-@pytest.mark.parametrize(
-    ("count", "total", "said"),
-    [
-        (0, 10, "0.0 %"),
-        (1, 22500, "< 0.1 %"),
-        (5, 100, "5.0 %"),
-        (60, 100, "60 %"),
-        (999, 1000, "> 99 %"),
-        (10, 10, "100 %"),
-    ],
-)
-def test_a_share_is_never_rounded_to_nothing_or_to_all(count, total, said):
-    assert text.share(count, total) == said

@@ -13,12 +13,13 @@ import pytest
 
 from igaviz.checks import Severity, Verdict
 from igaviz.checks.finding import NOT_JUDGED
-from igaviz.checks.wording import percent, span
+from igaviz.checks.wording import span
 from igaviz.cli.main import main
 from igaviz.dump import open_dump
 from igaviz.figures import theme
 from igaviz.metrics.combine import combine
 from igaviz.metrics.course import CourseBuilder, scale_of
+from igaviz.percent import percent
 from igaviz.report.html import write_page
 from igaviz.report.html.colours import GLYPHS
 from igaviz.report.html.data import factor, numbers_base64

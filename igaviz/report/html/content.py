@@ -13,8 +13,9 @@ from igaviz.checks import Severity, Verdict, verdict_of, worst
 from igaviz.checks.explain import explain_check
 from igaviz.checks.finding import Finding
 from igaviz.checks.telling import telling
-from igaviz.checks.wording import counted, number, percent, span
+from igaviz.checks.wording import counted, number, span
 from igaviz.metrics import METRICS
+from igaviz.percent import percent
 from igaviz.report.grouped import Group, Heads, grouped, head_counts, numbers, places
 from igaviz.report.headline import headline
 from igaviz.report.html.colours import LABELS, MARKS, MOST_LINES, kind_of
