@@ -34,6 +34,19 @@ HEAD_TERMS = ("gamma", "log_det_min", "sigma_floor_share")
 GAMMA_GRADIENT = "gamma_gradient_norm"
 """The one number of a layer and step: over heads, of the gradient that reached γ."""
 
+METRIC_NAMES = frozenset(
+    (
+        "gamma", "geo_bias_mean", "geo_bias_std", "geo_bias_absmax", "geo_bias_std_near",
+        "geometry_ratio", "geometry_ratio_near", "geometry_effect", "content_effect", "geo_range",
+        "neighbour_shift", "bias_trend", "attention_trend", "local_attn", "global_attn",
+        "local_global_ratio", "local_mass", "local_enrichment", "local_gain",
+        "longrange_enrichment", "longrange_gain", "sequence_share", "self_mass", "saturation",
+        "content_saturation", "sink", "entropy", "uniform_kl", "mean_distance", "contact_precision",
+        "contact_lift", "row_sum_error", "replay_error", "nonfinite",
+    )
+)  # fmt: skip
+"""What may stand in a line of a scalars file, a number for each head. Other names are free."""
+
 
 class LayerId(NamedTuple):
     """The identity of one attention call on one batch item; sorts in time order within a run."""

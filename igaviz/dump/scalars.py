@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from igaviz.format import GAMMA_GRADIENT, NUMBERS_END
+from igaviz.format import GAMMA_GRADIENT, METRIC_NAMES, NUMBERS_END
 
 MAX_LINE = 2**20
 _MAX_NAME = 64
@@ -135,10 +135,12 @@ def parse_line(raw: bytes, rank: int) -> ScalarLine | str:
 def _metrics(
     fields: Mapping[str, Any], n_heads: int
 ) -> tuple[dict[str, tuple[float | None, ...]], list[str]]:
-    """The metrics of a line, and which of its lists are none, in words."""
+    """The metrics of a line, and which of them don't fit, in words."""
     values: dict[str, tuple[float | None, ...]] = {}
     unread = []
     for name, listed in fields.items():
+        if name in METRIC_NAMES and listed is not None and not isinstance(listed, list):
+            unread.append(f"`{name}` is no list of numbers")
         if not isinstance(listed, list) or not _NAME.fullmatch(name) or name in _NO_METRICS:
             continue
         if len(listed) != n_heads:

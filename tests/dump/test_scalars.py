@@ -95,14 +95,16 @@ def test_what_of_a_line_does_not_fit_is_left_out_and_said(tmp_path):
         line(2, gamma=[1.0, 2.0, 3.0], sink=["x", 1.0], maps="three"),
         line(3, attempt=-1, numbers={"loss": "low", "rate": 0.5}, gamma_gradient_norm=[1.0]),
         line(4, numbers={"loss": None}, gamma_gradient_norm=None, note="ours", of={"a": 1}),
+        line(5, gamma="0.5", sink=0.25, entropy=None, saturation={"0": 1.0}),
     ]
     pieces: list = []
     run = only_run(write(tmp_path / "run", *lines))
-    first, second, third, fourth = run.scalar_lines("train", report=pieces.append)
+    first, second, third, fourth, fifth = run.scalar_lines("train", report=pieces.append)
     assert first.values == {"gamma": (None, None)}
     assert (second.values, second.maps) == ({}, 1)
     assert (third.attempt, third.numbers, third.gamma_gradient_norm) == (0, {"rate": 0.5}, None)
     assert fourth.unread == ""
+    assert fifth.values == {}
     rest = "; the rest of the line is read"
     assert [(piece.where, piece.reason) for piece in pieces] == [
         ("line 1", f"`sink` holds what is no number{rest}"),
@@ -115,6 +117,11 @@ def test_what_of_a_line_does_not_fit_is_left_out_and_said(tmp_path):
             "line 3",
             "`attempt` is no whole number; `gamma_gradient_norm` is no number; "
             f"`numbers` is no object of names and numbers{rest}",
+        ),
+        (
+            "line 5",
+            "`gamma` is no list of numbers; `sink` is no list of numbers; "
+            f"`saturation` is no list of numbers{rest}",
         ),
     ]
 
