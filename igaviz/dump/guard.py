@@ -24,6 +24,9 @@ import numpy as np
 from igaviz.errors import DumpError
 
 MAX_TEXT = 2**20
+MOST_NUMBERS = 64
+"""Numbers under names that aren't ours, which are read of one group."""
+
 _DECIMAL = re.compile(r"[0-9]{1,18}")
 Parse = Callable[[str], int | None]
 """From a link's name to its number."""
@@ -244,15 +247,22 @@ def attribute_number(owner: h5py.Group, name: str) -> float | int | None:
     return float(found.value()) if found.dtype.kind == "f" else int(found.value())
 
 
-def numeric_attributes(owner: h5py.Group, known: frozenset[str]) -> dict[str, float]:
-    """All further numeric scalar attributes, by name; anything else under other names is left."""
+def numeric_attributes(owner: h5py.Group, known: frozenset[str]) -> tuple[dict[str, float], int]:
+    """`MOST_NUMBERS` further numeric scalar attributes, by name, and how many more there may be.
+
+    Anything else under other names is left.
+    """
     numbers: dict[str, float] = {}
+    more = 0
     try:
         names = list(owner.attrs)
     except (RuntimeError, OSError, KeyError, ValueError) as error:
         raise refuse(f"damaged attributes ({error})", owner) from error
     for name in names:
-        if not isinstance(name, str) or name in known or len(numbers) >= 64:
+        if not isinstance(name, str) or name in known:
+            continue
+        if len(numbers) == MOST_NUMBERS:
+            more += 1
             continue
         try:
             found = _attribute(owner, name)
@@ -260,7 +270,7 @@ def numeric_attributes(owner: h5py.Group, known: frozenset[str]) -> dict[str, fl
                 numbers[_printable(name)] = float(found.value())
         except DumpError:  # under a name that isn't ours, nothing is refused
             continue
-    return numbers
+    return numbers, more
 
 
 @dataclass(frozen=True)

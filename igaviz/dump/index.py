@@ -74,6 +74,13 @@ class _Walk:
     length_unit: str
     entries: list[LayerEntry] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
+    numbers_left_out: int = 0
+
+    def numbers(self, owner: h5py.Group, known: frozenset[str]) -> dict[str, float]:
+        """The numbers of a step or an item beside those `known`; counts what is too many."""
+        found, more = guard.numeric_attributes(owner, known)
+        self.numbers_left_out = max(self.numbers_left_out, more)
+        return found
 
     def each(
         self,
@@ -114,6 +121,8 @@ def index_shard(path: Path) -> ShardIndex:
         if steps is None:
             raise guard.refuse("no group `steps`: nothing is recorded", file)
         walk.each(steps, lambda group, number: _visit_step(walk, group, number), parse_step_group)
+        if walk.numbers_left_out:
+            warnings = (*warnings, _too_many_numbers(file, walk.numbers_left_out))
         return ShardIndex(
             path=path,
             n_bytes=path.stat().st_size,
@@ -167,6 +176,13 @@ def _natural(owner: h5py.Group, name: str, default: int) -> int:
     return value
 
 
+def _too_many_numbers(file: h5py.File, more: int) -> str:
+    return (
+        f"{file.filename}: {more:,} of the numbers that its training noted of a step are left out: "
+        f"{guard.MOST_NUMBERS} of each step are read"
+    )
+
+
 def _visit_step(walk: _Walk, group: h5py.Group, number: int) -> None:
     if guard.attribute_number(group, "step") != number:
         raise guard.refuse("the attribute `step` is missing or isn't the group's name", group)
@@ -187,7 +203,7 @@ def _visit_step(walk: _Walk, group: h5py.Group, number: int) -> None:
         attempt=walk.attempt,
         epoch=_whole_number(epoch),
         wall_time=None if wall_time is None else float(wall_time),
-        numbers=tuple(sorted(guard.numeric_attributes(group, _STEP_ATTRIBUTES).items())),
+        numbers=tuple(sorted(walk.numbers(group, _STEP_ATTRIBUTES).items())),
     )
     batch = guard.group(group, "batch")
     if batch is None:
@@ -210,7 +226,7 @@ def _visit_item(walk: _Walk, template: LayerEntry, group: h5py.Group, number: in
     if sequence is not None and len(sequence) != n:
         raise guard.refuse(f"{len(sequence)} letters for {n} residues", group, "sequence")
     flow_time = guard.attribute_number(group, "flow_time")
-    template = _merged(template, group, number)
+    template = _merged(walk, template, group, number)
     template = replace(
         template,
         item=guard.attribute_text(group, "name") or "",
@@ -231,14 +247,14 @@ def _whole(group: h5py.Group, name: str) -> Stored | None:
     return found
 
 
-def _merged(template: LayerEntry, group: h5py.Group, number: int) -> LayerEntry:
+def _merged(walk: _Walk, template: LayerEntry, group: h5py.Group, number: int) -> LayerEntry:
     """The template with what an item of a merged file says of where it came from."""
     batch = _natural(group, "source_item", number)
     rank = _natural(group, "rank", template.id.rank)
     template = replace(template, id=template.id._replace(batch=batch, rank=rank))
     if "source_item" not in group.attrs:
         return template
-    own = guard.numeric_attributes(group, frozenset({"name", "flow_time"}))
+    own = walk.numbers(group, frozenset({"name", "flow_time"}))
     of_step = {
         name.removeprefix(OF_THE_STEP): value
         for name, value in own.items()

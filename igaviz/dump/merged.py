@@ -162,7 +162,7 @@ class _Merging:
         copied = 0
         try:
             with guard.opened(Path(entry.path)) as file:
-                of_file = guard.numeric_attributes(file, frozenset())
+                of_file, _ = guard.numeric_attributes(file, frozenset())
                 self.world_size = max(self.world_size, int(of_file.get("world_size", 1)))
                 source = guard.descend(file, _item_group(entry))
                 _copy_item(source, group, entry, shared)
@@ -239,7 +239,8 @@ def _copy_item(
 def _copy_layer(source: h5py.Group, group: h5py.Group, piece: Chosen) -> None:
     attributes: dict[str, Any] = {name: guard.attribute_text(source, name) for name in _TEXTS}
     attributes.update({name: guard.attribute_number(source, name) for name in _NUMBERS})
-    attributes[GAMMA_GRADIENT] = guard.numeric_attributes(source, frozenset()).get(GAMMA_GRADIENT)
+    of_layer, _ = guard.numeric_attributes(source, frozenset())
+    attributes[GAMMA_GRADIENT] = of_layer.get(GAMMA_GRADIENT)
     set_attributes(group, attributes)
     entry, heads = piece
     rows = None if heads == entry.heads else [entry.heads.index(head) for head in heads]

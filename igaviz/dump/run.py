@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, groupby
+from itertools import chain, groupby, starmap
 from pathlib import Path
 
 from igaviz.dump.data import Damage, LayerEntry
@@ -167,7 +167,7 @@ def open_listing(
     """As `open_dump`; `indexes` gives those of shards in their order, `scalars` of such a file."""
     sources: list[_Source] = []
     damaged = list(listing.damaged)
-    warnings: list[str] = []
+    warnings: dict[str, list[Path]] = {}
     shards = [shard for place in listing.places for shard in place.shards]
     done = 0
     found = iter(indexes(shards))
@@ -182,7 +182,9 @@ def open_listing(
             else:
                 source.indexes.append(index)
                 damaged.extend(index.damaged)
-                warnings.extend(index.warnings)
+                for warning in index.warnings:
+                    text = warning.removeprefix(f"{index.path}: ")
+                    warnings.setdefault(text, []).append(index.path)
             done += 1
             if progress is not None:
                 progress(done, len(shards))
@@ -195,7 +197,14 @@ def open_listing(
         elsewhere = [place for place in listing.places if not place.shards and not place.ended]
         hint = where_to_look([place.path for place in elsewhere])
         raise NothingReadableError([describe(piece) for piece in unread], hint=hint)
-    return Dump(tuple(runs), tuple(damaged), tuple(warnings))
+    return Dump(tuple(runs), tuple(damaged), tuple(starmap(_warning, warnings.items())))
+
+
+def _warning(text: str, shards: Sequence[Path]) -> str:
+    """What is said once of all `shards` that it is true of."""
+    more = len(shards) - 1
+    others = f" and {more:,} more shard{'' if more == 1 else 's'}" if more else ""
+    return f"{shards[0]}{others}: {text}"
 
 
 def named_apart(*dumps: Dump) -> tuple[Dump, ...]:

@@ -329,6 +329,23 @@ def test_a_broken_checksum_costs_its_head_only(tmp_path):
     assert "(head 2)" in piece.where
 
 
+def test_numbers_of_a_step_that_are_too_many_are_counted(tmp_path):
+    def noted(file):
+        for step in file["steps"].values():
+            step.attrs.update({f"loss_{k:02d}": k / 10 for k in range(70)})
+
+    for name in ("a", "b", "c"):
+        steps = (100, 200) if name == "a" else (ord(name),)
+        bare.write(tmp_path / f"{name}.h5", steps=steps, change=noted if name != "c" else None)
+    dump = open_dump(tmp_path)
+    assert dump.warnings == (
+        f"{tmp_path / 'a.h5'} and 1 more shard: 6 of the numbers that its training noted of a step "
+        "are left out: 64 of each step are read",
+    )
+    assert not dump.damaged
+    assert {len(entry.numbers) for entry in dump.entries} == {64, 0}
+
+
 def test_a_newer_minor_version_warns_and_a_newer_major_is_refused(tmp_path):
     minor = bare.write(
         tmp_path / "a.h5", change=lambda file: file.attrs.__setitem__("format_version", "1.7")
