@@ -14,7 +14,7 @@ from torch import Tensor
 from igaviz.errors import RecordingError
 from igaviz.record.active import TapCall
 from igaviz.record.per_item import ItemFields, PerItem
-from igaviz.record.tensors import Sizes
+from igaviz.record.tensors import Kept, Sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +31,10 @@ class BatchItem:
         """What the step says of this item, cut to its valid residues."""
         return self.per_item.pick(self.position, self.residues)
 
-    @property
-    def kept(self) -> npt.NDArray[np.int64] | None:
+    @cached_property
+    def kept(self) -> Kept | None:
         """The residues to cut to, None where that is all of them."""
-        return self.residues if self.is_cut else None
+        return Kept(self.residues) if self.is_cut else None
 
 
 class BatchItems:

@@ -18,7 +18,7 @@ from igaviz.record.batch import BatchItem
 from igaviz.record.host import HostCopy, bytes_to_copy
 from igaviz.record.per_item import ItemFields
 from igaviz.record.settings import Settings
-from igaviz.record.tensors import Sizes, coarsest_dtype
+from igaviz.record.tensors import Sizes, coarsest_dtype, on_device
 
 _PER_HEAD_OF_ITEM = ("log_det_min", "sigma_floor_share")
 _PER_RESIDUE = ("ca", "sigma")
@@ -191,7 +191,7 @@ class MapCapture:
         if not self._hold(n_bytes):
             return None
         copies = {
-            term: HostCopy(values, dtype=self._dtype(term), residues=item.kept, axes=2)
+            term: HostCopy(values, dtype=self._dtype(term), kept=item.kept, axes=2)
             for term, values in maps.items()
         }
         if call.gamma is not None:
@@ -203,7 +203,7 @@ class MapCapture:
         for term in _PER_RESIDUE:
             values = getattr(call, term)
             if values is not None:
-                copies[term] = HostCopy(values[item.position], residues=item.kept, axes=1)
+                copies[term] = HostCopy(values[item.position], kept=item.kept, axes=1)
         return copies
 
     def _dtype(self, term: str) -> torch.dtype:
@@ -236,4 +236,4 @@ def _chosen(values: torch.Tensor, heads: tuple[int, ...] | None) -> torch.Tensor
         return values
     if heads[-1] - heads[0] + 1 == len(heads):
         return values[heads[0] : heads[-1] + 1]
-    return values[torch.as_tensor(heads, device=values.device)]
+    return values[on_device(np.array(heads), values.device)]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from igaviz.record.tensors import cut_to
+from igaviz.record.tensors import Kept
 
 _side_streams: dict[torch.device, torch.cuda.Stream] = {}
 
@@ -17,9 +16,9 @@ _side_streams: dict[torch.device, torch.cuda.Stream] = {}
 class HostCopy:
     """A copy of a tensor that is, or will be, in host memory; `array` waits for it.
 
-    Its making costs the training thread one plain copy at most; `residues` (positions along the
-    last `axes` axes) are cut out and values converted to `dtype` in `array`, in whatever thread
-    that is called.
+    Its making costs the training thread one plain copy at most; what is `kept` along the last
+    `axes` axes is cut out and values converted to `dtype` in `array`, in whatever thread that is
+    called.
     """
 
     def __init__(
@@ -27,7 +26,7 @@ class HostCopy:
         tensor: Tensor,
         *,
         dtype: torch.dtype = torch.float32,
-        residues: npt.NDArray[np.int64] | None = None,
+        kept: Kept | None = None,
         axes: int = 0,
     ) -> None:
         self._dtype = dtype
@@ -35,18 +34,18 @@ class HostCopy:
         self._ready: torch.cuda.Event | None = None
         tensor = tensor.detach()
         if tensor.device.type == "cpu":
-            if residues is not None:
-                tensor, residues = _span(tensor, residues, axes)
+            if kept is not None:
+                tensor, kept = _span(tensor, kept, axes)
             # In training tensors may change in place, and a fresh copy is as fast as it gets: in
             # the order of the tensor's own memory, or it would cost twice as much.
             self._host = tensor.clone()
-            self._residues = residues
+            self._kept = kept
             return
-        if residues is not None:
-            tensor = cut_to(residues, tensor, axes=axes)
-        self._residues = None
+        if kept is not None:
+            tensor = kept.cut(tensor, axes=axes)
+        self._kept = None
         if tensor.device.type == "cuda":
-            self._host, self._ready = _copy_beside(_own(tensor, dtype, is_own=residues is not None))
+            self._host, self._ready = _copy_beside(_own(tensor, dtype, is_own=kept is not None))
         else:
             self._host = tensor.to("cpu", dtype, copy=True)
 
@@ -60,32 +59,28 @@ class HostCopy:
         if self._ready is not None:
             self._ready.synchronize()
         host = self._host
-        if self._residues is not None:
-            host = cut_to(self._residues, host, axes=self._axes)
+        if self._kept is not None:
+            host = self._kept.cut(host, axes=self._axes)
         array: npt.NDArray[Any] = host.to(self._dtype).numpy()
         return array
 
 
-def bytes_to_copy(
-    tensor: Tensor, residues: npt.NDArray[np.int64] | None, dtype: torch.dtype
-) -> int:
+def bytes_to_copy(tensor: Tensor, kept: Kept | None, dtype: torch.dtype) -> int:
     """How many bytes a `HostCopy` of these maps [H, N, N] will hold."""
     if tensor.device.type == "cpu":
-        n = tensor.shape[-1] if residues is None else int(residues[-1] - residues[0] + 1)
+        n = tensor.shape[-1] if kept is None else int(kept.residues[-1] - kept.residues[0] + 1)
         return tensor.shape[0] * n * n * tensor.element_size()
-    n = tensor.shape[-1] if residues is None else len(residues)
+    n = tensor.shape[-1] if kept is None else len(kept)
     return tensor.shape[0] * n * n * dtype.itemsize
 
 
-def _span(
-    tensor: Tensor, residues: npt.NDArray[np.int64], axes: int
-) -> tuple[Tensor, npt.NDArray[np.int64] | None]:
+def _span(tensor: Tensor, kept: Kept, axes: int) -> tuple[Tensor, Kept | None]:
     """The part of `tensor` from the first to the last residue, and what is to be cut of it."""
-    first, last = int(residues[0]), int(residues[-1]) + 1
+    first, last = int(kept.residues[0]), int(kept.residues[-1]) + 1
     span = slice(first, last)
     part = tensor[..., span, span] if axes == 2 else tensor[span]
-    whole = len(residues) == last - first
-    return part, None if whole else residues - first
+    whole = len(kept) == last - first
+    return part, None if whole else Kept(kept.residues - first)
 
 
 def _own(tensor: Tensor, dtype: torch.dtype, *, is_own: bool) -> Tensor:

@@ -22,7 +22,7 @@ from igaviz.record.capture import LayerName, Moment
 from igaviz.record.host import HostCopy
 from igaviz.record.numbers import NAMES, finite, head_numbers, merge_items
 from igaviz.record.settings import Settings
-from igaviz.record.tensors import Sizes
+from igaviz.record.tensors import Sizes, on_device
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class _Residues:
         for position, item in items.items():
             valid[position, item.residues] = True
         return cls(
-            valid=None if valid.all() else torch.as_tensor(valid, device=device),
+            valid=None if valid.all() else on_device(valid, device),
             residue_index=_padded("residue_index", items, sizes, device),
             chain_index=_padded("chain_index", items, sizes, device),
         )
@@ -194,7 +194,7 @@ def _padded(
         if values is None:
             return None
         table[position, item.residues] = values
-    return torch.as_tensor(table, device=device)
+    return on_device(table, device)
 
 
 def as_dictionary(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -119,11 +119,34 @@ def _float_name(tensor: Tensor) -> str:
         ) from None
 
 
-def cut_to(residues: npt.NDArray[np.int64], tensor: Tensor, *, axes: int) -> Tensor:
-    """`tensor` without its history, cut to `residues` on the device where it is.
+class Kept:
+    """The residues that are kept of an item, in rising order; brought to a device once."""
 
-    They are taken along the last 2 axes, or along the first if `axes` is 1.
+    def __init__(self, residues: npt.NDArray[np.int64]) -> None:
+        self.residues = residues
+        self._on: dict[torch.device, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.residues)
+
+    def cut(self, tensor: Tensor, *, axes: int) -> Tensor:
+        """`tensor` without its history, cut to these residues on the device where it is.
+
+        They are taken along the last 2 axes, or along the first if `axes` is 1.
+        """
+        tensor = tensor.detach()
+        if tensor.device not in self._on:
+            self._on[tensor.device] = on_device(self.residues, tensor.device)
+        keep = self._on[tensor.device]
+        return tensor[..., keep[:, None], keep] if axes == 2 else tensor[keep]
+
+
+def on_device(values: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """A copy of `values` on `device`. No thread waits for a GPU: it takes them when it comes to it.
+
+    Only from pinned memory: from any other, each copy would wait for all that the GPU has to do.
     """
-    tensor = tensor.detach()
-    keep = torch.as_tensor(residues, device=tensor.device)
-    return tensor[..., keep[:, None], keep] if axes == 2 else tensor[keep]
+    host = torch.from_numpy(values)
+    if device.type == "cuda":
+        return host.pin_memory().to(device, non_blocking=True)
+    return host.to(device, copy=True)

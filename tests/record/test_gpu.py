@@ -191,16 +191,19 @@ def waits():
     found += [f"{w.filename}:{w.lineno}" for w in caught if "synchroniz" in str(w.message)]
 
 
-def test_training_waits_for_the_gpu_once_in_a_due_step_and_never_else(tmp_path):
-    """Where nothing is padded: cutting brings the places of residues to the GPU."""
+@pytest.mark.parametrize("heads", [None, [1, 2, 5]])
+@pytest.mark.parametrize("padded", [False, True])
+def test_training_waits_for_the_gpu_once_in_a_due_step_and_never_else(tmp_path, padded, heads):
+    """For the mask, which says how large the arrays are; not for what is cut and chosen by it."""
     given = random_maps(n=64)
-    with Recorder(tmp_path, interval=2, scalars_interval=2, length_unit="nanometer") as recorder:
+    given["mask"][0, 3::4] = not padded
+    how = {"interval": 2, "scalars_interval": 2, "heads": heads, **UNIT}
+    with Recorder(tmp_path, **how) as recorder:
         for step in range(4):
             with waits() as found:
-                with recorder.step(step):
+                with recorder.step(step, residue_index=np.arange(64)[None]):
                     for layer in range(3):
                         tap(layer=layer, **given)
-            # The mask says how large the arrays are.
             assert len(found) == (step % 2 == 0), found
 
 
