@@ -15,7 +15,7 @@ from igaviz.errors import RecordingError
 from igaviz.format import MAP_TERMS
 from igaviz.record.active import TapCall
 from igaviz.record.batch import BatchItem
-from igaviz.record.host import HostCopy, bytes_to_copy
+from igaviz.record.host import HostCopy, Source, bytes_to_copy, copy_to_host
 from igaviz.record.per_item import ItemFields
 from igaviz.record.settings import Settings
 from igaviz.record.tensors import Sizes, coarsest_dtype, on_device
@@ -184,27 +184,23 @@ class MapCapture:
     def _copy(self, call: TapCall, name: LayerName, item: BatchItem) -> dict[str, HostCopy] | None:
         """All that is kept of one layer for one item; None where it can't be held."""
         heads = self._settings.heads
-        maps = self._wanted(call, name, item)
-        n_bytes = sum(
-            bytes_to_copy(values, item.kept, self._dtype(term)) for term, values in maps.items()
-        )
-        if not self._hold(n_bytes):
-            return None
-        copies = {
-            term: HostCopy(values, dtype=self._dtype(term), kept=item.kept, axes=2)
-            for term, values in maps.items()
+        sources = {
+            term: Source(values, self._dtype(term), item.kept, axes=2)
+            for term, values in self._wanted(call, name, item).items()
         }
+        if not self._hold(sum(map(bytes_to_copy, sources.values()))):
+            return None
         if call.gamma is not None:
-            copies["gamma"] = HostCopy(_chosen(call.gamma, heads))
+            sources["gamma"] = Source(_chosen(call.gamma, heads))
         for term in _PER_HEAD_OF_ITEM:
             values = getattr(call, term)
             if values is not None:
-                copies[term] = HostCopy(_chosen(values[item.position], heads))
+                sources[term] = Source(_chosen(values[item.position], heads))
         for term in _PER_RESIDUE:
             values = getattr(call, term)
             if values is not None:
-                copies[term] = HostCopy(values[item.position], kept=item.kept, axes=1)
-        return copies
+                sources[term] = Source(values[item.position], kept=item.kept, axes=1)
+        return copy_to_host(sources)
 
     def _dtype(self, term: str) -> torch.dtype:
         """What a map is on disk."""

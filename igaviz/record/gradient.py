@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.hooks import RemovableHandle
 
-from igaviz.record.host import HostCopy
 from igaviz.record.sharded import held_here
 
 
@@ -43,10 +42,10 @@ class GammaGradient:
             self._handle.remove()
             self._handle = None
 
-    def norm(self) -> HostCopy | None:
+    def norm(self) -> Tensor | None:
         """The Euclidean norm over heads of ∂loss/∂γ; None where no gradient reached it."""
         self.leave()
-        return None if self._norm is None else HostCopy(self._norm)
+        return self._norm
 
 
 def with_slope(function: Callable[[Tensor], Tensor], source: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from igaviz.record.attach import Layers, copies_refused
 from igaviz.record.batch import BatchItems
 from igaviz.record.capture import MapCapture, Moment
 from igaviz.record.gradient import GammaGradient
-from igaviz.record.host import HostCopy
+from igaviz.record.host import HostCopy, Source, copy_to_host
 from igaviz.record.per_item import PerItem
 from igaviz.record.recording import Recording, SeenStep
 from igaviz.record.scalars import ScalarCapture
@@ -150,6 +150,9 @@ class OpenStep:
         """Hand what was seen over to be written; `interrupted` where training failed in it."""
         step = self.moment.step
         norms = {number: gradient.norm() for number, gradient in self._gradients.items()}
+        gamma_gradients = copy_to_host(
+            {number: Source(norm) for number, norm in norms.items() if norm is not None}
+        )
         if not self.seen:
             self._recording.tally.count_empty(step)
             return
@@ -169,9 +172,7 @@ class OpenStep:
                 maps_due=self._maps_due,
                 scalars=self._scalars,
                 numbers=self._numbers,
-                gamma_gradients={
-                    number: norm for number, norm in norms.items() if norm is not None
-                },
+                gamma_gradients=gamma_gradients,
             ),
             held,
         )
@@ -238,7 +239,7 @@ def _as_number(name: str, given: object) -> HostCopy | float | None:
         if given.numel() != 1 or given.is_complex():
             return None
         own = on_this_rank(f"note: {name}", given.detach())
-        return HostCopy(own.reshape(()), dtype=torch.float64)
+        return copy_to_host({name: Source(own.reshape(()), torch.float64)})[name]
     if isinstance(given, str | bytes):  # float("3") is one
         return None
     try:

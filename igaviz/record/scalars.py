@@ -19,7 +19,7 @@ from igaviz.metrics.table import LARGEST, SUMMED
 from igaviz.record.active import TapCall
 from igaviz.record.batch import BatchItem
 from igaviz.record.capture import LayerName, Moment
-from igaviz.record.host import HostCopy
+from igaviz.record.host import HostCopy, Source, copy_to_host
 from igaviz.record.numbers import NAMES, finite, head_numbers, merge_items
 from igaviz.record.settings import Settings
 from igaviz.record.tensors import Sizes, on_device
@@ -84,7 +84,8 @@ class ScalarCapture:
         echo = self._echo and chosen
         if not items or not (self.keep or echo):
             return
-        copy = HostCopy(self._measure(call, sizes, items), dtype=torch.float64)
+        measured = Source(self._measure(call, sizes, items), torch.float64)
+        copy = copy_to_host({name.number: measured})[name.number]
         self._measured.append(_MeasuredLayer(name.number, sizes.heads, [*items], copy, echo))
 
     def finish(
