@@ -14,17 +14,24 @@ from igaviz.metrics.table import LONG_RANGE, OFFSET_LIMIT
 
 @dataclass(frozen=True)
 class BatchMaps:
-    """S, G, A [B, H, N, N] float32 with bad rows set to 0, and the tables of their pairs.
+    """S, G, A [B, H, N, N] float32 and the tables of their pairs.
 
-    `keys` [B, H, N, N] are those that count in their row, `rows` [B, H, N] the rows that count;
-    tables of pairs are [B, 1, N, N], and False for padding. `n_residues` is [B, 1].
+    `keys` [B, H, N, N] are those that count in their row, `left_out` the others: there all terms
+    are 0. `rows` [B, H, N] are those that count, `n_rows` [B, H] how many they are, `n_keys`
+    [B, H, N] float64 how many keys each has. `addends` are S and G beside each other, [0-2, B, H,
+    N, N], for what is computed of both. Tables of pairs are [B, 1, N, N], and False for padding.
+    `n_residues` is [B, 1].
     """
 
     logits: Tensor | None
     bias: Tensor | None
     attention: Tensor | None
+    addends: Tensor
     keys: Tensor
+    left_out: Tensor
     rows: Tensor
+    n_rows: Tensor
+    n_keys: Tensor
     n_residues: Tensor
     distance: Tensor
     others: Tensor
@@ -83,49 +90,57 @@ def batch_maps(terms: Terms, residues: Residues, radius: float) -> tuple[BatchMa
     """
     valid = residues.valid
     pairs = None if valid is None else (valid[:, :, None] & valid[:, None, :])[:, None]
+    padding = None if pairs is None else ~pairs
     recorded = terms.attention is not None
-    S, G, A = _without_padding(terms, pairs)
-    first = next(term for term in (S, G, A) if term is not None)
-    masked = torch.zeros_like(first, dtype=torch.bool)
+    S, G, A = terms
+    if A is None and S is not None and G is not None:
+        A = _derived(S + G, padding)
+    given = [term for term in (S, G, A) if term is not None]
+    stacked = torch.stack(given)  # and so it may be written to
+    masked = torch.zeros_like(given[0], dtype=torch.bool)
     if S is not None:
         masked = S.isneginf() & (A == 0) if A is not None and recorded else S.isneginf()
-    if pairs is not None:
-        masked = masked | ~pairs
-    rows = ~masked.all(-1)
-    nonfinite = torch.zeros(first.shape[:2], dtype=torch.float64, device=first.device)
-    for term, counted in ((S, True), (G, True), (A, recorded)):
-        if term is not None:
-            broken = ~term.isfinite() & ~masked if term is S else ~term.isfinite()
-            if pairs is not None:
-                broken = broken & pairs
-            rows = rows & ~broken.any(-1)
-            nonfinite = nonfinite + broken.sum((-2, -1)).double() * float(counted)
-    keep = rows[..., None]
-    n = first.shape[-1]
+    if padding is not None:
+        masked |= padding
+        stacked.masked_fill_(padding, 0.0)
+    if S is not None:
+        stacked[0].masked_fill_(masked, 0.0)
+    broken = (~are_finite(stacked)).sum(-1)
+    rows = ~(masked.all(-1) | broken.any(0))
+    keys = rows[..., None] & ~masked
+    left_out = ~keys
+    stacked.masked_fill_(left_out, 0.0)
+    left = iter(stacked)
+    n = stacked.shape[-1]
     maps = BatchMaps(
-        logits=None if S is None else S.where(keep, 0.0),
-        bias=None if G is None else G.where(keep, 0.0).masked_fill(masked & keep, -math.inf),
-        attention=None if A is None else A.where(keep, 0.0),
-        keys=~masked & keep,
+        logits=None if S is None else next(left),
+        bias=None if G is None else next(left),
+        attention=None if A is None else next(left),
+        addends=stacked if A is None else stacked[:-1],
+        keys=keys,
+        left_out=left_out,
         rows=rows,
+        n_rows=rows.sum(-1),
+        n_keys=keys.sum(-1, dtype=torch.float64),
         n_residues=torch.full_like(rows[:, :1, 0], n, dtype=torch.int64)
         if valid is None
         else valid.sum(-1, keepdim=True),
         **_tables(residues, pairs, radius),
     )
-    return maps, nonfinite
+    counted = broken if recorded or A is None else broken[:-1]
+    return maps, counted.sum((0, -1), dtype=torch.float64)
 
 
-def _without_padding(terms: Terms, pairs: Tensor | None) -> Terms:
-    """`terms` with missing attention derived, and pairs of padding without a part in it."""
-    S, G, A = terms
-    if pairs is not None:
-        S = None if S is None else S.where(pairs, -math.inf)
-        G = None if G is None else G.where(pairs, 0.0)
-        A = None if A is None else A.where(pairs, 0.0)
-    if A is None and S is not None and G is not None:
-        A = torch.softmax(S + G, dim=-1)
-    return Terms(S, G, A)
+def are_finite(values: Tensor) -> Tensor:
+    """Where they are; half the operations of `isfinite`."""
+    return values.abs() < math.inf
+
+
+def _derived(logits: Tensor, padding: Tensor | None) -> Tensor:
+    """Attention from the logits after the bias; to padding none is given."""
+    if padding is not None:
+        logits = logits.masked_fill(padding, -math.inf)
+    return torch.softmax(logits, dim=-1)
 
 
 def _tables(residues: Residues, pairs: Tensor | None, radius: float) -> dict[str, Tensor]:
@@ -148,7 +163,7 @@ def _tables(residues: Residues, pairs: Tensor | None, radius: float) -> dict[str
         "distance": distance,
         "others": others,
         "local": others & (distance < radius),
-        "known": others & distance.isfinite(),
+        "known": others & (distance < math.inf),
         "longrange": others & ((apart.abs() >= LONG_RANGE) | ~same_chain),
         "offsets": torch.where(same_chain, offsets, 2 * OFFSET_LIMIT + 1),
     }

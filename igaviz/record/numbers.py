@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,10 +34,12 @@ from igaviz.record.batch_maps import (
     BatchMaps,
     Residues,
     Terms,
+    are_finite,
     batch_maps,
     some_of,
     without_padding,
 )
+from igaviz.record.tensors import on_device
 
 READERS_ONLY = frozenset(
     {"contact_precision", "contact_lift", "bias_trend", "attention_trend", "mean_distance"}
@@ -47,7 +50,7 @@ _NAN = math.nan
 
 _AT_ONCE = 1 << 22
 """How many weights [B, H, N, N] a device is given at once, or one item: large operations take it
-less time than many small ones. Some 60 bytes of its memory are taken for each."""
+less time than many small ones. Some 50 bytes of its memory are taken for each."""
 
 _ONE_BY_ONE = frozenset({"cpu"})
 """Where time goes by the number of weights, items are measured alone and without padding."""
@@ -79,10 +82,8 @@ def head_numbers(
     residues = Residues(x, valid, residue_index, chain_index)
     found = []
     for some, theirs in _parts(terms, residues):
-        S, G, A = (None if term is None else term.detach().float() for term in some)
-        G = G if G is None or geo_bias_sign > 0 else -G
-        maps, nonfinite = batch_maps(Terms(S, G, A), theirs, radius)
-        found.append(_measure(maps, nonfinite, gamma, recorded=A is not None))
+        maps, nonfinite = batch_maps(_as_float(some, geo_bias_sign), theirs, radius)
+        found.append(_measure(maps, nonfinite, gamma, recorded=some.attention is not None))
     return torch.cat(found)
 
 
@@ -97,28 +98,29 @@ def _parts(terms: Terms, residues: Residues) -> Iterator[tuple[Terms, Residues]]
         yield without_padding(*part) if one_by_one else part
 
 
+def _as_float(terms: Terms, geo_bias_sign: int) -> Terms:
+    S, G, A = (None if term is None else term.detach().float() for term in terms)
+    return Terms(S, G if G is None or geo_bias_sign > 0 else -G, A)
+
+
 def _measure(maps: BatchMaps, nonfinite: Tensor, gamma: Tensor | None, *, recorded: bool) -> Tensor:
     """[B, metrics of `NAMES`, H]."""
     no_value = torch.full_like(nonfinite, _NAN)
     found = dict.fromkeys(NAMES, no_value)
     if gamma is not None:
-        found["gamma"] = gamma.detach().double().expand_as(nonfinite)
-        nonfinite = nonfinite + (~found["gamma"].isfinite()).double()
+        gamma = gamma.detach().double()
+        found["gamma"] = gamma.expand_as(nonfinite)
+        nonfinite = nonfinite + ~are_finite(gamma)
     found["nonfinite"] = nonfinite
-    found |= _of_bias(maps) | _of_logits(maps) | _of_attention(maps)
-    if recorded and maps.attention is not None:
-        found["row_sum_error"] = _largest(maps, (maps.attention.double().sum(-1) - 1).abs())
-        if maps.logits is not None and maps.bias is not None:
-            replayed = torch.softmax(maps.logits + maps.bias, dim=-1)
-            found["replay_error"] = _largest(maps, (maps.attention - replayed).abs().amax(-1))
-    several = maps.n_residues > 1
-    return torch.stack(
-        [
-            found[name] if name in OF_ONE_RESIDUE else found[name].where(several, _NAN)
-            for name in NAMES
-        ],
-        dim=1,
-    )
+    found |= _of_addends(maps)
+    if maps.attention is not None:
+        found |= _of_attention(maps, maps.attention)
+        if recorded:
+            found |= _errors(maps, maps.attention)
+    stacked = torch.stack([found[name] for name in NAMES], dim=1)
+    of_one = on_device(np.array([name in OF_ONE_RESIDUE for name in NAMES]), stacked.device)
+    has_value = of_one[:, None] | (maps.n_residues > 1)[..., None]
+    return stacked.where(has_value, _NAN)
 
 
 def merge_items(stacked: Tensor) -> dict[str, list[float | None]]:
@@ -149,74 +151,90 @@ def finite(value: float) -> float | None:
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
-def _mean(maps: BatchMaps, per_row: Tensor) -> Tensor:
-    return per_row.double().where(maps.rows, 0.0).sum(-1) / maps.rows.sum(-1)
+def _errors(maps: BatchMaps, A: Tensor) -> dict[str, Tensor]:
+    """How far recorded attention is from what it should be: the worst row's."""
+    found = {"row_sum_error": (A.sum(-1, dtype=torch.float64) - 1).abs()}
+    if maps.logits is not None and maps.bias is not None:
+        replayed = _softmax(maps, maps.logits + maps.bias)
+        found["replay_error"] = (A - replayed).abs().amax(-1)
+    per_row = torch.stack([*found.values()])
+    largest = (per_row * maps.rows).amax(-1).where(maps.n_rows > 0, _NAN)
+    return dict(zip(found, largest, strict=True))
 
 
-def _largest(maps: BatchMaps, per_row: Tensor) -> Tensor:
-    largest = per_row.double().where(maps.rows, -math.inf).amax(-1)
-    return largest.where(largest.isfinite(), _NAN)
+def _softmax(maps: BatchMaps, logits: Tensor) -> Tensor:
+    """Attention by other logits, 0 in rows that don't count."""
+    weights = torch.softmax(logits.masked_fill(maps.left_out, -math.inf), dim=-1)
+    return weights.masked_fill_(maps.left_out, 0.0)
 
 
-def _median(per_row: Tensor) -> Tensor:
-    """The median over [B, H, N] rows, NaN left out; the mean of the middle two where even."""
-    return per_row.nanquantile(0.5, dim=-1)
+def _spread(
+    values: Tensor, keys: Tensor, count: Tensor, axes: tuple[int, ...] = (-1,)
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean of `values` over `keys`, what each is more than it, the standard deviation.
+
+    `axes` stay. What isn't among the keys, and must be finite, is 0 in the second.
+    """
+    mean = (values * keys).sum(axes, keepdim=True, dtype=torch.float64) / count
+    centred = (values - mean).mul_(keys)
+    norm = torch.linalg.vector_norm(centred, dim=axes, keepdim=True)
+    return mean, centred, norm / count.sqrt()
 
 
-def _row_stds(values: Tensor, keys: Tensor) -> Tensor:
-    """[B, H, N]: the standard deviation of each row over `keys` [B, H, N, N]."""
-    count = keys.sum(-1).double()
-    chosen = values.double().where(keys, 0.0)
-    mean = chosen.sum(-1) / count
-    return ((chosen - mean[..., None]).where(keys, 0.0).square().sum(-1) / count).sqrt()
-
-
-def _stds(maps: BatchMaps, values: Tensor) -> tuple[Tensor, Tensor]:
-    """[B, H, N]: standard deviations over all keys, and over near ones; NaN where left out."""
-    near = maps.keys & (maps.distance < NEAR_RADIUS)
-    whole = _row_stds(values, maps.keys).where(maps.rows, _NAN)
-    enough = maps.rows & (near.sum(-1) >= NEAR_KEYS)
-    return whole, _row_stds(values, near).where(enough, _NAN)
-
-
-def _of_bias(maps: BatchMaps) -> dict[str, Tensor]:
-    G = maps.bias
-    if G is None:
-        return {}
-    pairs = maps.keys & maps.others
-    count = pairs.sum((-2, -1)).double()
-    values = G.double().where(pairs, 0.0)
-    mean = values.sum((-2, -1)) / count
-    squares = (values - mean[..., None, None]).where(pairs, 0.0).square().sum((-2, -1))
-    whole, near = _stds(maps, G)
-    found = {
-        "geo_bias_mean": mean,
-        "geo_bias_std": (squares / count).sqrt(),
-        "geo_bias_absmax": values.abs().amax((-2, -1)).where(count > 0, _NAN),
-        "geo_bias_std_near": _median(near),
-        "geo_range": _range(maps, G),
-    }
-    local = maps.local & maps.keys
-    row_mean = G.double().where(maps.keys, 0.0).sum(-1) / maps.keys.sum(-1)
-    shift = (G.double() - row_mean[..., None]).where(local, 0.0).sum((-2, -1))
-    found["neighbour_shift"] = shift / local.sum((-2, -1))
-    if maps.logits is not None:
-        content, content_near = _stds(maps, maps.logits)
-        found["geometry_ratio"] = _median((whole / content).where(content >= FLAT_STD, _NAN))
-        near_ratio = (near / content_near).where(content_near >= FLAT_STD, _NAN)
-        found["geometry_ratio_near"] = _median(near_ratio)
+def _of_addends(maps: BatchMaps) -> dict[str, Tensor]:
+    """What S and G have by themselves, and beside each other."""
+    S, G = maps.logits, maps.bias
+    # A row without keys has no spread either way.
+    n_keys = maps.n_keys[..., None].clamp(min=1)
+    _, centred, whole = _spread(maps.addends, maps.keys, n_keys)
+    found = {}
+    if S is not None:
+        found["sequence_share"] = _sequence_share(maps, centred[0])
+    if G is not None:
+        shift = (centred[-1] * maps.local).sum((-2, -1))
+        found["neighbour_shift"] = shift / (maps.local & maps.keys).sum((-2, -1))
+    del centred  # before as much memory is taken again
+    if G is not None:
+        found |= _medians(maps, whole) | _of_pairs(maps, G)
+        found["geo_range"] = _range(maps, G)
     return found
+
+
+def _medians(maps: BatchMaps, whole: Tensor) -> dict[str, Tensor]:
+    """Of the spreads of rows over near keys, and by those of S; `whole` are those over all keys."""
+    near_keys = maps.keys & (maps.distance < NEAR_RADIUS)
+    n_near = near_keys.sum(-1, keepdim=True, dtype=torch.float64)
+    n_near = n_near.where(n_near >= NEAR_KEYS, _NAN)
+    near = _spread(maps.addends, near_keys, n_near)[-1]
+    rows = {"geo_bias_std_near": near[-1]}
+    if maps.logits is not None:
+        content, geometry = torch.stack([whole, near], dim=1)
+        ratios = (geometry / content).where(content >= FLAT_STD, _NAN)
+        rows["geometry_ratio"], rows["geometry_ratio_near"] = ratios
+    # NaN is left out; it is the mean of the middle two where rows are even.
+    medians = torch.stack([*rows.values()]).squeeze(-1).nanquantile(0.5, dim=-1)
+    return dict(zip(rows, medians, strict=True))
+
+
+def _of_pairs(maps: BatchMaps, G: Tensor) -> dict[str, Tensor]:
+    """Of the bias between two residues each."""
+    pairs = maps.keys & maps.others
+    count = pairs.sum((-2, -1), keepdim=True, dtype=torch.float64)
+    mean, _, std = _spread(G, pairs, count, (-2, -1))
+    largest = (G * pairs).abs().amax((-2, -1), keepdim=True).where(count > 0, _NAN)
+    found = {"geo_bias_mean": mean, "geo_bias_std": std, "geo_bias_absmax": largest}
+    return {name: values[..., 0, 0] for name, values in found.items()}
 
 
 def _range(maps: BatchMaps, G: Tensor) -> Tensor:
     """[B, H]: where mean bias by bins of 1 Å has fallen 1 nat below its first bin from 3 Å on."""
     binned = maps.known & (maps.distance < BIN_LIMIT)
-    bins = maps.distance.where(binned, 0.0).long()
-    counted = binned & maps.keys
-    sums = _class_sums(G.double().where(counted, 0.0), bins, BIN_LIMIT)
-    counts = _class_sums(counted.double(), bins, BIN_LIMIT)
-    places = torch.arange(BIN_LIMIT, device=G.device)
-    full = (counts >= BIN_PAIRS) & (places >= RANGE_START)
+    bins = maps.distance.where(binned, BIN_LIMIT).long()
+    sums, counts = (
+        sums[..., RANGE_START:BIN_LIMIT] for sums in _class_sums(maps, G, bins, BIN_LIMIT + 1)
+    )
+    places = torch.arange(BIN_LIMIT - RANGE_START, device=G.device)
+    full = counts >= BIN_PAIRS
     means = sums / counts
     first = full.double().argmax(-1, keepdim=True)
     level = means.gather(-1, first) - 1.0
@@ -224,86 +242,90 @@ def _range(maps: BatchMaps, G: Tensor) -> Tensor:
     after = fallen.double().argmax(-1, keepdim=True)
     before = (places * (full & (places < after))).amax(-1, keepdim=True)
     high, low = means.gather(-1, before), means.gather(-1, after)
-    reached = before + 0.5 + (high - level) / (high - low) * (after - before)
+    reached = before + (RANGE_START + 0.5) + (high - level) / (high - low) * (after - before)
     return reached.squeeze(-1).where(fallen.any(-1), _NAN)
 
 
-def _class_sums(values: Tensor, classes: Tensor, n_classes: int) -> Tensor:
-    """[B, H, classes]: sums of `values` [B, H, N, N] by the classes [B, 1, N, N] of their pairs."""
+def _class_sums(
+    maps: BatchMaps, values: Tensor, classes: Tensor, n_classes: int
+) -> tuple[Tensor, Tensor]:
+    """[B, H, classes] each: sums of `values` by the classes [B, 1, N, N] of pairs, and of keys."""
     n_items, n_heads = values.shape[:2]
     of_items = n_classes * torch.arange(n_items, device=values.device)[:, None, None, None]
-    zeros = values.new_zeros(n_heads, n_items * n_classes)
-    sums = zeros.index_add(1, (classes + of_items).flatten(), values.transpose(0, 1).flatten(1))
-    return sums.view(n_heads, n_items, n_classes).transpose(0, 1)
+    places = (classes + of_items).flatten()
+
+    def summed(what: Tensor) -> Tensor:
+        zeros = torch.zeros(n_heads, n_items * n_classes, dtype=torch.float64, device=values.device)
+        sums = zeros.index_add_(1, places, what.transpose(0, 1).flatten(1).double())
+        return sums.view(n_heads, n_items, n_classes).transpose(0, 1)
+
+    return summed(values), summed(maps.keys)
 
 
-def _of_logits(maps: BatchMaps) -> dict[str, Tensor]:
-    S = maps.logits
-    if S is None:
-        return {}
-    mean = S.double().where(maps.keys, 0.0).sum(-1) / maps.keys.sum(-1)
-    centred = (S.double() - mean[..., None]).where(maps.keys, 0.0)
-    n_classes = 2 * OFFSET_LIMIT + 2
-    sums = _class_sums(centred, maps.offsets, n_classes)
-    counts = _class_sums(maps.keys.double(), maps.offsets, n_classes)
+def _sequence_share(maps: BatchMaps, centred: Tensor) -> Tensor:
+    sums, counts = _class_sums(maps, centred, maps.offsets, 2 * OFFSET_LIMIT + 2)
     explained = (sums.square() / counts.clamp(min=1)).sum(-1)
-    variance = centred.square().sum((-2, -1))
-    blind = torch.softmax(S, dim=-1)
-    return {
-        "sequence_share": (explained / variance).where(variance > 0, _NAN),
-        "content_saturation": _mean(maps, blind.amax(-1) > SATURATED),
-    }
+    variance: Tensor = centred.square().sum((-2, -1))
+    return explained / variance
 
 
-def _of_attention(maps: BatchMaps) -> dict[str, Tensor]:
-    A = maps.attention
-    if A is None:
-        return {}
-    local, distant = _group_sums(maps, A, maps.known)
-    n_local, n_distant = _group_sums(maps, torch.ones_like(A), maps.known)
-    local_attn, global_attn = local / n_local, distant / n_distant
-    entropy = _mean(maps, -(A * A.clamp(min=torch.finfo(A.dtype).tiny).log()).double().sum(-1))
-    columns = A.double().where(maps.rows[..., None], 0.0).sum(-2)
-    enriched = {
-        "local": _enrichment(maps, A, maps.known),
-        "longrange": _enrichment(maps, A, maps.known & maps.longrange),
+def _of_attention(maps: BatchMaps, A: Tensor) -> dict[str, Tensor]:
+    others = _softmax(maps, maps.addends)
+    found = _means(maps, A, others)
+    weights = A[None] if maps.logits is None else torch.stack([A, others[0]])
+    del others  # before as much memory is taken again
+    found |= _of_groups(maps, weights)
+    found["sink"] = A.sum(-2, dtype=torch.float64).amax(-1) / maps.n_rows
+    found["uniform_kl"] = maps.n_residues.double().log() - found["entropy"]
+    return found
+
+
+def _means(maps: BatchMaps, A: Tensor, others: Tensor) -> dict[str, Tensor]:
+    """Means over the rows that count: in all others what is summed is 0, as the weights are.
+
+    `others` is the attention that S alone and G alone would give, where they are given.
+    """
+    tiny = torch.finfo(A.dtype).tiny
+    rows = {
+        "entropy": -(A * A.clamp(min=tiny).log()).sum(-1, dtype=torch.float64),
+        "self_mass": A.diagonal(dim1=-2, dim2=-1),
+        "saturation": A.amax(-1) > SATURATED,
     }
+    moved = 0.5 * (A - others).abs().sum(-1, dtype=torch.float64)
+    if maps.logits is not None:
+        rows["content_saturation"] = others[0].amax(-1) > SATURATED
+        rows["geometry_effect"] = moved[0]
+    if maps.bias is not None:
+        rows["content_effect"] = moved[-1]
+    means = torch.stack([*rows.values()]).sum(-1) / maps.n_rows
+    return dict(zip(rows, means, strict=True))
+
+
+def _of_groups(maps: BatchMaps, weights: Tensor) -> dict[str, Tensor]:
+    """What goes to local keys, and to the others of which the distance is known.
+
+    `weights` [1 or 2, B, H, N, N] are the attention and, where S is given, that of S alone.
+    """
+    groups = [maps.local, maps.known & ~maps.local]
+    groups += [group & maps.longrange for group in groups]
+    n_pairs = torch.stack([group.sum(-1) for group in groups])
+    sums = torch.stack([(weights * group).sum((-2, -1), dtype=torch.float64) for group in groups])
+    n = (n_pairs * maps.rows).sum(-1, dtype=torch.float64)
+    # [all or far apart in sequence, weights, B, H]
+    local, distant = sums[0::2], sums[1::2]
+    n_local, n_distant = n[0::2, None], n[1::2, None]
+    enriched = local / (local + distant) / (n_local / (n_local + n_distant))
+    enriched = enriched.where((n_local > 0) & (n_distant > 0), _NAN)
+    local_attn, global_attn = sums[0, 0] / n[0], sums[1, 0] / n[1]
     found = {
         "local_attn": local_attn,
         "global_attn": global_attn,
         "local_global_ratio": (local_attn / global_attn).where(global_attn != 0, _NAN),
-        "local_mass": (local / maps.rows.sum(-1)).where(n_local > 0, _NAN),
-        "local_enrichment": enriched["local"],
-        "longrange_enrichment": enriched["longrange"],
-        "self_mass": _mean(maps, A.diagonal(dim1=-2, dim2=-1)),
-        "saturation": _mean(maps, A.amax(-1) > SATURATED),
-        "sink": columns.amax(-1) / maps.rows.sum(-1),
-        "entropy": entropy,
-        "uniform_kl": maps.n_residues.double().log() - entropy,
+        "local_mass": (sums[0, 0] / maps.n_rows).where(n[0] > 0, _NAN),
+        "local_enrichment": enriched[0, 0],
+        "longrange_enrichment": enriched[1, 0],
     }
-    if maps.logits is not None:
-        blind = torch.softmax(maps.logits, dim=-1)
-        found["geometry_effect"] = _mean(maps, 0.5 * (A - blind).abs().double().sum(-1))
-        gain = enriched["local"] / _enrichment(maps, blind, maps.known)
-        found["local_gain"] = gain.where(gain.isfinite(), _NAN)
-        gain = enriched["longrange"] / _enrichment(maps, blind, maps.known & maps.longrange)
-        found["longrange_gain"] = gain.where(gain.isfinite(), _NAN)
-    if maps.bias is not None:
-        alone = torch.softmax(maps.bias, dim=-1)
-        found["content_effect"] = _mean(maps, 0.5 * (A - alone).abs().double().sum(-1))
+    if len(weights) == 2:
+        gains = enriched[:, 0] / enriched[:, 1]
+        found["local_gain"], found["longrange_gain"] = gains.where(are_finite(gains), _NAN)
     return found
-
-
-def _group_sums(maps: BatchMaps, values: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
-    """[B, H]: sums over the local and over the global ones of `pairs` [B, 1, N, N]."""
-    rows = maps.rows[..., None]
-    local = values.double().where(rows & pairs & maps.local, 0.0).sum((-2, -1))
-    distant = values.double().where(rows & pairs & ~maps.local, 0.0).sum((-2, -1))
-    return local, distant
-
-
-def _enrichment(maps: BatchMaps, weights: Tensor, pairs: Tensor) -> Tensor:
-    local, distant = _group_sums(maps, weights, pairs)
-    n_local, n_distant = _group_sums(maps, torch.ones_like(weights), pairs)
-    share = local / (local + distant) / (n_local / (n_local + n_distant))
-    return share.where((n_local > 0) & (n_distant > 0), _NAN)

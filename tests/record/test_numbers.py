@@ -38,9 +38,10 @@ def _peaked(data, ca):
     return data
 
 
-def _without(name):
+def _without(*names):
     def change(data, ca):
-        del data[name]
+        for name in names:
+            del data[name]
         return data
 
     return change
@@ -54,6 +55,7 @@ CASES = {
     "attention derived": (40, _without("attention")),
     "no bias": (40, _without("geo_bias")),
     "no logits": (40, _without("logits_before")),
+    "attention alone": (40, _without("logits_before", "geo_bias")),
     "two residues": (2, _plain),
     "one residue": (1, _plain),
 }
