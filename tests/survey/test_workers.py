@@ -10,6 +10,7 @@ import pty
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bare
@@ -66,6 +67,15 @@ def test_every_worker_has_one_thread_and_is_deaf_to_ctrl_c(monkeypatch, jobs):
     states = {done.result for done in run_tasks(eval, [STATE] * 12, jobs)}
     assert len(states) == jobs
     assert {(threads, deaf) for _, threads, deaf in states} == {("1", True)}
+
+
+def test_passes_in_several_threads_leave_the_environment_as_it_was(monkeypatch):
+    """It is all threads': one put back what another had set, and kept what that one had."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    with ThreadPoolExecutor(6) as threads:
+        passes = [threads.submit(lambda: list(run_tasks(eval, [STATE] * 10, 2))) for _ in range(6)]
+    assert {done.result[1] for found in passes for done in found.result()} == {"1"}
+    assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
 @LINUX

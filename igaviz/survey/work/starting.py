@@ -28,6 +28,9 @@ _COPYING = 0.02
 _STARTING = 0.5
 """Seconds until processes that start anew have imported what they need, each on its core."""
 
+_one_at_a_time = threading.RLock()
+"""The environment is all threads': one would put back what another has just set."""
+
 FEWER = "ask for fewer with --jobs; 1 starts none (from Python jobs=1)"
 """What to do where processes can't be had."""
 
@@ -44,7 +47,7 @@ def starting() -> Iterator[ForkContext | SpawnContext]:
     They are copies of this process where that is safe. Raises `UsageError` where the system has no
     room for another process, or for what it needs.
     """
-    with _limits_told():
+    with _limits_told(), _one_at_a_time:
         context = _context()
         with _one_thread_each(), _interrupts_held_back():
             yield context
