@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import bare
 import pytest
 
 from igaviz.cli.main import main
+from igaviz.survey.work.calls import pack_call, result_of
 from igaviz.survey.work.processes import Processes
 from igaviz.survey.work.staff import staying
 from igaviz.survey.work.starting import seconds_to_start
@@ -46,6 +48,20 @@ if __name__ == "__main__":
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     ask = f"hasattr(__import__('sys'), 'known'), {state}"
     print({done.result for done in run_tasks(eval, [ask] * 12, 2)})
+"""
+
+# A program that copies itself in the middle of a pass, which the copy drops.
+COPIED = """
+import os, sys
+if __name__ == "__main__":
+    from igaviz.survey.work.workers import run_tasks
+    results = run_tasks(eval, [sys.argv[1]] * 12, 2)
+    pids = {next(results).result[0]}
+    if os.fork() == 0:
+        del results
+        os._exit(0)
+    os.wait()
+    print(len(pids | {done.result[0] for done in results}))
 """
 
 # A command, and how it started processes.
@@ -181,7 +197,35 @@ def test_workers_killed_between_two_passes_cost_nothing():
                 worker.kill()
 
 
-@pytest.mark.parametrize("kill", ["__import__('os')._exit(3)", "__import__('os').abort()"])
+def test_workers_killed_with_nothing_to_do_cost_nothing():
+    """Nobody gives them a call any more: it would be lost with them, and run anew at best."""
+    with Processes.hired(2) as crew:
+        asked = [crew.submit(pack_call(eval, STATE)) for _ in "ab"]
+        assert len({result_of(outcome.result()) for outcome in asked}) == 2
+        for worker in multiprocessing.active_children():
+            worker.kill()
+            worker.join()
+        assert result_of(crew.submit(pack_call(eval, "5")).result()) == 5
+
+
+@LINUX
+def test_a_copy_of_the_program_leaves_its_workers_alone(tmp_path):
+    """It has the pass too, half done, and drops it: by then the workers were ended for both."""
+    program = tmp_path / "program.py"
+    program.write_text(COPIED)
+    words = [sys.executable, program, STATE]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("2\n", "")
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        "__import__('os')._exit(3)",
+        "__import__('os').abort()",
+        "__import__('os').closerange(3, 64) or __import__('time').sleep(60)",  # its pipe is gone
+    ],
+)
 def test_who_dies_costs_its_own_task(kill):
     """Those before it, beside it and behind it in its own pipe come in their order."""
     tasks = [kill if number % 5 == 3 else f"{number}" for number in range(40)]
@@ -206,12 +250,14 @@ def test_a_program_that_each_worker_would_run_anew_is_told_so(tmp_path):
 
 
 def test_a_pass_that_ends_early_ends_its_workers():
-    """Else Ctrl-C would wait for what they are at."""
+    """Else Ctrl-C would wait for what they are at, or for ever for one that is stopped."""
     long = "__import__('time').sleep(30)"
     began = time.monotonic()
     with staying():
         done = run_tasks(eval, ["3", *[long] * 12], 2)
         assert next(done).result == 3
+        first, *_ = multiprocessing.active_children()
+        os.kill(first.pid, signal.SIGSTOP)
         done.close()
         assert not multiprocessing.active_children()
         assert next(run_tasks(eval, ["4"] * 12, 2)).result == 4

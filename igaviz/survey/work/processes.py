@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -66,9 +67,13 @@ class _Worker:
             self.pipe.send_bytes(outcome.call)
 
     def dismiss(self) -> None:
-        """Have it end."""
+        """Have it end when it has answered its calls."""
         with suppress(OSError):  # it is dead
             self.pipe.send_bytes(_LEAVE)
+
+    def end(self) -> None:
+        """End it now, whatever it is at: be it stopped, or without its end of the pipe."""
+        self.process.kill()
         self.pipe.close()
 
 
@@ -88,6 +93,7 @@ class Processes:
         self._workers: list[_Worker] = []
         self._waiting: deque[Outcome] = deque()
         self._stillborn = 0  # so many in a row
+        self._owner = os.getpid()
 
     @classmethod
     @contextmanager
@@ -100,36 +106,31 @@ class Processes:
         try:
             crew._start()
             yield crew
-        except BaseException:
-            for worker in crew._workers:
-                worker.process.terminate()
-            raise
+            crew._dismiss()
         finally:
-            for worker in crew._workers:
-                worker.dismiss()
-            for worker in crew._workers:
-                worker.process.join()
+            crew._end()
 
     def submit(self, call: bytes) -> Outcome:
         """What will come of a packed call."""
         outcome = Outcome(self, call)
+        self._take_in(0)  # who died with nothing to do is to get no call
         self._waiting.append(outcome)
-        self._go_on(0)
+        self._hand_out()
         return outcome
 
     def work_until(self, outcome: Outcome) -> None:
         """Hand out calls and take in what comes of them, until `outcome` is known."""
-        self._go_on(0)
-        while not outcome.known:
-            self._go_on(None)
-
-    def _go_on(self, seconds: float | None) -> None:
-        """Take in what has come, or comes within so many seconds; None: what comes next."""
+        self._take_in(0)
         self._hand_out()
+        while not outcome.known:
+            self._take_in(None)
+            self._hand_out()
+
+    def _take_in(self, seconds: float | None) -> None:
+        """Hear what has come, or comes within so many seconds; None: what comes next."""
         heard = wait([worker.pipe for worker in self._workers], seconds)
         for worker in [worker for worker in self._workers if worker.pipe in heard]:
             self._hear(worker)
-        self._hand_out()
 
     def _hand_out(self) -> None:
         """Give each idle worker a call, and each busy one its next while there are enough.
@@ -161,7 +162,7 @@ class Processes:
     def _replace(self, dead: _Worker) -> None:
         """Start another worker; the call that the dead one was at died with it, others wait on."""
         self._workers.remove(dead)
-        dead.pipe.close()
+        dead.end()
         dead.process.join()
         if dead.ready and dead.calls:
             dead.calls.popleft().come(None)
@@ -175,6 +176,22 @@ class Processes:
                 'if __name__ == "__main__":, or each worker does it too',
             )
         self._start()
+
+    def _dismiss(self) -> None:
+        """Have workers leave that have nothing to do, and wait until they have."""
+        for worker in self._workers:
+            worker.dismiss()
+        for worker in self._workers:
+            worker.process.join()
+
+    def _end(self) -> None:
+        """End the workers at once; but not in a copy of this process, whose they aren't."""
+        if os.getpid() != self._owner:
+            return
+        for worker in self._workers:
+            worker.end()
+        for worker in self._workers:
+            worker.process.join()
 
     def _start(self) -> None:
         """Start workers until there are all."""
