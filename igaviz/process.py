@@ -89,4 +89,7 @@ def leave_quickly() -> None:
 def interrupted() -> int:
     """The exit code after Ctrl-C, once it is said on stderr."""
     print("igaviz: interrupted", file=sys.stderr)
+    # `python -m` forgets the code and ends by SIGINT if Ctrl-C hit an exec, as of a data class;
+    # another exec has it forget that
+    exec("")
     return INTERRUPTED

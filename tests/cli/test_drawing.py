@@ -146,23 +146,24 @@ def test_an_end_in_the_middle_leaves_whole_pictures_only(
     assert all(map(whole, (path for path in drawn if path.suffix == ".png")))
 
 
-# Ctrl-C is pressed when the command line is about to be imported.
+# Ctrl-C is pressed when the command line is about to be imported, in code that is made while it is.
 EARLY = """
 import os, signal, sys
 class Press:
     def find_spec(self, name, *_):
         if name == "typer":
-            os.kill(os.getpid(), signal.SIGINT)
+            exec("os.kill(os.getpid(), signal.SIGINT)")
 sys.meta_path.insert(0, Press())
 from igaviz.__main__ import main
 sys.exit(main())
 """
 
 
-def test_ctrl_c_before_there_is_a_command_line():
-    done = subprocess.run(
-        [sys.executable, "-c", EARLY], capture_output=True, text=True, check=False
-    )
+def test_ctrl_c_before_there_is_a_command_line(tmp_path):
+    """Said and ended with 130, also as `python -m`, which is ended by the signal if it hit exec."""
+    (tmp_path / "early.py").write_text(EARLY)
+    words = [sys.executable, "-m", "early"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "igaviz: interrupted\n")
 
 
