@@ -167,15 +167,24 @@ class Processes:
         if dead.ready and dead.calls:
             dead.calls.popleft().come(None)
         self._waiting.extendleft(reversed(dead.calls))
-        self._stillborn += not dead.ready
-        ended_itself = not dead.ready and (dead.process.exitcode or 0) >= 0
-        if ended_itself or self._stillborn > self.jobs:
+        if not dead.ready:
+            self._stillborn += 1
+            self._give_up_starting(killed=(dead.process.exitcode or 0) < 0)
+        self._start()
+
+    def _give_up_starting(self, *, killed: bool) -> None:
+        """Raise where the next worker would end as this one did, before it was ready."""
+        if not killed:
             raise UsageError(
                 "worker processes end as soon as they start",
                 hint=f"{FEWER}; a program of yours must do its work below "
                 'if __name__ == "__main__":, or each worker does it too',
             )
-        self._start()
+        if self._stillborn > self.jobs:
+            raise UsageError(
+                "worker processes are killed as soon as they start",
+                hint=f"is there too little memory? {FEWER}",
+            )
 
     def _dismiss(self) -> None:
         """Have workers leave that have nothing to do, and wait until they have."""
