@@ -45,7 +45,8 @@ class Finding:
     """What one check found, in the order of the keys of `igaviz diagnose --json`.
 
     `heads` are those that show it, `maps` of `of` judged maps do. `value` is the worst of them
-    against the check's first condition (`threshold`), `also` holds that map's other conditions.
+    against the check's first condition (`metric`, `threshold`), `also` holds that map's other
+    conditions.
     `head` is None where several heads show it, `rank` and `batch` where several items or heads
     do; `layer` is None where it speaks of a batch item as a whole, as D004 to D007 do. `worst_head`
     is the head that `value` is of, None where it is of an item or of the layer over steps.
@@ -66,6 +67,7 @@ class Finding:
     worst_head: int | None
     maps: int
     of: int
+    metric: str
     value: float | None
     threshold: float
     also: tuple[Further, ...]

@@ -84,6 +84,7 @@ def _finding(case: Case, message: str) -> Finding:
         worst_head=None if of_item else worst.id.head,
         maps=len(case.fired),
         of=case.of,
+        metric=first.metric,
         value=first.value,
         threshold=first.threshold,
         also=tuple(Further(c.metric, c.value, c.threshold) for c in others),

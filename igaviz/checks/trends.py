@@ -148,7 +148,8 @@ def _getting_sick(course: Course, layer: LayerVerdict, settings: Settings) -> It
         if correlation >= t["correlation"]:
             message = messages.getting_sick(metric, points[0][0], before, points[-1][0], now)
             also = (Further("correlation with step", correlation, t["correlation"]),)
-            yield _finding(GETTING_SICK, layer, (now, t["level"]), also, message)
+            number = Further(metric, now, t["level"])
+            yield _finding(GETTING_SICK, layer, number, also, message)
             return
 
 
@@ -159,17 +160,17 @@ def _nothing_moves(course: Course, layer: LayerVerdict, settings: Settings) -> I
     t = settings.thresholds_of(NOTHING_MOVES)
     if share is not None and share < t["moved"]:
         message = messages.nothing_moves(first, layer.step, share)
-        yield _finding(NOTHING_MOVES, layer, (share, t["moved"]), (), message)
+        number = Further(NOTHING_MOVES.metrics[0], share, t["moved"])
+        yield _finding(NOTHING_MOVES, layer, number, (), message)
 
 
 def _finding(
     check: Check,
     layer: LayerVerdict,
-    number: tuple[float, float],
+    number: Further,
     also: tuple[Further, ...],
     message: str,
 ) -> Finding:
-    value, threshold = number
     return Finding(
         id=check.id,
         name=check.name,
@@ -185,8 +186,9 @@ def _finding(
         worst_head=None,
         maps=layer.maps,
         of=layer.maps,
-        value=value,
-        threshold=threshold,
+        metric=number.metric,
+        value=number.value,
+        threshold=number.threshold,
         also=also,
         message=message,
         remedy=check.remedy,

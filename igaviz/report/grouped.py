@@ -119,21 +119,25 @@ def place(finding: Finding, heads: Heads) -> str:
 
 def numbers(findings: Sequence[Finding]) -> str:
     """Each number that a check decided by: its range over findings' worst maps, its threshold."""
-    texts = [_number(findings[0].id, [(f.value, f.threshold) for f in findings])]
+    bound = find_check(findings[0].id).bound
+    texts = []
+    # A check that one of several metrics fires is told by each that did.
+    for metric in dict.fromkeys(finding.metric for finding in findings):
+        pairs = [(f.value, f.threshold) for f in findings if f.metric == metric]
+        texts.append(_number(metric, pairs, bound))
     for index, further in enumerate(findings[0].also):
         pairs = [(f.also[index].value, f.also[index].threshold) for f in findings]
-        texts.append(_number(findings[0].id, pairs, further.metric))
+        texts.append(_number(further.metric, pairs, "threshold"))
     return ", ".join(texts)
 
 
-def _number(check: str, pairs: Sequence[tuple[float | None, float]], metric: str = "") -> str:
+def _number(metric: str, pairs: Sequence[tuple[float | None, float]], bound: str) -> str:
     known = [value for value, _ in pairs if value is not None]
     values = span(known) if known else "not recorded"
     thresholds = span(threshold for _, threshold in pairs)
     # Each finding holds its worst map's value: several are no range over all maps.
     each = " in the worst map of each" if len(known) > 1 else ""
-    bound = "threshold" if metric else find_check(check).bound
-    return f"{metric or find_check(check).metrics[0]} {values}{each} ({bound} {thresholds})"
+    return f"{metric} {values}{each} ({bound} {thresholds})"
 
 
 def _heads(finding: Finding, heads: Heads) -> str:

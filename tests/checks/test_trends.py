@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from igaviz.checks import Settings, conclude, judge_layer
 from igaviz.checks.trends import MAX_STEPS, Course
 from igaviz.metrics.sketch import FORMS, closest, moved, sketch
+from igaviz.report.grouped import numbers
 
 
 def diagnose(layers, settings=Settings()):  # noqa: B008
@@ -35,6 +36,7 @@ class TestGettingSick:
         assert trends(found) == [("D210", 0, "warning")]
         (finding,) = found.findings
         assert finding.value == pytest.approx(0.25)
+        assert numbers([finding]).startswith(f"{metric} 0.25 (threshold 0.2)")
         assert "5.5 % on average in the first third" in finding.message
         assert "from 300" in finding.message
 

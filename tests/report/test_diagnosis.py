@@ -32,8 +32,8 @@ layer, measure = builders["layer"], builders["measure"]
 BLIND = {"geometry_effect": 0.008, "geo_bias_std_near": 0.012, "gamma": 0.0001}
 FINDING_KEYS = [
     *("id", "name", "severity", "run", "phase", "step", "rank", "batch", "layer", "head"),
-    *("heads", "worst_head", "maps", "of", "value", "threshold", "also", "message", "remedy"),
-    "accepted",
+    *("heads", "worst_head", "maps", "of", "metric", "value", "threshold", "also", "message"),
+    *("remedy", "accepted"),
 ]
 
 
