@@ -92,7 +92,7 @@ class TrajectoryFigure:
     ) -> None:
         """Draw `subject`; nothing stays of what was drawn before."""
         line = "Line: median over heads; band: lowest to highest"
-        line = line if _spread(subject) else "Line: the head"
+        line = line if _spread(subject) else f"Line: {_the_head(subject)}"
         caption = (
             f"{QUESTION} {line}; large dots: from maps. "
             "Shaded: the checks warn (amber) or find an error (red)."
@@ -284,6 +284,10 @@ def _spread(history: History) -> bool:
         for track in history.tracks
         for name in track.low
     )
+
+
+def _the_head(history: History) -> str:
+    return f"head {history.heads[0]}" if len(history.heads) == 1 else "the head"
 
 
 def _one(history: History) -> bool:

@@ -71,7 +71,8 @@ class History:
 
     `recorded` steps were there, `drawn` of them are in the tracks. `items_differ` says whether
     batch items differ from step to step, so that a change may be theirs, None where that can't be
-    told; `items` names those whose maps were measured.
+    told; `items` names those whose maps were measured. `heads` are those that it is of, in any
+    layer, as far as that is known.
     """
 
     run: str
@@ -82,6 +83,7 @@ class History:
     drawn: int
     items_differ: bool | None
     items: tuple[str, ...] = ()
+    heads: tuple[int, ...] = ()
 
     @property
     def extent(self) -> tuple[int, int]:

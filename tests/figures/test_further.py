@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import cycle
 
+import bare
 import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
@@ -378,6 +379,17 @@ def test_rounding_fills_no_axis_and_ticks_are_short():
     assert labels["self_mass"] == ["0.490", "0.495"]
     assert labels["gamma"] == ["450", "500", "550"]
     assert [panel.power.get_text() for panel in panels] == ["×10⁻⁶", "×10⁻³", "", "", ""]
+
+
+def test_a_trajectory_of_one_head_names_it(tmp_path):
+    bare.write(tmp_path / "a.h5", steps=(0, 100), layers=2, heads=3)
+    dump = igaviz.open_dump(tmp_path)
+    (of_all,), (of_one,) = (
+        igaviz.histories(dump, igaviz.Choice.of(head=head)) for head in ("all", 2)
+    )
+    assert (of_all.heads, of_one.heads) == ((0, 1, 2), (2,))
+    built = drawn(TrajectoryFigure, of_one, layout=(2, 5))
+    assert "Line: head 2; large dots" in built.header.caption.get_text().replace("\n", " ")
 
 
 def test_many_layers_over_the_steps_are_rows_of_maps(make_map, make_history):

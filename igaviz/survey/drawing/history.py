@@ -85,6 +85,7 @@ def history_of(
     moments = (_moment(layer) for layer in items.seen(layers))
     tracks = tracks_of(moments, [m.name for m in metrics])
     drawn = [task.entry for task in line.tasks]
+    heads = {head for chosen in line.heads.values() for head in chosen}
     return History(
         run=line.run.name,
         phase=line.phase,
@@ -94,6 +95,7 @@ def history_of(
         drawn=len({step for track in tracks for step in track.steps.tolist()}),
         items_differ=items.alike.differ,
         items=tuple(dict.fromkeys(e.item or f"item {e.id.batch}" for e in drawn)),
+        heads=tuple(sorted(heads.union(*(task.heads for task in line.tasks)))),
     )
 
 
