@@ -36,6 +36,8 @@ from igaviz.survey.measuring.whole import WholeLayer, measure_whole_layers, read
 from igaviz.survey.plan import Choice, TimeLine, plan_time_lines, probed
 from igaviz.survey.work.workers import Jobs, Workers
 
+_UNKNOWN = (None, NOT_JUDGED, GEOMETRY_NOT_JUDGED)
+
 MOST_NUMBERS = 9_000_000
 """Numbers that a page holds, 2.7 bytes each: 10 runs of 200 steps, 8 layers and 16 heads."""
 
@@ -68,8 +70,7 @@ class PageRun:
 
         Heads of which not all could be judged are not counted.
         """
-        unknown = (None, NOT_JUDGED, GEOMETRY_NOT_JUDGED)
-        judged = [None if v is None or v in unknown else v.severity for v in self.words]
+        judged = [None if v is None or v in _UNKNOWN else v.severity for v in self.words]
         counts = [
             np.isin(self.verdicts, [place for place, s in enumerate(judged) if s == severity])
             for severity in Severity
@@ -90,6 +91,21 @@ class PageRun:
             return None
         well = np.flatnonzero(~sick[:last])
         return int(self.course.steps[well[-1] + 1 if len(well) else 0])
+
+    def sick_before(self) -> bool:
+        """Whether the heads that are sick from `sick_since` on may have been before.
+
+        So it is where none of them could be judged at the step before: of a run that is sick from
+        the start checks that are silent on young networks say so later.
+        """
+        since = self.sick_since()
+        place = self.course.steps.tolist().index(since) if since is not None else 0
+        if place == 0:
+            return False
+        sick = [v is not None and v.severity >= Severity.WARNING for v in self.words]
+        unknown = [v is None or v in _UNKNOWN for v in self.words]
+        now, before = self.verdicts[place], self.verdicts[place - 1]
+        return bool(np.take(unknown, before)[np.take(sick, now)].all())
 
 
 @dataclass(frozen=True, eq=False)

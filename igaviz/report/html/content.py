@@ -156,6 +156,7 @@ def _run(place: int, run: PageRun, page: Page) -> dict[str, Any]:
         "tally": _tally(verdicts),
         "strip": _strip(run),
         "since": run.sick_since(),
+        "before": run.sick_before(),
         "first": steps[0],
         "steps": f"{steps[0]:,}–{steps[-1]:,}" if len(steps) > 1 else f"{steps[0]:,}",
         "shown": len(steps),

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from igaviz.metrics import METRICS
 from igaviz.metrics.course import Course, Scale
 from igaviz.metrics.over_steps import OF_PAGE
+from igaviz.metrics.resolution import least_span
 from igaviz.report.html.colours import LABELS, MARKS, kind_of, palettes
 from igaviz.report.html.content import crowded, run_verdict
 from igaviz.survey.page import Page, PageRun
@@ -30,7 +31,7 @@ def page_data(page: Page) -> dict[str, Any]:
                 "unit": m.unit,
                 "title": m.title,
                 "means": m.means,
-                "scale": _scale(page.scales[m.name]),
+                "scale": _scale(m.name, page.scales[m.name]),
             }
             for m in METRICS
             if m.name in page.scales
@@ -44,8 +45,10 @@ def page_data(page: Page) -> dict[str, Any]:
     }
 
 
-def _scale(scale: Scale) -> dict[str, Any]:
-    return {"low": scale.low, "high": scale.high, "log": scale.log}
+def _scale(metric: str, scale: Scale) -> dict[str, Any]:
+    """The ends of a metric's scale, and how far up an axis from 0 reaches at least."""
+    ends = {"low": scale.low, "high": scale.high, "log": scale.log}
+    return {**ends, "least": least_span(metric, 0.0, 0.0)}
 
 
 def _run(run: PageRun, page: Page) -> dict[str, Any]:

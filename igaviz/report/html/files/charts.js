@@ -58,6 +58,8 @@ function layoutOf(metric, palette, decades) {
   const { ink, faint, rule } = palette.inks;
   const axis = { gridcolor: rule, linecolor: faint, zeroline: false, tickfont: { color: faint, size: 12 } };
   const linear = { rangemode: metric.scale.low < 0 ? 'normal' : 'tozero', nticks: 6, tickformat: ',.6~g' };
+  // Float16 maps and scalars files tell one share by other digits: an axis reaches so far that this isn't seen.
+  if (metric.scale.least > 0) linear.autorangeoptions = { include: metric.scale.least };
   return {
     margin: { l: 62, r: 14, t: 10, b: 40 }, showlegend: false, hovermode: 'closest',
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
