@@ -21,26 +21,26 @@ from igaviz.checks.silence import silenced
 
 _INTRODUCTION = """## Calibration
 
-The thresholds were set on trained networks whose sickness is known by its cause: the reference
-layer ([reference.md](reference.md)), trained anew on the chains of `sample_data` for 500 steps in
-each condition of the table below. What is recorded are chains that no run trains on. **Thresholds
-may be chosen on seed 0 with two of these chains; the table counts the other seeds and sizes, with
-the other two chains, which no threshold has seen.**
+The thresholds were set on trained networks whose sickness has a known cause: the reference layer
+([reference.md](reference.md)), trained from scratch on the chains of `sample_data` for 500 steps in
+each condition of the table below. The recorded chains are ones that no run trains on. **Thresholds
+may be chosen only on seed 0, with two of these chains; the table counts the other seeds and sizes,
+with the other two chains, which no threshold has seen.**
 
-A layer counts as *named* where one of the checks that stand for the cause fires as loudly as it
-can: an error, or a warning where that is its cap. Sick layers are counted at the end of training,
-healthy ones at every recorded step from 0 on. The pictures further down count maps, of all seeds:
-heads differ, so some fall on the wrong side, and where a check has several conditions, each has its
-picture and only what is beyond all of them fires.
+A layer counts as *named* if one of the checks that stand for the cause fires as loudly as it can:
+an error, or a warning if that is its cap. Sick layers are counted at the end of training, healthy
+ones at every recorded step from 0 on. The histograms further down count maps, of all seeds: heads
+differ, so some fall on the wrong side. A check with several conditions has a histogram for each,
+and fires only on what is beyond all of them.
 """
 
-_FRESH = """Three rules were changed by what earlier states of this table said of seeds 2, 4 and 9:
-`unit-suspect` took noise of 20 Å for a mistaken unit and let other checks speak on it;
-`no-locality` warned of a layer of four heads of which two ignored space; `gamma-too-small` called
-two layers of six ill whose geometry was, at step 500, little stronger than at the start (its new
-numbers lie between healthy and sick on seed 0). Seeds 10 to 12 were trained after that: of their
-{healthy} healthy layers {errors} have errors and {warnings} warnings, and {named} of {sick} sick
-ones are named.
+_FRESH = """Three rules were changed because of what earlier versions of this table showed on seeds
+2, 4 and 9: `unit-suspect` took noise of 20 Å for a mistaken unit and let other checks speak on it;
+`no-locality` warned of a layer of four heads of which two ignored space; and `gamma-too-small`
+called two layers of six ill whose geometry was, at step 500, little stronger than at the start (its
+new thresholds lie between healthy and sick on seed 0). Seeds 10 to 12 were trained after that: of
+their {healthy} healthy layers, {errors} have errors and {warnings} warnings, and {named} of {sick}
+sick ones are named.
 """
 FRESH_SEEDS = (10, 11, 12)
 
@@ -102,17 +102,18 @@ def _unjudged(known: Sequence[Layer]) -> Iterator[str]:
                 for severity in reversed(Severity)
                 if severity in worst
             )
-            yield f"{label.cause} is the border and has no label: of {len(last)} layers, {said}."
+            yield f"{label.cause} is a borderline case without a label."
+            yield f"Of its {len(last)} layers: {said}."
             yield ""
 
 
 def _checks(known: Sequence[Layer]) -> Iterator[str]:
     """The table of recall and false alarms by check."""
     healthy = score(known).healthy
-    yield "By check, of the same layers: the sick ones that it stands for, how many it names itself"
-    yield "and how many it or another that stands for the same cause, and on how many of the"
-    yield f"{healthy} healthy ones it speaks. No cause was induced that the checks with empty cells"
-    yield "stand for."
+    yield "By check, for the same layers: how many sick ones it stands for, how many of these it"
+    yield "names itself, how many it or another check for the same cause names, and on how many of"
+    yield f"the {healthy} healthy layers it speaks. For checks with empty cells, no cause was"
+    yield "induced."
     yield ""
     yield "| check | stands for | names | it or another | errors | warnings | notes |"
     yield "|---|---|---|---|---|---|---|"
@@ -131,8 +132,8 @@ def _shares(known: Sequence[Layer]) -> Iterator[str]:
         for layer in known
         if layer.sick and (wanted := [name for name in layer.label.sick if name in harmful])
     ]
-    yield "Severity by share of heads rests on this: layers by the largest share of their heads"
-    yield "that show a check that may be an error (of sick layers: one that must name them)."
+    yield "Severity by share of heads rests on this count of layers, by the largest share of their"
+    yield "heads that show a check that may be an error (for sick layers: one that must name them)."
     yield ""
     yield "| share of heads | severity | healthy layers | sick layers |"
     yield "|---|---|---|---|"

@@ -32,9 +32,9 @@ prints one of its sections.
 
 ## How a verdict comes about
 
-A check decides per map: one head of one layer of one batch item. A **head shows it** when at least
-half of its judged items do. **Heads differ, layers fall ill**: the share of a layer's heads that
-show it makes the severity.
+A check decides map by map: one head of one layer on one batch item. A **head shows it** when at
+least half of its judged items do. **Heads differ, layers fall ill**: the severity depends on the
+share of a layer's heads that show it.
 
 | share of the layer's heads | severity |
 |---|---|
@@ -42,74 +42,75 @@ show it makes the severity.
 | 3/8 to under 1/2 | warning |
 | 1/2 or more | error |
 
-It is never above the check's cap. A single head is a note even where it is the layer's only
+The severity never exceeds the check's cap. A single head is a note even if it is the layer's only
 recorded head: one head can't tell a peculiar head from a sick layer. Two heads of two are an error.
-The share is of all heads that were recorded: `--head` chooses which of them every verb tells of,
-not how severe a check is.
-With fewer than 16 maps in a layer a finding says from how many it speaks. The invariants
-(D001–D003) hold on every map of a sound recording and are errors wherever they are broken.
-`unit-suspect` and `residues-on-one-point` are said once per batch item and leave the verdicts of
-heads alone. So are `mask-in-logits` and `coordinates-missing`, which leave those of maps alone too:
-their numbers are right. D210 and D211 leave heads alone as well; they speak of a layer over the
-recorded steps of a run and phase: only where all of these have the same batch items, as a probe's
-have; of items without names the structure has to tell. The verdict on a layer at the last step, and
-on a run, has what they say (`summary` and its page).
+The share is taken over all recorded heads: `--head` chooses which of them a verb reports, not how
+severe a check is. With fewer than 16 maps in a layer, a finding says how many it is based on.
+
+The invariants (D001–D003) hold on every map of a sound recording and are errors wherever they are
+broken. `unit-suspect` and `residues-on-one-point` are reported once per batch item and don't affect
+the verdicts on heads. `mask-in-logits` and `coordinates-missing` are reported once per batch item
+too, and don't affect the verdicts on maps either, since their numbers are right. D210 and D211 do
+not affect verdicts on heads; they judge a layer over the recorded steps of a run and phase, and
+only if all of these have the same batch items, as in a probe (items without names are told apart by
+their structure). What they find counts in the verdict on the layer at the last step and on the run
+(`summary` and its page).
 
 There is one finding per step, layer and check. The verdict and the exit code come from the last
-recorded step of each run and phase; what was found at earlier steps only is history, one note per
-layer and check. A map's verdict, as in a figure's title, is the worst check that fired on it with
-its layer's severity; where too few items fired for the head to show it, a note.
+recorded step of each run and phase; what was found only at earlier steps is history, one note per
+layer and check. A map's verdict, as in a figure's title, is the worst check that fired on it, with
+its layer's severity; or a note, if too few items fired for the head to show it.
 
-**Of several checks that are equally severe, the most telling one is the verdict** of a map, of a
-head and of a layer, and the first to be listed: a cause rather than its consequence, and else in
-this order: what makes other numbers doubtful (D001, D002, D003, D004, D007); a mistake with one
-remedy (D105); what became of attention (D202, D203, D201); what geometry does or fails to (D101,
-D103, D104, D107, D204, D205); what may have many reasons (D206, D208); what is said over steps and
-between heads (D210, D211, D209); what is left out of the numbers (D006, D005). So a layer whose
-geometry drowns content and whose heads collapsed onto the diagonal is called collapsed.
+**If several checks are equally severe, the most telling one is the verdict** on a map, a head or a
+layer, and is listed first. A cause comes before its consequence; otherwise the order is: what
+makes other numbers doubtful (D001, D002, D003, D004, D007); a mistake with one remedy (D105); what
+became of attention (D202, D203, D201); what geometry does or fails to do (D101, D103, D104, D107,
+D204, D205); what may have many reasons (D206, D208); what shows over steps and between heads (D210,
+D211, D209); what is left out of the numbers (D006, D005). So a layer whose geometry drowns content
+and whose heads collapsed onto the diagonal is called collapsed.
 
-**A consequence is told under its cause** (the table says which), in the cause's message and with no
-severity of its own, where the cause is as severe at least and shows on half of the consequence's
-heads at least. Where the cause is not selected, the consequence stands for itself.
+**A consequence is told under its cause** (each check's section says which), in the cause's message
+and without a severity of its own, if the cause is at least as severe and shows on at least half of
+the consequence's heads. If the cause is not selected, the consequence stands for itself.
 
-**A check is silent**, and the report says so, where its numbers mean nothing: the reason is in the
-table. It is silent too where a number that it needs was not recorded. The first line of `igaviz
-diagnose` counts the checks that judged something at the last step, and says why the others did not;
-checks on trends (D210, D211) count where there were steps enough for them. A head on which no check
-of geometry could decide is `healthy, geometry not judged` and has a sign of its own (–), and
+**A check is silent**, and the report says so, where its numbers mean nothing; its section gives the
+reasons. It is also silent where a number that it needs was not recorded. The first line of
+`igaviz diagnose` counts the checks that judged something at the last step, and says why the others
+did not; checks on trends (D210, D211) count if there were enough steps for them. A head on which no
+check of geometry could decide is `healthy, geometry not judged` and has a sign of its own (–);
 nothing is called fine there. Silence is decided before `--select` and `--ignore`.
 
 Every threshold can be changed: `--set gamma-too-small.effect=0.1`. Checks go by id or name
-everywhere. What the numbers that they look at mean is in [the metrics](metrics.md).
+everywhere. [The metrics](metrics.md) explain the numbers that they look at.
 """
 
 METRICS_HEAD = """# The metrics
 
 This page is generated from the tables of metrics (`igaviz/metrics/table.py`,
 `igaviz/metrics/formulas.py`); `igaviz explain geometry_effect` prints one of its sections, and
-`igaviz explain` without a name lists all. They are the columns of `igaviz summary`, the numbers of
+`igaviz explain` without a name lists all. They are the columns of `igaviz summary`, the numbers in
 its JSON, and what [the checks](checks.md) look at; all but five are in the scalars files too.
 
-A metric is of one map. A layer's is the mean over its heads and items, a step's the mean over its
-layers; of the extremes `geo_bias_absmax`, `sink`, `row_sum_error` and `replay_error` it is the
-largest, of `nonfinite` the sum. `geo_range` is `beyond` where most maps say so. One that has no
-value (its terms were not recorded, no local pairs, a constant) is empty in tables and CSV and
-`null` in JSON, never 0. A row with a value that is not finite is left out of every mean over rows,
-and counted in `nonfinite`. A pair that is masked in S, by −∞ or by a number [that means
-it](format.md#masks-inside-the-logits), is left out of what is said about S and G. A residue
-[without finite coordinates](checks.md#d006-coordinates-missing) is in no pair that goes by
-distance: none that is local, global, near or a contact. Residues [on one
-point](checks.md#d007-residues-on-one-point) are local, near and touching.
+A metric is computed for one map. A layer's value is the mean over its heads and items, a step's the
+mean over its layers; for the extremes `geo_bias_absmax`, `sink`, `row_sum_error` and `replay_error`
+it is the largest, for `nonfinite` the sum. `geo_range` is `beyond` if it is so in most maps. A
+metric without a value (its terms were not recorded, no local pairs, a constant) is empty in tables
+and CSV and `null` in JSON, never 0. A row with a value that is not finite is left out of every mean
+over rows, and counted in `nonfinite`. A pair that is masked in S, by −∞ or by a number
+[that means it](format.md#masks-inside-the-logits), is left out of all that concerns S and G. A
+residue [without finite coordinates](checks.md#d006-coordinates-missing) is in no pair that is
+defined by distance: local, global, near or a contact. Residues
+[on one point](checks.md#d007-residues-on-one-point) are local, near and touching.
 
-**Padding** belongs in `mask=`, by which the recorder cuts it out. Where it was recorded
-instead (a key that is masked for every query, as D005 says), its queries are left out, but its keys
-count in what is said about A alone, though they get nothing: N of `uniform_kl` and the pairs of the
-enrichments, of `local_attn`, `global_attn` and `attention_trend` are those of all keys. So these
-tell such maps from each other, and not from maps without padding. `contact_precision` and
-`contact_lift` are empty where a row is left out, of padding or because it is not finite, and no two
+**Padding** belongs in `mask=`, by which the recorder cuts it out. If it was recorded instead (a key
+that is masked for every query, which D005 reports), its queries are left out, but its keys count in
+everything about A alone, although they get no attention: N in `uniform_kl`, and the pairs in the
+enrichments, `local_attn`, `global_attn` and `attention_trend`, include all keys. These metrics can
+therefore be compared between such maps, but not with maps without padding. `contact_precision` and
+`contact_lift` are empty where a row is left out, as padding or because it is not finite, and no two
 such maps are compared (D209).
 
-In the formulas stand
+In the formulas:
 """
 
 
@@ -148,7 +149,7 @@ def print_list(console: Console) -> None:
         lead = f"{metric.name:<{width}}  "
         print_paragraph(console, f"{metric.means}{unit}", indent="  ", first=lead)
     console.print()
-    print_line(console, "igaviz explain NAME says all about one of them.")
+    print_line(console, "igaviz explain NAME explains one of them in full.")
 
 
 def explanations_json(found: Sequence[Explanation | MetricExplanation]) -> dict[str, object]:
@@ -189,7 +190,7 @@ def _metric_facts(found: MetricExplanation) -> list[tuple[str, str]]:
         ("range", found.range),
         ("unit", found.unit or "none"),
         ("needs", ", ".join(found.terms) or "whatever was recorded"),
-        ("checks", ", ".join(found.checks) or "none looks at it"),
+        ("checks", ", ".join(found.checks) or "none uses it"),
     ]
 
 
