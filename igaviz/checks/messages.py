@@ -258,9 +258,11 @@ def geometry_inverted(e: Evidence) -> str:
 def geometry_too_short(e: Evidence) -> str:
     """Where the bias has fallen off, and the cause."""
     factor = causes.range_factor(_known(e, "geo_range"), e.thresholds["range"])
+    short = f"The bias has fallen by 1 nat at {e.span('geo_range')} Å already"
+    if e.worst.number("geometry_effect") is not None:
+        short += f", and geometry moves {e.span('geometry_effect', percent)} of attention"
     return e.with_cause(
-        f"The bias has fallen by 1 nat at {e.span('geo_range')} Å already; the next residue is "
-        f"{CA_STEP} Å away.",
+        f"{short}; the next residue is {CA_STEP} Å away.",
         causes.too_steep(e.worst, factor),
     )
 

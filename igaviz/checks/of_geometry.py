@@ -120,11 +120,11 @@ OF_GEOMETRY: tuple[Check, ...] = (
         title="geometry reaches too short",
         cap=Severity.ERROR,
         scope="map",
-        metrics=("geo_range",),
-        thresholds={"range": 6.0},
-        formula="geo_range < {range:g} Å",
-        meaning="Geometry reaches no further than the next residue: γ is too large, or what it "
-        "multiplies is too steep, as Gaussians with σ at its floor are.",
+        metrics=("geo_range", "geometry_effect"),
+        thresholds={"range": 6.0, "effect": 0.8},
+        formula="geo_range < {range:g} Å and geometry_effect > {effect:g}, where that is known",
+        meaning="Geometry decides, and reaches no further than the next residue: γ is too large, "
+        "or what it multiplies is too steep, as Gaussians with σ at its floor are.",
         remedy="Where γ is what is large: start it smaller. Where the spread before γ is: check "
         "the unit of the coordinates and the offsets of points; of Gaussians look at σ "
         "(sigma-collapse, where it is recorded), and widen it at the start.",

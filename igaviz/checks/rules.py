@@ -146,8 +146,13 @@ def geometry_inverted(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
 
 
 def geometry_too_short(m: Measurement, t: Thresholds) -> Outcome | Unjudged:
-    """The bias has fallen off before the next residue but one."""
-    return _every(m, _below(m, "geo_range", t["range"]))
+    """The bias has fallen off before the next residue but one, and attention goes by it.
+
+    Where logits are missing nobody can tell what attention goes by: then the bias decides alone.
+    """
+    short = _below(m, "geo_range", t["range"])
+    effect = _above(m, "geometry_effect", t["effect"])
+    return _every(m, short) if effect.excess is None else _every(m, short, effect)
 
 
 def attention_uniform(m: Measurement, t: Thresholds) -> Outcome | Unjudged:

@@ -126,7 +126,12 @@ def test_whether_gamma_moved(layer, first, says):
 
 @pytest.mark.parametrize(("first", "learned"), [(20.0, False), (12.0, False), (0.05, True)])
 def test_a_learning_rate_is_advice_where_gamma_grew_large(layer, first, learned):
-    steep = {"geo_range": 3.5, "geo_bias_std_near": 700.0, "geometry_ratio_near": 900.0}
+    steep = {
+        "geo_range": 3.5,
+        "geometry_effect": 0.99,
+        "geo_bias_std_near": 700.0,
+        "geometry_ratio_near": 900.0,
+    }
     start = layer(range(8), step=0, gamma=first)
     findings = diagnose(start, layer(range(8), step=1000, gamma=20.0, **steep)).findings
     assert {f.id for f in findings} == {"D104", "D107", "D204"}

@@ -46,7 +46,7 @@ def test_how_far_gamma_would_have_to_grow(layer):
     ("check", "sick"),
     [
         ("D104", {"geometry_ratio_near": 20.0}),
-        ("D107", {"geo_range": 3.6}),
+        ("D107", {"geo_range": 3.6, "geometry_effect": 0.9}),
         ("D202", {"self_mass": 0.9, "geometry_effect": 0.9, "content_effect": 0.1}),
         ("D204", {}),
     ],
@@ -170,7 +170,8 @@ def test_what_makes_geometry_dominate(layer, gamma, spread, says):
 
 def test_how_far_gamma_would_have_to_shrink_for_geometry_to_reach(layer):
     """Where the bias falls with the square of the distance, γ of a third reaches 6 Å."""
-    said = message(layer(range(8), geo_range=(3.5**2 + (6**2 - 3.5**2) / 3) ** 0.5, gamma=0.3))
+    third = (3.5**2 + (6**2 - 3.5**2) / 3) ** 0.5
+    said = message(layer(range(8), geo_range=third, geometry_effect=0.9, gamma=0.3))
     assert "shrink about 3-fold (γ alone: to about 0.1)" in said
 
 
@@ -187,7 +188,7 @@ def test_what_puts_attention_on_the_diagonal(layer, geometry, content, first):
 
 
 def test_what_may_follow_from_a_mistaken_unit_points_to_it(layer, measure):
-    short = {"geo_range": 3.94, "gamma": 0.5, "geo_bias_std_near": 1.0}
+    short = {"geo_range": 3.94, "geometry_effect": 0.9, "gamma": 0.5, "geo_bias_std_near": 1.0}
     maps = layer(range(8), ca_step=0.38, length_unit="angstrom", **short)
     verdict = judge_layer(maps, Settings()).verdict()
     for of_maps in (verdict.findings, verdict.by_map):

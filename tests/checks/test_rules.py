@@ -59,7 +59,12 @@ SIDES = [
     ),
     ("D104", {"geometry_ratio_near": 5.1}, [{"geometry_ratio_near": 4.9}]),
     ("D105", INVERTED, [{"neighbour_shift": 0.01}, {"bias_trend": 0.29}]),
-    ("D107", {"geo_range": 5.9}, [{"geo_range": 6.1}, {"geo_range": "beyond"}]),
+    (
+        "D107",
+        {"geo_range": 5.9, "geometry_effect": 0.81},
+        [{"geo_range": 6.1}, {"geo_range": "beyond"}, {"geometry_effect": 0.79}],
+    ),
+    ("D107", {"geo_range": 5.9, "geometry_effect": None}, [{"geo_range": 6.1}]),
     ("D201", UNIFORM, [{"uniform_kl": 0.011}, {"local_enrichment": 1.16}]),
     ("D202", {"self_mass": 0.51}, [{"self_mass": 0.49}]),
     ("D203", {"saturation": 0.31}, [{"saturation": 0.29}]),
