@@ -83,7 +83,7 @@ class Numbers:
         try:
             return cls.parse(",".join(str(operator.index(number)) for number in numbers), what)
         except TypeError:
-            raise UsageError(f"{selected!r} is no selection of {what}s", hint=GRAMMAR) from None
+            raise UsageError(f"{selected!r} is not a selection of {what}s", hint=GRAMMAR) from None
 
     def among(self, available: Sequence[int]) -> frozenset[int]:
         """Those of `available` (ascending) that are chosen; none is no error."""
@@ -131,7 +131,7 @@ def _parse_part(piece: str, text: str, what: str) -> _Part:
         return _Part(piece, int(piece), int(piece))
     span = _SPAN.fullmatch(piece)
     if span is None or int(span[3] or 1) == 0 or int(span[1]) > int(span[2]):
-        raise UsageError(f"{text!r} is no selection of {what}s", hint=GRAMMAR)
+        raise UsageError(f"{text!r} is not a selection of {what}s", hint=GRAMMAR)
     return _Part(piece, int(span[1]), int(span[2]), int(span[3] or 1))
 
 
@@ -228,7 +228,7 @@ class Residues:
         for piece in text.split(","):
             match = _RESIDUES.fullmatch(piece.strip())
             if match is None or (match[3] is not None and int(match[2]) > int(match[3])):
-                raise UsageError(f"{text!r} is no selection of residues", hint=RESIDUE_GRAMMAR)
+                raise UsageError(f"{text!r} is not a selection of residues", hint=RESIDUE_GRAMMAR)
             spans.append((match[1], int(match[2]), int(match[3] or match[2])))
         return cls(text, tuple(spans))
 

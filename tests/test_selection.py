@@ -91,7 +91,7 @@ def test_what_is_not_there_says_what_is():
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "3-1", "1:5:0", "1,,2", "٣", "1.5", "9" * 40])
 def test_what_is_no_selection_is_said(text):
-    with pytest.raises(UsageError, match="is no selection of layers"):
+    with pytest.raises(UsageError, match="is not a selection of layers"):
         Numbers.parse(text, "layer")
 
 

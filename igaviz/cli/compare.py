@@ -24,7 +24,7 @@ def compare(
         list[Path],
         typer.Argument(
             metavar="RUN",
-            help="Two runs, A and B, or one for two of its steps.",
+            help="Two runs, A and B; or one, to compare two of its steps.",
             show_default=False,
             parser=options.given_path,
         ),
@@ -35,8 +35,8 @@ def compare(
     step: Annotated[
         str | None,
         typer.Option(
-            help="The step of each run, last if left out; or of one run two: 100,1500, else its "
-            "first and last.",
+            help="The step of each run, last if left out; or two steps of one run: 100,1500, its "
+            "first and last if left out.",
             show_default=False,
         ),
     ] = None,

@@ -49,17 +49,19 @@ def diagnose(
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(help="Not these checks, by id or name.", show_default=False),
+        typer.Option(help="Skip these checks, by id or name.", show_default=False),
     ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="Another threshold: gamma-too-small.effect=0.1.", show_default=False
+            "--set", help="Change a threshold: gamma-too-small.effect=0.1.", show_default=False
         ),
     ] = None,
     checks: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A TOML file of the same settings.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="A TOML file with the same settings.", show_default=False
+        ),
     ] = None,
     baseline: Annotated[
         Path | None,
@@ -81,7 +83,7 @@ def diagnose(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
-    """Say which layers and heads are sick, by which number, why, and what to do."""
+    """Say which layers and heads are sick, which number shows it, why, and what to do."""
     from igaviz.checks import Baseline, Settings
     from igaviz.cli import console
     from igaviz.dump import Damage

@@ -14,13 +14,13 @@ def explain(
         str | None,
         typer.Argument(
             help="A check, by id or name (D101, gamma-too-small), or a metric (geometry_effect); "
-            "all in a list if left out.",
+            "if left out, all are listed.",
             show_default=False,
         ),
     ] = None,
     json: options.Json = False,
 ) -> int:
-    """Explain a check or a metric: what it measures, its formula, and what to do; or list all."""
+    """Explain a check or a metric: what it measures, its formula, and what to do; or list them."""
     from igaviz.checks.explain import explain as find_words
     from igaviz.cli import console
     from igaviz.report import explain as report

@@ -14,7 +14,9 @@ def export(
     dump: options.DumpPaths,
     layer: Annotated[
         str | None,
-        typer.Option(help="Layers: 3, 0,2-4, all; needed unless there is one.", show_default=False),
+        typer.Option(
+            help="Layers: 3, 0,2-4, all; needed unless there is only one.", show_default=False
+        ),
     ] = None,
     head: options.Head = "all",
     batch: Annotated[
@@ -46,13 +48,13 @@ def export(
         ),
     ] = None,
     pairs: Annotated[
-        int, typer.Option(min=0, max=1000, help="Draw so many of the strongest pairs of a map.")
+        int, typer.Option(min=0, max=1000, help="How many of a map's strongest pairs to draw.")
     ] = 50,
     longrange: Annotated[
         bool,
         typer.Option(
             "--longrange",
-            help="Draw pairs of different chains, or at least 6 apart in sequence, alone.",
+            help="Draw only pairs in different chains, or at least 6 apart in sequence.",
         ),
     ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the files.")] = Path(

@@ -95,7 +95,7 @@ def _options(
         typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show a traceback where igaviz itself fails.")
+        bool, typer.Option("--debug", help="Show a traceback if igaviz itself fails.")
     ] = False,
 ) -> None:
     _State.debug = debug

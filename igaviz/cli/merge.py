@@ -24,7 +24,7 @@ def merge(
     force: options.Force = False,
     json: options.Json = False,
 ) -> int:
-    """Make one portable file of many shards, or of what is chosen, without what is damaged."""
+    """Make one portable file from many shards, or a selection; damaged pieces are left out."""
     from igaviz.cli import console
     from igaviz.errors import OutputError
     from igaviz.report.merging import merged_json, print_merged

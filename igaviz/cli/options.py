@@ -54,7 +54,7 @@ Rank = Annotated[str, typer.Option(help="Ranks of a distributed run.")]
 Phase = Annotated[
     str | None,
     typer.Option(
-        help="train, val, sample, probe or all; train where there is any, else all.",
+        help="train, val, sample, probe or all; if left out, train if there is any, else all.",
         show_default=False,
     ),
 ]
@@ -63,19 +63,19 @@ Jobs = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Worker processes; one for each core, where that saves time, if left out.",
+        help="Worker processes; if left out, one per core where that saves time.",
         show_default=False,
     ),
 ]
 NoCache = Annotated[
     bool,
-    typer.Option("--no-cache", help="Measure every map, and keep nothing for the next time."),
+    typer.Option("--no-cache", help="Measure every map anew, and keep nothing for next time."),
 ]
 Scheduler = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Work on the Dask cluster whose scheduler is there: tcp://host:8786.",
+        help="Work on the Dask cluster of this scheduler: tcp://host:8786.",
         show_default=False,
     ),
 ]
@@ -89,16 +89,16 @@ Part = Annotated[
 ]
 From = Annotated[
     bool,
-    typer.Option("--from", help="What is given are parts that --part printed: join them."),
+    typer.Option("--from", help="Join parts: the files given are what --part printed."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 FailOnOption = Annotated[
     FailOn | None,
     typer.Option(
-        help="Exit with 1 from this severity on; warning if left out.", show_default=False
+        help="Exit with 1 from this severity upwards; warning if left out.", show_default=False
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
 
 F = TypeVar("F", bound=StrEnum)
@@ -183,6 +183,6 @@ def report_cache(workers: Workers) -> None:
 
     cache = workers.cache
     if cache is not None and cache.spoiled:
-        message(f"warning: {cache.spoiled} damaged entries of the cache {cache.folder}: made anew")
+        message(f"warning: {cache.spoiled} damaged entries of the cache {cache.folder}: rebuilt")
     if cache is not None and cache.failure:
         message(f"warning: nothing can be kept in the cache {cache.folder} ({cache.failure})")

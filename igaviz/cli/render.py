@@ -40,7 +40,7 @@ def render(
         str | None,
         typer.Option(
             help="Layers: 3, 0,2-4, all; needed for pictures of maps and layers unless there is "
-            "one.",
+            "only one.",
             show_default=False,
         ),
     ] = None,
@@ -48,14 +48,15 @@ def render(
     batch: Annotated[
         str | None,
         typer.Option(
-            help="Batch items, by their position in the batch; 0, for trajectories all.",
+            help="Batch items, by their position in the batch; if left out, 0 (trajectories: all).",
             show_default=False,
         ),
     ] = None,
     step: Annotated[
         str | None,
         typer.Option(
-            help="Steps: 100, first, last, all, 1000:5000:500; last, for trajectories all.",
+            help="Steps: 100, first, last, all, 1000:5000:500; if left out, last "
+            "(trajectories: all).",
             show_default=False,
         ),
     ] = None,
@@ -71,8 +72,8 @@ def render(
     metric: Annotated[
         str | None,
         typer.Option(
-            help="What heads and trajectory show: a metric, as summary names it; else the heads' "
-            "types, and some telling metrics.",
+            help="The metric that heads and trajectory show, by its name in summary; if left out, "
+            "the heads' types and a few telling metrics.",
             show_default=False,
         ),
     ] = None,
@@ -82,7 +83,7 @@ def render(
     ] = None,
     residues: Annotated[
         str | None,
-        typer.Option(help="Show these residues only: 10-50, A/10-50.", show_default=False),
+        typer.Option(help="Show only these residues: 10-50, A/10-50.", show_default=False),
     ] = None,
     radius: options.Radius = LOCAL_RADIUS,
     scale: Annotated[Scale, typer.Option(help="The scale of attention.")] = Scale.LOG,

@@ -58,7 +58,8 @@ def summary(
     by: Annotated[
         By | None,
         typer.Option(
-            help="What a row is of; in tables layer, or run where there are several, else head.",
+            help="What a row stands for; if left out, layer in tables (run if there are several), "
+            "else head.",
             show_default=False,
         ),
     ] = None,
@@ -75,14 +76,14 @@ def summary(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write an interactive page that opens from disk, in place of printing rows.",
+            help="Write an interactive page that opens from disk, instead of printing rows.",
             show_default=False,
         ),
     ] = None,
     figures: Annotated[
         int,
         typer.Option(
-            min=0, help="Heads whose figures the page shows, the worst of each run first."
+            min=0, help="How many heads' figures the page shows, the worst of each run first."
         ),
     ] = PICTURED_HEADS,
     force: options.Force = False,
@@ -94,7 +95,7 @@ def summary(
     from_: options.From = False,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
-    """Print metrics of whole runs, by run, step, layer or head; verdicts, and how they went."""
+    """Print metrics of whole runs, by run, step, layer or head, with verdicts and trends."""
     choice = options.choose(layer=layer, head=head, batch=batch, step=step, rank=rank, phase=phase)
     workers = options.workers(jobs, no_cache, scheduler)
     chosen = options.format_of(format, Format.TABLE, json=json)

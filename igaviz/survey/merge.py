@@ -108,7 +108,7 @@ def _check_one(found: set[str], what: str, hint: str) -> None:
 def _check_out(dump: Dump, out: Path) -> None:
     if str(out) == "-":
         raise OutputError(
-            "a merged dump is a file: - is none", hint=f"name one, such as {DEFAULT_OUT}"
+            "a merged dump must be a file, not -", hint=f"name one, such as {DEFAULT_OUT}"
         )
     if out.suffix != SHARD_SUFFIX or out.name.startswith("."):
         raise OutputError(

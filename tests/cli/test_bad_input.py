@@ -238,7 +238,7 @@ WHAT_IS_NOT_THERE = {
     "item": (["--batch", "5"], "no batch item 5: there is only batch item 0"),
     "phase": (["--phase", "val"], "no phase val: there is train"),
     "rank": (["--rank", "3"], "no rank 3: there is only rank 0"),
-    "grammar": (["--head", "x"], "'x' is no selection of heads"),
+    "grammar": (["--head", "x"], "'x' is not a selection of heads"),
 }
 
 

@@ -152,4 +152,4 @@ def test_a_page_is_no_folder(said, tmp_path):
     _, _, errors = said("summary", "x.h5", "--html", tmp_path)
     assert errors[0] == f"igaviz: {tmp_path}: is a folder"
     code, _, errors = said("summary", "x.h5", "--html", "-")
-    assert (code, errors[0]) == (2, "igaviz: a page is a file: - is none")
+    assert (code, errors[0]) == (2, "igaviz: a page must be a file, not -")

@@ -67,7 +67,7 @@ def test_numbers_are_selections(path):
     rows = list(igaviz.summary_rows(igaviz.open_dump(path), of(layer=1, step=range(100, 101))))
     assert [(row.step, row.layer) for row in rows] == [(100, 1)] * 2
     for wrong in (1.5, ["x"], -1, []):
-        with pytest.raises(UsageError, match="is no selection of layers"):
+        with pytest.raises(UsageError, match="is not a selection of layers"):
             of(layer=wrong)
 
 

@@ -307,7 +307,7 @@ def test_nothing_is_overwritten(tmp_path, capsys):
         assert main(["merge", str(source), "-o", str(tmp_path / out)]) == 2
         assert words in capsys.readouterr().err
     assert main(["merge", str(source), "-o", "-"]) == 2
-    assert "- is none" in capsys.readouterr().err
+    assert "must be a file, not -" in capsys.readouterr().err
     assert main(["merge", str(source), "-o", str(tmp_path / "a.h5"), "--force"]) == 2
     assert main(["merge", str(tmp_path), "-o", str(tmp_path / "new.h5")]) == 2
     assert "hold every map twice" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_parts_are_a_partition_of_equal_shares(of, pieces):
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "1/0", "-1/3", "1/3/3", ""])
 def test_what_is_no_part(text):
-    with pytest.raises(UsageError, match="is no part"):
+    with pytest.raises(UsageError, match="is not a part"):
         Part.parse(text)
 
 

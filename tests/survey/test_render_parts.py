@@ -87,7 +87,7 @@ def test_parts_draw_what_one_run_draws_and_measure_it_once(runs, tmp_path, capsy
     assert told == "igaviz: no picture falls to part 10/10\n"
     code, _, told = said(tmp_path / "none", "--part", "11/10")
     assert code == 2
-    assert "'11/10' is no part" in told
+    assert "'11/10' is not a part" in told
 
 
 def test_parts_share_out_the_measuring(dump, tmp_path):

@@ -55,7 +55,7 @@ def check_output(path: Path, *, force: bool) -> None:
                 hint="pip install '.[html]' in the clone of igaviz, or pip install jinja2 plotly",
             ) from error
     if str(path) == "-":
-        raise UsageError("a page is a file: - is none", hint="name one, such as report.html")
+        raise UsageError("a page must be a file, not -", hint="name one, such as report.html")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder", hint="name a file, such as report.html")
     for there in (path, _beside(path)):

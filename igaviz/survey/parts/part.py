@@ -24,7 +24,7 @@ class Part:
         number, of = (int(found[1]), int(found[2])) if found else (0, 0)
         if not 1 <= number <= of:
             raise UsageError(
-                f"--part {text!r} is no part", hint="write 3/16 for the third of sixteen"
+                f"--part {text!r} is not a part", hint="write 3/16 for the third of sixteen"
             )
         return cls(number, of)
 
