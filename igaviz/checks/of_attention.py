@@ -34,9 +34,9 @@ OF_ATTENTION: tuple[Check, ...] = (
         thresholds={"mass": 0.5},
         formula="self_mass > {mass:g}",
         meaning="Each residue sees only itself.",
-        remedy="Where γ is what is large: start it smaller. Where the spread before γ is: check "
+        remedy="If γ is too large: start it smaller. If the spread before γ is too large: check "
         "the unit of the coordinates, bound σ of Gaussians from below, offsets of points from "
-        "above. Where content does it: a norm on Q and K, or a higher temperature.",
+        "above. If content is the cause: a norm on Q and K, or a higher temperature.",
         rule=rules.diagonal_collapse,
         say=messages.diagonal_collapse,
         silences=_GEOMETRY,
@@ -68,7 +68,7 @@ OF_ATTENTION: tuple[Check, ...] = (
         thresholds={"spread": 8.0},
         formula="geo_bias_std_near > {spread:g}",
         meaning="The bias is so steep that no content can make up for it.",
-        remedy="Where γ is what is large: start it smaller. Where the spread before γ is: check "
+        remedy="If γ is too large: start it smaller. If the spread before γ is too large: check "
         "the unit of the coordinates, scale by 1/√P; bound σ of Gaussians from below and clamp "
         "the log-determinant, bound offsets of points from above.",
         rule=rules.bias_explodes,

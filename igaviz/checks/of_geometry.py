@@ -28,8 +28,8 @@ OF_GEOMETRY: tuple[Check, ...] = (
         "{trend:g})",
         meaning="γ × spread of the bias is too small for geometry to move attention. γ alone "
         "proves nothing: small γ with a wide spread is healthy.",
-        remedy="Where γ is what is small: start it larger, give it its own learning rate, check "
-        "that it gets a gradient. Where the spread before γ is: check the unit of the coordinates, "
+        remedy="If γ is too small: start it larger, give it its own learning rate, check that it "
+        "gets a gradient. If the spread before γ is too small: check the unit of the coordinates, "
         "what the term is divided by and the widths of Gaussians.",
         rule=rules.gamma_too_small,
         say=messages.gamma_too_small,
@@ -78,10 +78,10 @@ OF_GEOMETRY: tuple[Check, ...] = (
         formula="geometry_ratio_near > {ratio:g}",
         meaning="Geometry drowns content (Q·K + pair bias): only the nearest residues are left, "
         "and learning slows.",
-        remedy="Where γ is what is large: start it smaller. Where the spread before γ is: check "
+        remedy="If γ is too large: start it smaller. If the spread before γ is too large: check "
         "the unit of the coordinates, and that the term is scaled by 1/√P and not normalised to "
-        "unit variance; bound σ of Gaussians from below, offsets of points from above. Where "
-        "content is weak: look at the scale and the gradients of Q and K.",
+        "unit variance; bound σ of Gaussians from below, offsets of points from above. If "
+        "content is too weak: look at the scale and the gradients of Q and K.",
         rule=rules.geometry_dominates,
         say=messages.geometry_dominates,
         silences=(*_GEOMETRY, "early"),
@@ -125,7 +125,7 @@ OF_GEOMETRY: tuple[Check, ...] = (
         formula="geo_range < {range:g} Å and geometry_effect > {effect:g}, where that is known",
         meaning="Geometry decides, and reaches no further than the next residue: γ is too large, "
         "or what it multiplies is too steep, as Gaussians with σ at its floor are.",
-        remedy="Where γ is what is large: start it smaller. Where the spread before γ is: check "
+        remedy="If γ is too large: start it smaller. If the spread before γ is too large: check "
         "the unit of the coordinates and the offsets of points; of Gaussians look at σ "
         "(sigma-collapse, where it is recorded), and widen it at the start.",
         rule=rules.geometry_too_short,

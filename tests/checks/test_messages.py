@@ -57,7 +57,7 @@ def test_what_to_do_blames_gamma_only_where_the_numbers_do(layer, check, sick):
     (finding,) = judge_layer(steep, Settings.of(select=[check])).verdict().findings
     assert "The spread before γ, not γ, is too large" in finding.message
     assert finding.remedy.startswith(
-        "Where γ is what is large: start it smaller. Where the spread before γ is: "
+        "If γ is too large: start it smaller. If the spread before γ is too large: "
     )
 
 

@@ -211,7 +211,7 @@ def test_several_runs_are_told_apart():
     text = printed(diagnose(layer(range(8), run="a", **BLIND), layer(run="b")))
     assert "ERROR D101 gamma-too-small: geometry has no say (a, train, step 2,000)" in text
     assert "a: γ 0.0001" in text
-    assert "1. D101 gamma-too-small in layer 0 of a: Where γ" in text
+    assert "1. D101 gamma-too-small in layer 0 of a: If γ" in text
 
 
 def test_broken_invariants_come_first_and_say_why():
