@@ -80,7 +80,7 @@ FIGURES: Mapping[str, FigureType] = MappingProxyType(
             lambda _, view: profiles_layout(view),
         ),
         "distance_statistics": FigureType(
-            "map", "How do attention and geometric bias go with distance?", StatisticsFigure
+            "map", "How do attention and geometric bias depend on distance?", StatisticsFigure
         ),
         "grid": FigureType(
             "layer", GridFigure.question, GridFigure, lambda sheet, _: (len(sheet.tiles),)
