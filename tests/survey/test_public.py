@@ -119,7 +119,7 @@ def test_a_wrong_name_is_answered_with_those_like_it(typed, hint):
 def test_a_metric_is_explained_and_all_are_listed(capsys):
     found = igaviz.explain("Geometry-Effect")
     assert found.formula == "mean_i of ½ Σ_j |A_ij − softmax(S)_ij|"
-    assert found.checks == ("D101 gamma-too-small",)
+    assert found.checks == ("D101 gamma-too-small", "D107 geometry-too-short")
     assert main(["explain"]) == 0
     listed = capsys.readouterr().out
     names = [*(name for check in igaviz.checks.CHECKS for name in (check.id, check.name))]
